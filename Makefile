@@ -1,0 +1,34 @@
+# Two commands do it all on a fresh machine with python3 >= 3.11, git and make: `make up` and `make test`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# uv: from PATH, else put into .uv by pip (the only thing this file installs by itself)
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+RUN := $(UV) run --frozen
+
+.PHONY: help up down test lint bench sync
+
+help: ## Show this help
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.uv/bin/uv:
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "python3 >= 3.11 is needed" >&2; exit 1; }
+	python3 -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check uv
+
+sync: $(if $(findstring .uv/,$(UV)),.uv/bin/uv) # make the Python environment what uv.lock says
+	@$(UV) sync --frozen --quiet
+
+up: sync ## Set up, start the service and the lab, deploy dev, say where the UI is
+	@$(RUN) infraflux up
+
+down: sync ## Stop everything that `make up` started
+	@$(RUN) infraflux down
+
+test: sync ## Run every check: lint, types, contracts, tests on the lab (builds pinned tools on first use)
+	@$(RUN) python scripts/run_tests.py
+
+lint: sync ## ruff, mypy, import contracts, sizes
+	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy src flows tasks && $(RUN) lint-imports
+
+bench: sync ## Print the benchmarks (never asserted in tests)
+	@$(RUN) python scripts/run_benches.py

@@ -1,0 +1,178 @@
+"""What the parts of the lab say to each other.
+
+The Proxmox simulator owns machines (power, disks, addresses). The Talos emulator watches machines and answers for
+the operating system inside. The Kubernetes host runs the real control plane processes that Talos would have run.
+Each part knows the others only through the protocols in this file, so each is tested with a small fake of the rest.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disk:
+    """One disk of a machine as the guest sees it."""
+
+    interface: str
+    """Proxmox name: `scsi0`, `virtio1`."""
+    size_bytes: int
+    volume: str
+    """Proxmox volume id, `local-lvm:vm-100-disk-0`."""
+    image: str | None = None
+    """Volume id of the image it was imported from; None for a blank disk."""
+    generation: str = ""
+    """Changes whenever the content was made anew: a new generation means whatever was installed is gone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nic:
+    """One network card; `address` comes from the cloud-init drive (`ipconfigN`), as nocloud gives it to Talos."""
+
+    mac: str
+    bridge: str
+    vlan: int | None = None
+    address: str | None = None
+    """Without prefix length: `127.77.1.11`."""
+    prefix_length: int = 24
+    gateway: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """A virtual machine at the moment its power state changed."""
+
+    environment: str
+    vm_id: int
+    name: str
+    uuid: str
+    """SMBIOS UUID, lower case."""
+    host: str
+    cores: int
+    memory_mib: int
+    disks: Sequence[Disk] = ()
+    nics: Sequence[Nic] = ()
+
+    @property
+    def key(self) -> str:
+        """Unique in the whole lab and stable over power cycles: `dev/10011`."""
+        return f"{self.environment}/{self.vm_id}"
+
+    @property
+    def address(self) -> str | None:
+        """Address of the first card that has one."""
+        return next((nic.address for nic in self.nics if nic.address), None)
+
+
+class MachineObserver(Protocol):
+    """Told by the Proxmox simulator, in order, one call at a time per machine."""
+
+    async def powered_on(self, machine: Machine) -> None: ...
+    async def powered_off(self, machine: Machine) -> None: ...
+    async def deleted(self, machine: Machine) -> None: ...
+
+
+class PowerControl(Protocol):
+    """What a guest may do to its own machine; implemented by the Proxmox simulator."""
+
+    async def guest_reboot(self, key: str) -> None:
+        """The guest restarts: `powered_off` then `powered_on` reach the observer; the Proxmox status stays running."""
+
+    async def guest_shutdown(self, key: str) -> None:
+        """The guest powers off: Proxmox shows the machine as stopped."""
+
+    async def guest_wipe_disk(self, key: str, interface: str) -> None:
+        """The guest wiped its system disk; the image the VM was made from boots again (new generation)."""
+
+
+class EventSink(Protocol):
+    """The lab's append-only log, ground truth for tests and benchmarks."""
+
+    def emit(self, source: str, kind: str, **fields: Any) -> None: ...
+
+
+class Latency(Protocol):
+    """Simulated durations by phase (`vm-create`, `boot`, `config-install-reboot`, `etcd-bootstrap`, ...)."""
+
+    async def sleep(self, phase: str) -> None: ...
+
+
+class Faults(Protocol):
+    """Switches set by `infraflux lab fault`; `take` counts down a fault that is to strike a number of times."""
+
+    def take(self, kind: str, target: str) -> Mapping[str, Any] | None:
+        """The parameters of an active fault for this target (exact or `*`), or None."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeFacts:
+    """What the Kubernetes host needs to know of a Talos node."""
+
+    name: str
+    address: str
+    control_plane: bool
+    machine_key: str
+    cores: int
+    memory_mib: int
+    kubelet_version: str
+    """`v1.36.3`, read from the kubelet image of the machine config."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EtcdFacts:
+    """Status of the one real etcd of a cluster."""
+
+    member_id: int
+    cluster_id: int
+    db_size_bytes: int
+    db_size_in_use_bytes: int
+    leader: int
+    raft_index: int
+    raft_term: int
+    raft_applied_index: int
+    version: str
+
+
+class KubernetesHost(Protocol):
+    """Runs the real etcd, kube-apiserver, controller-manager, scheduler and kwok of each lab cluster.
+
+    `cluster_id` is `cluster.id` of the Talos machine config. `config` is the v1alpha1 document of a control plane,
+    already parsed. All calls are idempotent.
+    """
+
+    async def start(self, cluster_id: str, config: Mapping[str, Any], node: NodeFacts, *, new: bool) -> None:
+        """Start the control plane with `node` as its home.
+
+        `new` makes an empty etcd (Talos Bootstrap) and raises FileExistsError where data exists already; without it
+        the existing data is used, and FileNotFoundError says that there is none.
+        """
+
+    async def stop(self, cluster_id: str) -> None:
+        """Stop the processes in the order that does not hang (API server first, etcd last); data stays."""
+
+    async def remove(self, cluster_id: str) -> None:
+        """Stop and delete the data."""
+
+    def running(self, cluster_id: str) -> bool: ...
+
+    def has_data(self, cluster_id: str) -> bool: ...
+
+    async def node_up(self, cluster_id: str, node: NodeFacts) -> None:
+        """Create or update the Node object (and control plane pods), kwok keeps it Ready; control planes get a
+        forward of their :6443 to the home node."""
+
+    async def node_down(self, cluster_id: str, node_name: str) -> None:
+        """The machine is off: the Node stays, becomes NotReady, forwards close."""
+
+    async def set_vip(self, cluster_id: str, vip: str) -> None:
+        """Forward the virtual IP's :6443 to the home node."""
+
+    async def etcd_status(self, cluster_id: str) -> EtcdFacts: ...
+
+    def etcd_snapshot(self, cluster_id: str) -> AsyncIterator[bytes]:
+        """A real snapshot of the real etcd, chunk by chunk."""
+
+    async def recover(self, cluster_id: str, config: Mapping[str, Any], node: NodeFacts, snapshot: bytes) -> None:
+        """Start from an uploaded snapshot (Talos Bootstrap with recover_etcd)."""
