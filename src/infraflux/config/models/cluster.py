@@ -1,0 +1,81 @@
+"""The one typed answer to "what should this cluster be": every later part reads a `ClusterSpec` and nothing else."""
+
+from functools import cached_property
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from infraflux.config.models.base import Name, Section, Text
+from infraflux.config.models.derive import derive_nodes
+from infraflux.config.models.network import Network
+from infraflux.config.models.nodes import Node, NodePool, Role
+from infraflux.config.models.platform import GitOps, Platform
+from infraflux.config.models.policy import Policy
+from infraflux.config.models.proxmox import Proxmox
+from infraflux.config.models.talos import Image, TalosConfig, TalosSecrets, Versions
+
+
+class ClusterSpec(Section):
+    """A cluster after layering: `environment` and `name` come from the path of its overlay file."""
+
+    environment: Name
+    name: Name
+    size: Name
+    """Which file of `clusters/templates/` it is built from."""
+    cluster_id: int = Field(ge=1, le=255)
+    """Cilium's cluster id, unique in the fleet."""
+    vm_id_start: int = Field(ge=100, le=999_000_000)
+    """VM ids are this plus the host number of the node's address."""
+    description: Text = ""
+    versions: Versions
+    image: Image = Image()
+    proxmox: Proxmox
+    network: Network
+    node_pools: tuple[NodePool, ...] = Field(min_length=1)
+    talos: TalosConfig = TalosConfig()
+    secrets: TalosSecrets
+    platform: Platform
+    gitops: GitOps
+    policy: Policy = Policy()
+
+    @property
+    def key(self) -> str:
+        """`<environment>/<cluster>`, as typed on every command line."""
+        return f"{self.environment}/{self.name}"
+
+    @property
+    def ownership_tag(self) -> str:
+        """Proxmox tag that marks what is ours: nothing without it is ever touched."""
+        return f"infraflux-{self.environment}-{self.name}"
+
+    @property
+    def pool_name(self) -> str:
+        return self.proxmox.pool or f"infraflux-{self.environment}"
+
+    @property
+    def endpoint(self) -> str:
+        """The Kubernetes API: `https://<vip>:6443`."""
+        return f"https://{self.network.vip}:6443"
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes, control planes first, in pool order; stable when a pool grows."""
+        return derive_nodes(self)
+
+    @property
+    def control_planes(self) -> tuple[Node, ...]:
+        return tuple(node for node in self.nodes if node.role is Role.CONTROL_PLANE)
+
+    @property
+    def workers(self) -> tuple[Node, ...]:
+        return tuple(node for node in self.nodes if node.role is Role.WORKER)
+
+    def node(self, name: str) -> Node:
+        """The node of this name; KeyError where there is none."""
+        return {node.name: node for node in self.nodes}[name]
+
+    @model_validator(mode="after")
+    def pools_have_addresses_and_nodes(self) -> Self:
+        """Deriving the nodes raises ValueError with the pool's name where an address range is too small."""
+        _ = self.nodes
+        return self

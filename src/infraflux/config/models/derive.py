@@ -1,0 +1,86 @@
+"""Nodes from pools: names, addresses, hosts, VM ids, MACs and UUIDs, all derived and all stable under growth."""
+
+import hashlib
+import uuid
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+from infraflux.config.models.nodes import NamedNode, Node, NodePool, Role
+
+if TYPE_CHECKING:
+    from infraflux.config.models.cluster import ClusterSpec
+
+# The namespace makes the UUIDs of two installations equal for equal names, so a machine keeps its identity
+# when its state file is lost.
+_UUID_NAMESPACE = uuid.UUID("6f1c3a52-7d1e-5f0b-9f77-2a6a5f9be1a4")
+# Proxmox Server Solutions' own prefix, as its generated MACs carry.
+_MAC_PREFIX = (0xBC, 0x24, 0x11)
+
+
+def derive_nodes(spec: "ClusterSpec") -> tuple[Node, ...]:
+    """All nodes of the cluster; ValueError names the pool whose range is too small."""
+    pools = sorted(spec.node_pools, key=lambda pool: pool.role is not Role.CONTROL_PLANE)
+    nodes: list[Node] = []
+    for pool in pools:
+        for index, named in enumerate(_members(spec, pool)):
+            nodes.append(_node(spec, pool, named, index))
+    return tuple(nodes)
+
+
+def _members(spec: "ClusterSpec", pool: NodePool) -> tuple[NamedNode, ...]:
+    if pool.nodes and pool.count is not None and pool.count != len(pool.nodes):
+        raise ValueError(
+            f"node pool {pool.name} has count {pool.count} and names {len(pool.nodes)} nodes; give one of the two"
+        )
+    if pool.nodes:
+        return pool.nodes
+    if pool.count is None:
+        raise ValueError(f"node pool {pool.name} has neither count nor nodes; give one of the two")
+    return tuple(NamedNode(name=f"{spec.name}-{pool.name}-{index + 1}") for index in range(pool.count))
+
+
+def _node(spec: "ClusterSpec", pool: NodePool, named: NamedNode, index: int) -> Node:
+    address = named.address or _address(pool, index)
+    identity = f"{spec.environment}/{spec.name}/{named.name}"
+    return Node(
+        name=named.name,
+        pool=pool.name,
+        role=pool.role,
+        address=address,
+        # Round robin over the hosts: control planes spread as far as there are hosts.
+        host=named.host or spec.proxmox.hosts[index % len(spec.proxmox.hosts)].name,
+        vm_id=named.vm_id or _vm_id(spec, pool, address, index),
+        mac=named.mac or derive_mac(identity),
+        uuid=str(uuid.uuid5(_UUID_NAMESPACE, identity)),
+        cores=named.cores or pool.cores,
+        memory_mib=named.memory_mib or pool.memory_mib,
+        system_disk_gib=named.system_disk_gib or pool.system_disk_gib,
+        data_disks=pool.data_disks,
+        nics=pool.nics,
+        pci_devices=pool.pci_devices,
+        labels={**pool.labels, **named.labels},
+        taints=pool.taints,
+        tags=tuple(sorted({"infraflux", spec.ownership_tag, pool.role.value, *spec.proxmox.tags, *pool.tags})),
+    )
+
+
+def _address(pool: NodePool, index: int) -> IPv4Address:
+    if pool.addresses is None:
+        raise ValueError(f"node pool {pool.name} has no addresses range and its node {index + 1} names no address")
+    if index >= len(pool.addresses):
+        raise ValueError(
+            f"node pool {pool.name} needs {index + 1} addresses or more, {pool.addresses} has {len(pool.addresses)}"
+        )
+    return pool.addresses[index]
+
+
+def _vm_id(spec: "ClusterSpec", pool: NodePool, address: IPv4Address, index: int) -> int:
+    if pool.vm_id_start is not None:
+        return pool.vm_id_start + index
+    return spec.vm_id_start + int(address) - int(spec.network.node_cidr.network_address)
+
+
+def derive_mac(identity: str) -> str:
+    """A MAC of Proxmox' prefix, the rest from the SHA-256 of the node's full name."""
+    digest = hashlib.sha256(identity.encode()).digest()
+    return ":".join(f"{byte:02x}" for byte in (*_MAC_PREFIX, *digest[:3]))

@@ -1,0 +1,58 @@
+"""Addresses of a cluster."""
+
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+
+from pydantic import Field
+
+from infraflux.config.models.addresses import AddressRange
+from infraflux.config.models.base import DnsName, Name, Section
+
+
+class LoadBalancerMode(StrEnum):
+    L2 = "l2"
+    BGP = "bgp"
+
+
+class BgpPeer(Section):
+    name: Name
+    address: IPv4Address
+    asn: int = Field(ge=1, le=4_294_967_295)
+
+
+class Bgp(Section):
+    local_asn: int = Field(ge=1, le=4_294_967_295)
+    peers: tuple[BgpPeer, ...] = Field(min_length=1)
+
+
+class LoadBalancerPool(Section):
+    """Addresses that Services of type LoadBalancer get."""
+
+    name: Name
+    addresses: AddressRange
+
+
+class LoadBalancer(Section):
+    mode: LoadBalancerMode = LoadBalancerMode.L2
+    pools: tuple[LoadBalancerPool, ...] = Field(min_length=1)
+    bgp: Bgp | None = None
+    """Required with mode `bgp`."""
+
+
+class Network(Section):
+    """Node network, service networks and what answers on them."""
+
+    node_cidr: IPv4Network
+    gateway: IPv4Address
+    """First address of the node CIDR where it is not given (derived by the cluster)."""
+    vip: IPv4Address
+    """Virtual IP of the Kubernetes API; used by nobody else."""
+    dns: tuple[IPv4Address, ...] = Field(min_length=1)
+    ntp: tuple[str, ...] = Field(min_length=1)
+    pod_cidr: IPv4Network
+    service_cidr: IPv4Network
+    domain: DnsName
+    """DNS name of the cluster for people: `dev-1.example.org`."""
+    cluster_domain: DnsName = "cluster.local"
+    mtu: int = Field(default=1500, ge=1280, le=9216)
+    load_balancer: LoadBalancer

@@ -1,0 +1,60 @@
+"""Where the machines of an environment live."""
+
+from pydantic import Field
+
+from infraflux.config.models.base import HostName, Name, SecretRef, Section, Text, Url
+
+
+class ApiToken(Section):
+    """A Proxmox API token; the least privileges it needs are listed in docs/proxmox.md."""
+
+    id: str = Field(pattern=r"^[^\s@!]+@[a-z0-9]+![A-Za-z0-9._-]+$")
+    """`user@realm!name`, for example `infraflux@pve!dev`."""
+    secret: SecretRef
+
+
+class Storage(Section):
+    """Names of storages that exist on every host of the environment."""
+
+    disks: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")
+    """Holds VM disks, for example `local-lvm`."""
+    images: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")
+    """Holds the Talos image (content type `import`), for example `local`."""
+    cloud_init: str | None = Field(default=None, pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")
+    """Holds the cloud-init drive; the disk storage where it is not given."""
+
+
+class Bridge(Section):
+    """The network the first card of every node is plugged into."""
+
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,14}$")
+    vlan: int | None = Field(default=None, ge=1, le=4094)
+
+
+class Host(Section):
+    """A Proxmox node that may carry this environment's machines."""
+
+    name: HostName
+
+
+class Proxmox(Section):
+    """One Proxmox VE cluster's API and what of it this environment uses."""
+
+    endpoint: Url
+    """`https://pve.example.org:8006`"""
+    token: ApiToken
+    ca_file: str | None = None
+    """CA certificate that signed the API's certificate; the system's CAs where it is not given."""
+    insecure: bool = False
+    """Do not verify the certificate; policy may forbid it."""
+    hosts: tuple[Host, ...] = Field(min_length=1)
+    storage: Storage
+    bridge: Bridge
+    pool: Name | None = None
+    """Resource pool; `infraflux-<environment>` where it is not given."""
+    tags: tuple[Name, ...] = ()
+    """Extra tags for every VM, beside the ownership tags that are always set."""
+    ha: bool = False
+    """Let Proxmox HA restart and move the machines."""
+    cpu_type: str = Field(default="x86-64-v2-AES", pattern=r"^[A-Za-z0-9._+-]+$")
+    description: Text = ""

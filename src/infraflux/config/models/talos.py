@@ -1,0 +1,80 @@
+"""Versions, image, machine-config patches and where the Talos secrets are."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from infraflux.config.models.base import Name, RepoPath, SecretRef, Section, Text, Url, Version
+
+
+class Versions(Section):
+    """What runs; checked against the version matrix."""
+
+    talos: Version
+    kubernetes: Version
+
+
+class Schematic(Section):
+    """What goes into the Talos image beyond plain Talos; the image factory turns it into an id."""
+
+    extensions: tuple[str, ...] = ()
+    """Official system extensions, `siderolabs/qemu-guest-agent`."""
+    kernel_args: tuple[Text, ...] = ()
+    id: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """Computed from the fields above where it is not given."""
+
+
+class Image(Section):
+    """The nocloud disk image on every host's image storage, and the installer of the same schematic."""
+
+    factory_url: Url = "https://factory.talos.dev"
+    installer_registry: str = Field(default="factory.talos.dev", pattern=r"^[a-z0-9.:-]+$")
+    schematic: Schematic = Schematic()
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """Checksum of the downloaded image, checked by Proxmox before it is used."""
+
+
+class Patch(Section):
+    """One Talos machine-config patch, inline (`content`) or from a file in the repository (`file`)."""
+
+    name: Name
+    file: RepoPath | None = None
+    content: dict[str, Any] | None = None
+
+
+class NodePatch(Patch):
+    node: Name
+
+
+class Patches(Section):
+    """Applied in this order: all, then role, then node."""
+
+    all: tuple[Patch, ...] = ()
+    control_plane: tuple[Patch, ...] = ()
+    worker: tuple[Patch, ...] = ()
+    node: tuple[NodePatch, ...] = ()
+
+
+class TalosConfig(Section):
+    """How Talos is set up on every node."""
+
+    install_disk: str = Field(default="/dev/sda", pattern=r"^/dev/[a-z0-9/_-]+$")
+    patches: Patches = Patches()
+    boot_timeout_s: int = Field(default=600, ge=1, le=7200)
+    """From power-on until the maintenance API answers, per node."""
+    health_timeout_s: int = Field(default=900, ge=1, le=7200)
+    worker_parallelism: int = Field(default=3, ge=1, le=50)
+    """How many workers get their configuration side by side."""
+
+
+class TalosSecrets(Section):
+    """The encrypted Talos secrets bundle of the cluster."""
+
+    bundle: RepoPath | None = None
+    """`secrets/<environment>/<cluster>.talos.age` below the repository where it is not given."""
+    recipients: tuple[str, ...] = ()
+    """age recipients (`age1...`) the bundle is encrypted for; empty: the identity's own recipient."""
+    identity: SecretRef
+    """The age identity that decrypts it."""
+    storage: Literal["repository", "state"] = "repository"
+    """Whether a relative `bundle` is below the repository root or below the state directory (never committed)."""
