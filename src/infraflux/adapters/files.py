@@ -1,0 +1,39 @@
+"""Files that hold secrets or state: whole or not at all, readable by their owner only."""
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def make_private_dir(path: Path) -> Path:
+    """Make `path` (and its parents) with 0700; an existing directory of ours is tightened to it."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.chmod(0o700)
+    return path
+
+
+def write_private(path: Path, data: bytes | str, *, exclusive: bool = False) -> Path:
+    """Write `data` atomically with mode 0600: a reader sees the old content or the new, never a part.
+
+    `exclusive` raises FileExistsError instead of replacing a file.
+    """
+    make_private_dir(path.parent)
+    content = data.encode() if isinstance(data, str) else data
+    # mkstemp makes the file 0600 from the start, whatever the umask.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if exclusive:
+            os.link(temporary, path)
+        else:
+            temporary.replace(path)
+            return path
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    temporary.unlink()
+    return path

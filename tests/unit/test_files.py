@@ -1,0 +1,41 @@
+"""Private files are whole, 0600, and never replaced where that is refused."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from infraflux.adapters.files import make_private_dir, write_private
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_file_and_directory_are_private_under_any_umask(tmp_path: Path):
+    old = os.umask(0)
+    try:
+        path = write_private(tmp_path / "a" / "secret", "x")
+    finally:
+        os.umask(old)
+    assert (mode(path), mode(path.parent)) == (0o600, 0o700)
+
+
+def test_a_wide_open_directory_is_tightened(tmp_path: Path):
+    (tmp_path / "d").mkdir(mode=0o755)
+    assert mode(make_private_dir(tmp_path / "d")) == 0o700
+
+
+def test_replacing_keeps_one_file(tmp_path: Path):
+    write_private(tmp_path / "f", "old")
+    write_private(tmp_path / "f", b"new")
+    assert (tmp_path / "f").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_exclusive_never_replaces_and_leaves_no_rest(tmp_path: Path):
+    write_private(tmp_path / "f", "old", exclusive=True)
+    with pytest.raises(FileExistsError):
+        write_private(tmp_path / "f", "new", exclusive=True)
+    assert (tmp_path / "f").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
