@@ -1,0 +1,97 @@
+"""The `infraflux` command: the table of subjects, and the one place where an error becomes a message."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from infraflux.config.errors import InfrafluxError
+
+USER_MISTAKE = 1
+INTERRUPTED = 130  # 128 + SIGINT, what a shell expects after Ctrl-C
+
+# One line per subject: name -> ("module:attribute", help). The attribute is a typer.Typer or a plain function. Only the
+# subject on the command line is imported, so that `infraflux --help` pays for neither Prefect nor the lab.
+COMMANDS: dict[str, tuple[str, str]] = {}
+
+
+def app_for(argv: Sequence[str]) -> typer.Typer:
+    """The whole command tree; of the subjects only the one that `argv` names is imported."""
+    app = typer.Typer(
+        add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich"
+    )
+    app.callback()(root)
+    asked = next((word for word in argv if not word.startswith("-")), None)
+    for name, (path, summary) in COMMANDS.items():
+        if name == asked:
+            _mount(app, name=name, target=_load(path), summary=summary)
+        else:
+            app.command(name, help=summary)(_not_imported)
+    return app
+
+
+def _mount(app: typer.Typer, *, name: str, target: typer.Typer | Callable[..., Any], summary: str) -> None:
+    if isinstance(target, typer.Typer):
+        app.add_typer(target, name=name, help=summary)
+    else:
+        app.command(name, help=target.__doc__ or summary)(target)
+
+
+def _load(path: str) -> Any:
+    module, _, attribute = path.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def _not_imported() -> None:
+    """Stands for a subject in `--help`; `app_for` mounts the real one as soon as it is named."""
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"infraflux {version('infraflux')}")
+        raise typer.Exit
+
+
+def root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Talos Kubernetes on Proxmox VE from YAML in Git."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line and return its exit code: 1 for an InfrafluxError, 2 for bad usage, 130 for Ctrl-C."""
+    try:
+        app_for(argv)(args=list(argv), prog_name="infraflux")
+    except InfrafluxError as error:
+        report(str(error))
+        return USER_MISTAKE
+    except KeyboardInterrupt:
+        report("interrupted")
+        return INTERRUPTED
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else 0
+    return 0
+
+
+def report(message: str) -> None:
+    """Print one error on stderr, as it is: a message may hold brackets that are no markup."""
+    line = Text.assemble(("error: ", "bold red"), message)
+    Console(stderr=True, highlight=False).print(line, soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""The closing line counts what pytest says, and a run that dies is never counted as passed."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[3] / "scripts"
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"scripts_{name}", SCRIPTS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+run_tests = load("run_tests")
+check_sizes = load("check_sizes")
+
+
+@pytest.mark.parametrize(
+    ("xml", "exit_code", "expected"),
+    [
+        pytest.param('<testsuite tests="5" failures="1" errors="1" skipped="1"/>', 1, "2 passed, 2 failed, 1 skipped"),
+        pytest.param('<testsuite tests="3" failures="0" errors="0" skipped="0"/>', 0, "3 passed, 0 failed"),
+        pytest.param('<testsuite tests="3" failures="0" errors="0" skipped="0"/>', 3, "3 passed, 1 failed"),
+        pytest.param(None, 5, "0 passed, 0 failed"),
+        pytest.param(None, -9, "0 passed, 1 failed"),
+    ],
+)
+def test_tally_of_a_suite(xml: str | None, exit_code: int, expected: str, tmp_path: Path) -> None:
+    path = tmp_path / "junit.xml"
+    if xml is not None:
+        path.write_text(f"<testsuites>{xml}</testsuites>")
+    assert str(run_tests.read_junit(path, exit_code=exit_code)) == expected
+
+
+def test_every_test_directory_is_a_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("zebra", "lab", "unit", "bench", "fixtures"):
+        (tmp_path / name / "deep").mkdir(parents=True)
+        (tmp_path / name / "deep" / "test_x.py").touch()
+    monkeypatch.setattr(run_tests, "TESTS", tmp_path)
+    assert run_tests.suites() == ["unit", "lab", "zebra"]
+
+
+@pytest.mark.parametrize(
+    ("decorator", "body", "finding"),
+    [
+        pytest.param("", 59, None, id="function at the limit"),
+        pytest.param("", 60, "function f has 61 lines", id="function over"),
+        pytest.param("@flow\n", 40, None, id="flow at the limit"),
+        pytest.param("@flow(name='x')\n", 41, "flow f has a body of 41", id="flow over"),
+    ],
+)
+def test_sizes(decorator: str, body: int, finding: str | None) -> None:
+    source = f"{decorator}def f():\n" + "    x = 1\n" * body
+    found = list(check_sizes.too_long_in(source, name="a.py"))
+    assert len(found) == (finding is not None)
+    assert finding is None or finding in found[0]
+
+
+def test_long_file() -> None:
+    assert list(check_sizes.too_long_in("x = 1\n" * 401, name="a.py")) == ["a.py:1: file has 401 lines, at most 400"]
