@@ -1,0 +1,175 @@
+"""ClusterSpec -> Talos machine-config patches; pure and byte-stable.
+
+`talosctl gen config` makes the base documents; these patches are what the configuration adds, in the order all, role,
+node. Field names: https://www.talos.dev/v1.13/reference/configuration/ (v1alpha1 and HostnameConfig).
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+from infraflux.config.errors import ErrorClass, Permanent
+from infraflux.config.models import ClusterSpec, Node, Role
+from infraflux.config.models.talos import Patch, Schematic
+
+# What YAML 1.1 readers (talosctl among them) take for something else than text.
+_AMBIGUOUS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "~"}
+
+
+@dataclass(frozen=True)
+class PatchSet:
+    """Patches of one cluster as YAML documents by scope; `node` by node name."""
+
+    all: tuple[str, ...]
+    control_plane: tuple[str, ...]
+    worker: tuple[str, ...]
+    node: Mapping[str, tuple[str, ...]]
+
+    def for_role(self, role: Role) -> tuple[str, ...]:
+        return self.control_plane if role is Role.CONTROL_PLANE else self.worker
+
+
+def render_patches(spec: ClusterSpec, *, root: Path) -> PatchSet:
+    """All patches of a cluster; `root` is where patch files of the configuration are read from."""
+    patches = spec.talos.patches
+    return PatchSet(
+        all=(dump_yaml(_all_nodes(spec)), *_own(patches.all, root)),
+        control_plane=(dump_yaml(_control_plane(spec)), *_own(patches.control_plane, root)),
+        worker=_own(patches.worker, root),
+        node={node.name: _node_patches(spec, node, root) for node in spec.nodes},
+    )
+
+
+def _node_patches(spec: ClusterSpec, node: Node, root: Path) -> tuple[str, ...]:
+    own = [patch for patch in spec.talos.patches.node if patch.node == node.name]
+    hostname = {"apiVersion": "v1alpha1", "kind": "HostnameConfig", "auto": "off", "hostname": node.name}
+    return (dump_yaml(_node(spec, node)), dump_yaml(hostname), *_own(own, root))
+
+
+def _all_nodes(spec: ClusterSpec) -> dict[str, Any]:
+    network = spec.network
+    return {
+        "machine": {
+            "install": {"disk": spec.talos.install_disk, "image": installer_image(spec), "wipe": False},
+            "network": {"nameservers": [str(address) for address in network.dns]},
+            "time": {"servers": list(network.ntp)},
+            # The kubelet must not pick a VIP or a second card's address as the node's address.
+            "kubelet": {"nodeIP": {"validSubnets": [str(network.node_cidr)]}},
+        },
+        "cluster": {
+            "network": {
+                "cni": {"name": "none"},  # Cilium is installed by InfraFlux right after the bootstrap
+                "dnsDomain": network.cluster_domain,
+                "podSubnets": [str(network.pod_cidr)],
+                "serviceSubnets": [str(network.service_cidr)],
+            },
+            "proxy": {"disabled": True},  # Cilium replaces kube-proxy
+        },
+    }
+
+
+def _control_plane(spec: ClusterSpec) -> dict[str, Any]:
+    names = [str(spec.network.vip), spec.network.domain, *(str(node.address) for node in spec.control_planes)]
+    return {
+        "machine": {"certSANs": names},
+        "cluster": {
+            "apiServer": {"certSANs": names},
+            "etcd": {"advertisedSubnets": [str(spec.network.node_cidr)]},
+            # Without workers nothing could run anywhere else.
+            "allowSchedulingOnControlPlanes": not spec.workers,
+        },
+    }
+
+
+def _node(spec: ClusterSpec, node: Node) -> dict[str, Any]:
+    interface: dict[str, Any] = {
+        "deviceSelector": {"hardwareAddr": node.mac},
+        "addresses": [f"{node.address}/{spec.network.node_cidr.prefixlen}"],
+        "routes": [{"network": "0.0.0.0/0", "gateway": str(spec.network.gateway)}],
+        "mtu": spec.network.mtu,
+        "dhcp": False,
+    }
+    if node.role is Role.CONTROL_PLANE:
+        interface["vip"] = {"ip": str(spec.network.vip)}
+    machine: dict[str, Any] = {"network": {"interfaces": [interface]}}
+    if node.labels:
+        machine["nodeLabels"] = dict(sorted(node.labels.items()))
+    if node.taints:
+        machine["nodeTaints"] = {taint.key: f"{taint.value}:{taint.effect}" for taint in node.taints}
+    return {"machine": machine}
+
+
+def installer_image(spec: ClusterSpec) -> str:
+    """`factory.talos.dev/nocloud-installer/<schematic>:<version>`: upgrades keep the extensions of the schematic."""
+    schematic = spec.image.schematic
+    return f"{spec.image.installer_registry}/nocloud-installer/{schematic_id(schematic)}:{spec.versions.talos}"
+
+
+def schematic_document(schematic: Schematic) -> str:
+    """What is posted to the image factory; key order as its own marshaller writes it."""
+    customization: dict[str, Any] = {}
+    if schematic.kernel_args:
+        customization["extraKernelArgs"] = list(schematic.kernel_args)
+    if schematic.extensions:
+        customization["systemExtensions"] = {"officialExtensions": sorted(schematic.extensions)}
+    return dump_yaml({"customization": customization}, indent=4)
+
+
+def schematic_id(schematic: Schematic) -> str:
+    """The image factory's id: SHA-256 of the canonical document.
+
+    See https://github.com/siderolabs/image-factory (pkg/schematic): the id is the hash of the marshalled YAML.
+    """
+    return schematic.id or hashlib.sha256(schematic_document(schematic).encode()).hexdigest()
+
+
+def image_url(spec: ClusterSpec) -> str:
+    """The nocloud disk image of the cluster's schematic and version, uncompressed so that Proxmox can import it."""
+    return (
+        f"{spec.image.factory_url}/image/{schematic_id(spec.image.schematic)}/{spec.versions.talos}/nocloud-amd64.raw"
+    )
+
+
+def _own(patches: Iterable[Patch], root: Path) -> tuple[str, ...]:
+    return tuple(_own_patch(patch, root) for patch in patches)
+
+
+def _own_patch(patch: Patch, root: Path) -> str:
+    if patch.file is None:
+        return dump_yaml(patch.content or {})
+    path = (root / patch.file).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise Permanent(f"patch {patch.name}: {patch.file} leaves the repository", error_class=ErrorClass.CONFIG)
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise Permanent(
+            f"patch {patch.name}: {patch.file} cannot be read ({error.strerror})", error_class=ErrorClass.CONFIG
+        ) from error
+
+
+def dump_yaml(document: Mapping[str, Any], *, indent: int = 2) -> str:
+    """YAML with stable bytes; strings that a YAML 1.1 reader would turn into something else are quoted."""
+    yaml = YAML(typ="rt", pure=True)
+    yaml.default_flow_style = False
+    yaml.width = 4096
+    yaml.indent(mapping=indent, sequence=indent + 2, offset=indent)
+    stream = StringIO()
+    yaml.dump(_quoted(document), stream)
+    return stream.getvalue()
+
+
+def _quoted(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {key: _quoted(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_quoted(value) for value in node]
+    if isinstance(node, str) and node.lower() in _AMBIGUOUS:
+        return DoubleQuotedScalarString(node)
+    return node

@@ -1,0 +1,116 @@
+"""The bundle is made once, opens only for its recipients, and never shows a value."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pyrage import x25519
+
+from infraflux.adapters.secrets import BundleStore, SecretsBundle, create_identity, load_identities
+from infraflux.config.errors import Permanent
+
+CANARY = "canary-4f1d2c9e-do-not-print"
+PLAIN = f"cluster:\n  id: cluster-id-1\n  secret: {CANARY}\ntrustdinfo:\n  token: {CANARY}-2\n"
+
+
+@pytest.fixture
+def identity() -> x25519.Identity:
+    return x25519.Identity.generate()
+
+
+@pytest.fixture
+def store(tmp_path: Path, identity: x25519.Identity) -> BundleStore:
+    return BundleStore(cluster="dev/dev-1", path=tmp_path / "dev" / "dev-1.talos.age", identities=[identity])
+
+
+def test_what_is_created_is_read_back_and_private(store: BundleStore):
+    store.create(PLAIN)
+    assert store.read().text == PLAIN
+    assert store.path.stat().st_mode & 0o777 == 0o600
+    assert CANARY.encode() not in store.path.read_bytes()
+
+
+def test_an_existing_bundle_is_never_regenerated(store: BundleStore):
+    store.create(PLAIN)
+    with pytest.raises(Permanent, match="exists"):
+        store.create("cluster: {id: other}\n")
+    assert store.read().text == PLAIN
+
+
+def test_missing_bundle_names_the_file_and_the_command(store: BundleStore):
+    with pytest.raises(Permanent, match=r"dev-1\.talos\.age does not exist.*infraflux secrets init dev/dev-1"):
+        store.read()
+
+
+def test_wrong_identity_names_the_bundle_and_no_value(store: BundleStore):
+    store.create(PLAIN)
+    other = BundleStore(cluster="dev/dev-1", path=store.path, identities=[x25519.Identity.generate()])
+    with pytest.raises(Permanent, match="cannot be decrypted") as caught:
+        other.read()
+    assert CANARY not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_every_recipient_can_open_it(tmp_path: Path):
+    people = [x25519.Identity.generate() for _ in range(3)]
+    recipients = [str(person.to_public()) for person in people]
+    path = tmp_path / "bundle.age"
+    BundleStore(cluster="a/b", path=path, identities=people[:1], recipients=recipients).create(PLAIN)
+    for person in people:
+        assert BundleStore(cluster="a/b", path=path, identities=[person]).read().text == PLAIN
+
+
+def test_rotation_keeps_the_old_file_and_opens_for_the_new_recipient(store: BundleStore, identity: x25519.Identity):
+    store.create(PLAIN)
+    newcomer = x25519.Identity.generate()
+    wider = BundleStore(
+        cluster=store.cluster,
+        path=store.path,
+        identities=[identity],
+        recipients=[str(newcomer.to_public()), str(identity.to_public())],
+    )
+    backup = wider.rotate(now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    assert backup.name == "dev-1.talos.age.20260102T030405Z.bak"
+    assert backup.stat().st_mode & 0o777 == 0o600
+    assert BundleStore(cluster="a/b", path=store.path, identities=[newcomer]).read().text == PLAIN
+    assert BundleStore(cluster="a/b", path=backup, identities=[identity]).read().text == PLAIN
+
+
+def test_rotation_of_an_unreadable_bundle_touches_nothing(store: BundleStore):
+    store.create(PLAIN)
+    before = store.path.read_bytes()
+    stranger = BundleStore(cluster="a/b", path=store.path, identities=[x25519.Identity.generate()])
+    with pytest.raises(Permanent):
+        stranger.rotate()
+    assert store.path.read_bytes() == before
+    assert [path.name for path in store.path.parent.iterdir()] == [store.path.name]
+
+
+def test_bad_recipient_is_refused_before_anything_is_written(store: BundleStore, identity: x25519.Identity):
+    bad = BundleStore(cluster="a/b", path=store.path, identities=[identity], recipients=["age1nonsense"])
+    with pytest.raises(Permanent, match="no age recipient"):
+        bad.create(PLAIN)
+    assert not store.path.exists()
+
+
+def test_representation_and_sensitive_values(store: BundleStore):
+    bundle = SecretsBundle(PLAIN)
+    assert CANARY not in repr(bundle)
+    assert bundle.sensitive_values() == {CANARY, f"{CANARY}-2"}
+    assert bundle.cluster_id == "cluster-id-1"
+
+
+def test_identity_is_made_once_and_read_back(tmp_path: Path):
+    path = tmp_path / "age" / "identity.txt"
+    made = create_identity(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [str(key) for key in load_identities(path.read_text(), reference="file:x")] == [str(made)]
+    with pytest.raises(FileExistsError):
+        create_identity(path)
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment\n", f"AGE-SECRET-KEY-1{CANARY}\n"])
+def test_bad_identity_names_the_reference_only(text: str):
+    with pytest.raises(Permanent, match="env:AGE_KEY holds no usable age identity") as caught:
+        load_identities(text, reference="env:AGE_KEY")
+    assert CANARY not in str(caught.value)
