@@ -5,8 +5,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from infraflux.config.secrets_ref import resolve
-
 from infraflux.adapters.files import make_private_dir, write_private
 from infraflux.adapters.secrets import BundleStore, SecretsBundle, load_identities
 from infraflux.adapters.talos.configs import MachineConfigs, generate_configs, generate_talosconfig
@@ -14,6 +12,7 @@ from infraflux.adapters.talos.decide import BootstrapMarker
 from infraflux.adapters.talos.talosctl import Talosctl
 from infraflux.config.models import ClusterSpec
 from infraflux.config.paths import ProjectPaths
+from infraflux.config.secrets_ref import resolve
 from infraflux.render.talos import render_patches
 
 
