@@ -14,6 +14,7 @@ from typing import Any
 import pyrage
 from pyrage import x25519
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from infraflux.config.errors import ErrorClass, Permanent
 from infraflux.config.paths import ProjectPaths
@@ -75,9 +76,14 @@ def _from_age(reference: str, rest: str, root: Path, environ: Mapping[str, str])
         raise _missing(reference, f"{root / name} cannot be read ({error.strerror})", "restore the file") from None
     except pyrage.DecryptError:
         raise _missing(reference, "no identity at hand opens it", f"set {AGE_IDENTITY_VARIABLE}") from None
-    document: Any = YAML(typ="safe", pure=True).load(BytesIO(plain))
+    try:
+        document: Any = YAML(typ="safe", pure=True).load(BytesIO(plain))
+    except (YAMLError, UnicodeDecodeError):  # its message would quote the decrypted text
+        raise _missing(reference, "the decrypted file is no YAML", "encrypt a map of names and secrets") from None
     if not isinstance(document, dict) or key not in document:
         raise _missing(reference, f"the decrypted file has no key {key}", "add the key and encrypt it again")
+    if not isinstance(document[key], str):
+        raise _missing(reference, f"{key} is no text", "write it in quotes and encrypt it again")
     return str(document[key])
 
 
@@ -87,7 +93,10 @@ def _identities(root: Path, environ: Mapping[str, str]) -> list[x25519.Identity]
     if not text and path.exists():
         text = path.read_text()
     keys = [line.strip() for line in text.splitlines() if line.strip().startswith("AGE-SECRET-KEY-")]
-    return [x25519.Identity.from_str(key) for key in keys]
+    try:
+        return [x25519.Identity.from_str(key) for key in keys]
+    except pyrage.IdentityError:
+        raise _missing(AGE_IDENTITY_VARIABLE, "the age identity is damaged", "restore it from its backup") from None
 
 
 def _missing(reference: str, what: str, next_step: str) -> Permanent:
