@@ -19,7 +19,9 @@ INTERRUPTED = 130  # 128 + SIGINT, what a shell expects after Ctrl-C
 
 # One line per subject: name -> ("module:attribute", help). The attribute is a typer.Typer or a plain function. Only the
 # subject on the command line is imported, so that `infraflux --help` pays for neither Prefect nor the lab.
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "tools": ("infraflux.cli.tools:app", "Install and list the pinned outside programs"),
+}
 
 
 def app_for(argv: Sequence[str]) -> typer.Typer:

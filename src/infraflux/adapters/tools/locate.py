@@ -11,6 +11,7 @@ from pathlib import Path
 from infraflux.adapters.tools.pins import Pins, Program, load_pins
 from infraflux.adapters.tools.places import Places
 from infraflux.adapters.tools.probe import ProbeRecord
+from infraflux.adapters.tools.providers import publish
 from infraflux.config.errors import Permanent
 
 
@@ -103,7 +104,7 @@ class Shelf:
         """The filesystem mirror that holds every pinned provider; Permanent when one is missing."""
         for program in self.pins.programs.values():
             if program.provider:
-                self.locate(program.name)
+                publish(self.locate(program.name), program=program, mirror=self.places.mirror)
         return self.places.mirror
 
 

@@ -148,11 +148,11 @@ class Pins(Pinned):
             wanted |= {program.name for program in self.programs.values() if group in program.groups}
         return [program for program in self.programs.values() if program.name in wanted]
 
-    def recipe(self, program: Program, *, go_version: str) -> str:
-        """Digest of everything that decides what a build makes: pin, module, checksums, Go."""
+    def recipe(self, program: Program) -> str:
+        """Digest of what a build is made from: pin, module and checksums; another digest means building again."""
         module = self.directory / program.module
         digest = sha256(program.model_dump_json(include={"version", "package", "symbols"}).encode())
-        for part in ((module / "go.mod").read_bytes(), (module / "go.sum").read_bytes(), go_version.encode()):
+        for part in ((module / "go.mod").read_bytes(), (module / "go.sum").read_bytes()):
             digest.update(sha256(part).digest())
         return digest.hexdigest()[:16]
 

@@ -1,0 +1,171 @@
+"""Build one program from its Go module, with its packages counted as they compile."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from infraflux.adapters.tools.pins import Pins, Program
+from infraflux.adapters.tools.places import Places
+from infraflux.adapters.tools.progress import Compiling, Fetching, Listener
+from infraflux.adapters.tools.toolchain import Go, go_environment
+from infraflux.config.errors import ErrorClass, InfrafluxError, Permanent, Retryable
+
+# After SIGTERM the compiler's children get this long to leave before SIGKILL.
+GRACE_S = 5.0
+KEPT_LINES = 40
+DOWNLOADING = "go: downloading "
+
+# What go says, the error class, and what to do. First match wins.
+SYMPTOMS: tuple[tuple[tuple[str, ...], ErrorClass, str], ...] = (
+    (("no space left on device",), ErrorClass.CAPACITY, "free some disk space; a cold build needs about 12 GiB"),
+    (("signal: killed", "cannot allocate memory"), ErrorClass.CAPACITY, "not enough memory: use --jobs 1"),
+    (
+        ("dial tcp", "i/o timeout", "TLS handshake", "connection re", "no such host", "502 ", "503 ", "unexpected EOF"),
+        ErrorClass.TRANSIENT,
+        "check the network and GOPROXY; what was compiled is kept, run the same command again",
+    ),
+    (("403 Forbidden", "404 Not Found", "410 Gone"), ErrorClass.USER, "set GOPROXY to one that serves this module"),
+)
+
+
+def build_flags(program: Program) -> list[str]:
+    """Flags of `go build` and `go list` alike: they decide what can be taken from the compiler's cache."""
+    symbols = [f"-X {name}={value}" for name, value in program.symbols.items()]
+    return ["-trimpath", "-buildvcs=false", f"-ldflags={' '.join(['-s', '-w', *symbols])}"]
+
+
+def explain(program: Program, *, exit_code: int, lines: Sequence[str]) -> InfrafluxError:
+    """The error for a build that failed, by what go printed."""
+    text = "\n".join(lines)
+    said = " / ".join(line.strip() for line in lines[-3:]) or "it said nothing"
+    message = f"{program.name} {program.version} could not be built (exit {exit_code}): {said}"
+    if exit_code == -signal.SIGKILL:
+        text += "signal: killed"
+    for symptoms, error_class, next_step in SYMPTOMS:
+        if any(symptom in text for symptom in symptoms):
+            kind = Permanent if error_class is ErrorClass.USER else Retryable
+            return kind(message, stage="tools", error_class=error_class, next_step=next_step)
+    return Permanent(
+        message,
+        stage="tools",
+        error_class=ErrorClass.INTERNAL,
+        next_step=f"see `go build` in tools/{program.module}",
+    )
+
+
+class Builder:
+    """Runs the Go commands; `stop` ends them all, from any thread."""
+
+    def __init__(self, *, pins: Pins, places: Places, go: Go, listener: Listener) -> None:
+        self.pins = pins
+        self.places = places
+        self.go = go
+        self.listener = listener
+        self._running: set[subprocess.Popen[str]] = set()
+        self._guard = threading.Lock()
+        self._stopped = False
+
+    def build(self, program: Program, *, output: Path) -> None:
+        """Build `program` into `output`; Retryable or Permanent with what go said."""
+        total = self._fetch_and_count(program)
+        done = 0
+
+        def compiled(line: str) -> None:
+            nonlocal done
+            done += 1
+            self.listener(Compiling(name=program.name, package=line, done=done, total=max(total, done)))
+
+        argv = ["build", "-v", *build_flags(program), "-o", str(output), program.package]
+        exit_code, rest = self._go(argv, program=program, on_package=compiled)
+        if exit_code != 0:
+            raise explain(program, exit_code=exit_code, lines=rest)
+
+    def _fetch_and_count(self, program: Program) -> int:
+        """Download what is missing and count the packages the cache does not have."""
+        stale: list[str] = []
+        template = "{{if .Stale}}{{.ImportPath}}{{end}}"
+        argv = ["list", "-deps", "-f", template, *build_flags(program), program.package]
+        exit_code, rest = self._go(argv, program=program, on_package=stale.append)
+        if exit_code != 0:
+            raise explain(program, exit_code=exit_code, lines=rest)
+        return len(stale)
+
+    def _go(
+        self, arguments: list[str], *, program: Program, on_package: Callable[[str], None]
+    ) -> tuple[int, list[str]]:
+        """Run go in the program's module; returns its exit code and the last lines that were no progress."""
+        rest: deque[str] = deque(maxlen=KEPT_LINES)
+        process = self._start([str(self.go.path), *arguments], cwd=self.pins.directory / program.module)
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                text = line.rstrip("\n")
+                if text.startswith(DOWNLOADING):
+                    self.listener(Fetching(name=program.name, module=text.removeprefix(DOWNLOADING)))
+                elif _is_import_path(text):
+                    on_package(text)
+                elif text.strip():
+                    rest.append(text)
+            return process.wait(), list(rest)
+        finally:
+            _end(process)
+            if process.stdout is not None:
+                process.stdout.close()
+            with self._guard:
+                self._running.discard(process)
+
+    def _start(self, argv: list[str], *, cwd: Path) -> subprocess.Popen[str]:
+        with self._guard:
+            if self._stopped:
+                raise Retryable("the installation was stopped", stage="tools", next_step="run the same command again")
+            process = subprocess.Popen(
+                argv,
+                cwd=cwd,
+                env=go_environment(self.places),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,  # so that stopping reaches the compilers too
+            )
+            self._running.add(process)
+            return process
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped
+
+    def stop(self) -> None:
+        """End everything that runs and start nothing more."""
+        with self._guard:
+            self._stopped = True
+            running = list(self._running)
+        for process in running:
+            _end(process)
+
+
+def _is_import_path(line: str) -> bool:
+    return bool(line) and " " not in line and ":" not in line and not line.startswith("#")
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Leave no process of the group behind."""
+    if process.poll() is not None:
+        return
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(timeout=GRACE_S)
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
