@@ -32,32 +32,12 @@ _POLL_S = 0.5
 """Wake-up interval, so that a cancel from another thread and the deadline are both seen in time."""
 _CHUNK_BYTES = 65536
 _PR_SET_PDEATHSIG = 1
-_ALLOWED_NAMES = frozenset(
-    [
-        "PATH",
-        "HOME",
-        "USER",
-        "LOGNAME",
-        "LANG",
-        "LANGUAGE",
-        "TZ",
-        "TMPDIR",
-        "TERM",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "NO_PROXY",
-        "http_proxy",
-        "https_proxy",
-        "no_proxy",
-        "XDG_CACHE_HOME",
-        "XDG_CONFIG_HOME",
-        "XDG_DATA_HOME",
-        "XDG_STATE_HOME",
-        "XDG_RUNTIME_DIR",
-    ]
+_ALLOWED = (
+    "PATH HOME USER LOGNAME LANG LANGUAGE TZ TMPDIR TERM SSL_CERT_FILE SSL_CERT_DIR "
+    "HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy "
+    "XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_RUNTIME_DIR"
 )
+_ALLOWED_NAMES = frozenset(_ALLOWED.split())
 
 # Loaded before any fork: the child may not import or allocate much between fork and exec.
 _libc = ctypes.CDLL(None, use_errno=True)

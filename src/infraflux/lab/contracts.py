@@ -118,6 +118,10 @@ class NodeFacts:
     """`v1.36.3`, read from the kubelet image of the machine config."""
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: Sequence[str] = ()
+    os_image: str = "Talos"
+    """`Talos (v1.13.9)`, as the kubelet reports it."""
+    config_version: str = "1"
+    """Version of the control plane's config resources; `upgrade-k8s` waits for pods that carry it."""
 
 
 @dataclass(frozen=True, kw_only=True)

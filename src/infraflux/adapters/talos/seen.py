@@ -1,0 +1,128 @@
+"""What a node shows of itself, read without changing anything."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from infraflux.adapters.talos.talosctl import (
+    TALOS_ERRORS,
+    Code,
+    EtcdMember,
+    Resource,
+    Talosctl,
+    TalosRefused,
+    TalosTransient,
+    error_code,
+)
+from infraflux.config.models import Node
+
+
+class NodeState(StrEnum):
+    """Which door of the Talos API answers."""
+
+    SILENT = "silent"
+    """Nothing answers: off, booting or rebooting."""
+    MAINTENANCE = "maintenance"
+    """Booted, no configuration: asks for one without a client certificate."""
+    RUNNING = "running"
+    """Configured with our cluster's keys."""
+    LOCKED = "locked"
+    """Wants a client certificate that our cluster's keys did not make: somebody else's cluster, or our lost keys."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeSeen:
+    """One look at one node; `detail` is the last thing that was heard, for messages."""
+
+    name: str
+    address: str
+    state: NodeState
+    uuid: str = ""
+    macs: tuple[str, ...] = ()
+    version: str = ""
+    config: str = field(default="", repr=False)
+    detail: str = ""
+
+
+def look(node: Node, *, admin: Talosctl | None, bare: Talosctl, with_config: bool = True) -> NodeSeen:
+    """Look at one node: first with our certificate, then without any.
+
+    `admin` is None before the cluster has a talosconfig. A node that answers neither is SILENT.
+    """
+    address = str(node.address)
+    detail = ""
+    if admin is not None:
+        try:
+            return _look_running(node, admin=admin, with_config=with_config)
+        except TALOS_ERRORS as error:
+            detail = error.message
+            if error_code(error) is Code.UNREACHABLE:
+                return NodeSeen(name=node.name, address=address, state=NodeState.SILENT, detail=detail)
+    try:
+        return _look_maintenance(node, bare=bare)
+    except TALOS_ERRORS as error:
+        locked = error_code(error) is Code.CERTIFICATE_REQUIRED
+        state = NodeState.LOCKED if locked else NodeState.SILENT
+        return NodeSeen(name=node.name, address=address, state=state, detail=detail or error.message)
+
+
+def _look_running(node: Node, *, admin: Talosctl, with_config: bool) -> NodeSeen:
+    address = str(node.address)
+    uuid, macs = _identity(admin, address=address, insecure=False)
+    return NodeSeen(
+        name=node.name,
+        address=address,
+        state=NodeState.RUNNING,
+        uuid=uuid,
+        macs=macs,
+        version=admin.version(node=address),
+        config=read_machine_config(admin, address=address) if with_config else "",
+    )
+
+
+def _look_maintenance(node: Node, *, bare: Talosctl) -> NodeSeen:
+    address = str(node.address)
+    uuid, macs = _identity(bare, address=address, insecure=True)
+    return NodeSeen(name=node.name, address=address, state=NodeState.MAINTENANCE, uuid=uuid, macs=macs)
+
+
+def _identity(talosctl: Talosctl, *, address: str, insecure: bool) -> tuple[str, tuple[str, ...]]:
+    systems = talosctl.get("systeminformation", node=address, insecure=insecure)
+    uuid = str(systems[0].spec.get("uuid", "")).lower() if systems else ""
+    links = talosctl.get("links", node=address, insecure=insecure)
+    macs = {str(link.spec.get("hardwareAddr", "")).lower() for link in links}
+    return uuid, tuple(sorted(macs - {""}))
+
+
+def read_machine_config(talosctl: Talosctl, *, address: str) -> str:
+    """The live machine config as YAML; it holds secrets."""
+    found = [one for one in talosctl.get("machineconfig", node=address) if one.id == "v1alpha1"]
+    if not found:
+        return ""
+    spec = found[0].spec
+    return spec if isinstance(spec, str) else str(spec)
+
+
+@dataclass(frozen=True)
+class EtcdSeen:
+    """The members as one control plane lists them; no members: etcd was never bootstrapped there."""
+
+    members: tuple[EtcdMember, ...]
+    asked: str
+
+
+def look_at_etcd(nodes: Sequence[Node], *, admin: Talosctl) -> EtcdSeen | None:
+    """The first member list that any control plane gives; None where none has an etcd."""
+    for node in nodes:
+        try:
+            members = admin.etcd_members(node=str(node.address))
+        except (TalosTransient, TalosRefused):
+            continue
+        if members:
+            return EtcdSeen(tuple(members), node.name)
+    return None
+
+
+def look_at_services(*, admin: Talosctl, address: str) -> dict[str, Resource]:
+    """Talos services by id."""
+    return {one.id: one for one in admin.get("services", node=address)}

@@ -1,0 +1,222 @@
+"""The pinned `talosctl` as an argv builder with typed answers; the only way InfraFlux speaks to Talos.
+
+Every call names one node and one endpoint, the node's own address: nothing is proxied through another node, so an
+answer always comes from the machine it was asked of.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from infraflux.adapters import process
+from infraflux.config.errors import ErrorClass, InfrafluxError, Permanent, Retryable
+
+CALL_DEADLINE_S = 30.0
+"""A single read or write; long operations pass their own deadline."""
+
+
+class Code(StrEnum):
+    """What went wrong, as gRPC or TLS said it."""
+
+    UNREACHABLE = "Unavailable"
+    CERTIFICATE_REQUIRED = "CertificateRequired"
+    """The machine runs with a configuration already: it wants a client certificate."""
+    UNKNOWN_AUTHORITY = "UnknownAuthority"
+    """The machine's certificate is not from our cluster: maintenance mode, or somebody else's cluster."""
+    INVALID_ARGUMENT = "InvalidArgument"
+    FAILED_PRECONDITION = "FailedPrecondition"
+    ALREADY_EXISTS = "AlreadyExists"
+    NOT_FOUND = "NotFound"
+    PERMISSION_DENIED = "PermissionDenied"
+    UNIMPLEMENTED = "Unimplemented"
+    DEADLINE = "DeadlineExceeded"
+    OTHER = "Unknown"
+
+
+_TLS_TEXTS = {
+    "certificate required": Code.CERTIFICATE_REQUIRED,
+    "bad certificate": Code.CERTIFICATE_REQUIRED,
+    "didn't provide a certificate": Code.CERTIFICATE_REQUIRED,
+    "certificate signed by unknown authority": Code.UNKNOWN_AUTHORITY,
+    "failed to verify certificate": Code.UNKNOWN_AUTHORITY,
+    "unknown certificate authority": Code.UNKNOWN_AUTHORITY,
+}
+_GRPC_CODE = re.compile(r"code = (\w+)")
+_RETRYABLE = {Code.UNREACHABLE, Code.FAILED_PRECONDITION, Code.DEADLINE}
+_CLASSES = {Code.INVALID_ARGUMENT: ErrorClass.CONFIG, Code.ALREADY_EXISTS: ErrorClass.CONFLICT}
+
+
+class TalosTransient(Retryable):
+    """The node does not answer yet or is busy; `code` says how."""
+
+    code: Code = Code.OTHER
+
+
+class TalosRefused(Permanent):
+    """The node refused; `code` says why."""
+
+    code: Code = Code.OTHER
+
+
+TALOS_ERRORS = (TalosTransient, TalosRefused)
+
+
+def classify(stderr: str) -> Code:
+    """The code in what talosctl printed. TLS texts first: gRPC wraps them in `Unavailable`."""
+    for text, code in _TLS_TEXTS.items():
+        if text in stderr:
+            return code
+    found = _GRPC_CODE.search(stderr)
+    name = found.group(1) if found else ""
+    if name in set(Code):
+        return Code(name)
+    return Code.UNREACHABLE if "connection refused" in stderr or "i/o timeout" in stderr else Code.OTHER
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One COSI resource of `talosctl get -o json`."""
+
+    id: str
+    spec: Any
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EtcdMember:
+    """One line of `talosctl etcd members`."""
+
+    id: str
+    hostname: str
+    peer_urls: tuple[str, ...]
+    learner: bool
+
+
+class Runner(Protocol):
+    """`infraflux.adapters.process.run`, or a fake of it."""
+
+    def __call__(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        deadline_s: float,
+        on_line: Callable[[str], None] | None = None,
+    ) -> process.Completed: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Talosctl:
+    """Calls of one cluster's nodes; `talosconfig` holds the admin certificate, None before the first configuration."""
+
+    binary: Path
+    cluster: str
+    talosconfig: Path | None = None
+    runner: Runner = process.run
+
+    def local(self, *words: str | Path, deadline_s: float = CALL_DEADLINE_S) -> str:
+        """A command that asks no node (`gen`, `validate`, `machineconfig patch`); its standard output."""
+        return self._run([self.binary, *words], deadline_s=deadline_s, what=str(words[0]))
+
+    def call(
+        self,
+        *words: str | Path,
+        node: str,
+        insecure: bool = False,
+        deadline_s: float = CALL_DEADLINE_S,
+    ) -> str:
+        """A command to one node; its standard output. Raises TalosTransient or TalosRefused."""
+        argv: list[str | Path] = [self.binary, *words, "--nodes", node, "--endpoints", node]
+        if insecure:
+            argv.append("--insecure")
+        elif self.talosconfig is not None:
+            argv += ["--talosconfig", self.talosconfig]
+        return self._run(argv, deadline_s=deadline_s, what=f"{words[0]} on {node}")
+
+    def get(self, kind: str, *, node: str, insecure: bool = False, namespace: str = "") -> list[Resource]:
+        """All resources of a kind, in the order the node lists them."""
+        words = ["get", kind, "-o", "json", *(["--namespace", namespace] if namespace else [])]
+        return [_resource(one) for one in json_documents(self.call(*words, node=node, insecure=insecure))]
+
+    def version(self, *, node: str) -> str:
+        """The Talos version that runs: `v1.13.9`."""
+        text = self.call("version", "--short", node=node)
+        server = text.split("Server:", 1)[-1]
+        found = re.search(r"Tag:\s+(v\S+)", server)
+        if not found:
+            raise self._error(Code.OTHER, f"{node} answered no version", "")
+        return found.group(1)
+
+    def etcd_members(self, *, node: str) -> list[EtcdMember]:
+        return parse_etcd_members(self.call("etcd", "members", node=node))
+
+    def _run(self, argv: Sequence[str | Path], *, deadline_s: float, what: str) -> str:
+        try:
+            done = self.runner(argv, deadline_s=deadline_s)
+        except process.ProcessTimeout as error:
+            raise self._error(Code.DEADLINE, f"talosctl {what}", f"no answer within {deadline_s:.0f} s") from error
+        if done.returncode == 0:
+            return done.stdout
+        message = done.stderr.strip() or done.stdout.strip()
+        raise self._error(classify(message), f"talosctl {what}", message)
+
+    def _error(self, code: Code, what: str, message: str) -> InfrafluxError:
+        kind = TalosTransient if code in _RETRYABLE else TalosRefused
+        error = kind(
+            f"{what}: {code}: {_short(message)}",
+            cluster=self.cluster,
+            stage="talos",
+            error_class=_CLASSES.get(code, ErrorClass.TRANSIENT if kind is TalosTransient else ErrorClass.INTERNAL),
+        )
+        error.code = code
+        return error
+
+
+def error_code(error: InfrafluxError) -> Code:
+    """The code of a Talos error; OTHER for any other error."""
+    return error.code if isinstance(error, TALOS_ERRORS) else Code.OTHER
+
+
+def _short(message: str) -> str:
+    """The last line that says something; talosctl repeats its usage and wraps errors in errors."""
+    lines = [line for line in message.splitlines() if line.strip()]
+    return (lines[-1] if lines else "no message")[-400:]
+
+
+def json_documents(text: str) -> list[dict[str, Any]]:
+    """`talosctl get -o json` prints one document after the other, not an array."""
+    decoder = json.JSONDecoder()
+    documents: list[dict[str, Any]] = []
+    at = 0
+    while at < len(text):
+        if text[at].isspace():
+            at += 1
+            continue
+        document, at = decoder.raw_decode(text, at)
+        documents.append(document)
+    return documents
+
+
+def _resource(document: Mapping[str, Any]) -> Resource:
+    metadata = document.get("metadata", {})
+    return Resource(id=str(metadata.get("id", "")), spec=document.get("spec"), metadata=metadata)
+
+
+def parse_etcd_members(text: str) -> list[EtcdMember]:
+    """Read the table of `talosctl etcd members`: NODE, ID, HOSTNAME, PEER URLS, CLIENT URLS, LEARNER."""
+    rows = [re.split(r"\s{2,}", line.strip()) for line in text.splitlines() if line.strip()]
+    if not rows:
+        return []
+    at = {title: index for index, title in enumerate(rows[0])}
+    return [
+        EtcdMember(
+            id=row[at["ID"]],
+            hostname=row[at["HOSTNAME"]],
+            peer_urls=tuple(row[at["PEER URLS"]].split(",")),
+            learner=row[at["LEARNER"]] == "true",
+        )
+        for row in rows[1:]
+    ]

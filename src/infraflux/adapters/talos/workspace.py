@@ -1,0 +1,103 @@
+"""What a cluster's Talos work needs on this machine: bundle, credentials, markers, the talosctl to call."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from infraflux.adapters.files import make_private_dir, write_private
+from infraflux.adapters.secrets import BundleStore, SecretsBundle, load_identities
+from infraflux.adapters.talos.configs import MachineConfigs, generate_configs, generate_talosconfig
+from infraflux.adapters.talos.decide import BootstrapMarker
+from infraflux.adapters.talos.talosctl import Talosctl
+from infraflux.config.models import ClusterSpec
+from infraflux.config.paths import ProjectPaths
+from infraflux.config.secrets_ref import resolve
+from infraflux.render.talos import render_patches
+
+
+@dataclass(frozen=True, kw_only=True)
+class TalosWorkspace:
+    """One cluster's files below the state directory, all 0600 in 0700."""
+
+    spec: ClusterSpec
+    root: Path
+    talosctl: Talosctl
+    """Without credentials."""
+
+    @property
+    def paths(self) -> ProjectPaths:
+        return ProjectPaths(self.root)
+
+    @property
+    def directory(self) -> Path:
+        return self.paths.cluster_state(self.spec.environment, self.spec.name)
+
+    @property
+    def talosconfig(self) -> Path:
+        return self.paths.talosconfig(self.spec.environment, self.spec.name)
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.paths.kubeconfig(self.spec.environment, self.spec.name)
+
+    @property
+    def admin(self) -> Talosctl:
+        """talosctl with the cluster's admin certificate; the talosconfig is made where it is missing."""
+        self.ensure_talosconfig()
+        return replace(self.talosctl, talosconfig=self.talosconfig)
+
+    @cached_property
+    def store(self) -> BundleStore:
+        """The encrypted bundle; resolving the identity raises Permanent naming the reference."""
+        secrets = self.spec.secrets
+        base = self.root if secrets.storage == "repository" else self.paths.state
+        relative = secrets.bundle or f"secrets/{self.spec.environment}/{self.spec.name}.talos.age"
+        text = resolve(secrets.identity, root=self.root)
+        return BundleStore(
+            cluster=self.spec.key,
+            path=base / relative,
+            identities=load_identities(text.reveal(), reference=secrets.identity),
+            recipients=secrets.recipients,
+        )
+
+    @cached_property
+    def bundle(self) -> SecretsBundle:
+        return self.store.read()
+
+    @cached_property
+    def configs(self) -> MachineConfigs:
+        """The wanted machine config of every node."""
+        return generate_configs(
+            self.spec,
+            talosctl=self.talosctl,
+            bundle=self.bundle,
+            patches=render_patches(self.spec, root=self.root),
+            workdir=self.directory,
+        )
+
+    def ensure_talosconfig(self, *, renew: bool = False) -> Path:
+        """Write the talosconfig where it is missing; `renew` cuts a new admin certificate."""
+        if renew or not self.talosconfig.exists():
+            text = generate_talosconfig(
+                self.spec,
+                talosctl=self.talosctl,
+                bundle=self.bundle,
+                patches=render_patches(self.spec, root=self.root),
+                workdir=self.directory,
+            )
+            write_private(self.talosconfig, text)
+        return self.talosconfig
+
+    def read_marker(self) -> BootstrapMarker | None:
+        path = self.directory / "bootstrap.json"
+        return BootstrapMarker(**json.loads(path.read_text())) if path.exists() else None
+
+    def write_marker(self, marker: BootstrapMarker) -> None:
+        make_private_dir(self.directory)
+        write_private(self.directory / "bootstrap.json", json.dumps(asdict(marker)))
+
+    def forget(self) -> None:
+        """Remove credentials and markers of a cluster that is gone; the bundle stays where it is."""
+        for name in ("bootstrap.json", "kubeconfig", "talosconfig"):
+            (self.directory / name).unlink(missing_ok=True)

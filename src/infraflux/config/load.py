@@ -1,0 +1,108 @@
+"""The fleet: every cluster of the repository, typed and checked.
+
+`examine` looks at everything and raises nothing; `Fleet.load` and `load_cluster` raise `ConfigProblems` with every
+mistake at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from infraflux.config.errors import ErrorClass, Permanent
+from infraflux.config.layers import Layers
+from infraflux.config.models import ClusterSpec
+from infraflux.config.problems import ConfigProblems, Problem
+from infraflux.config.suggest import did_you_mean
+from infraflux.config.tree import Value
+from infraflux.config.validate import Judged, judge
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """All clusters of a repository."""
+
+    root: Path
+    clusters: Mapping[str, ClusterSpec]
+    """By `<environment>/<cluster>`, sorted."""
+    trees: Mapping[str, Value]
+    """The merged layers of each cluster, every value with its file and line."""
+    environments: tuple[str, ...]
+
+    @classmethod
+    def load(cls, root: Path) -> "Fleet":
+        """Everything below `root`. Raises ConfigProblems with every mistake in it."""
+        examined = examine(root)
+        if examined.problems:
+            raise ConfigProblems(examined.problems)
+        return examined.fleet
+
+    def cluster(self, key: str) -> ClusterSpec:
+        """The cluster `<environment>/<name>`. Raises Permanent with the nearest one there is."""
+        if key not in self.clusters:
+            raise unknown_cluster(key, self.clusters)
+        return self.clusters[key]
+
+    def of(self, environment: str) -> tuple[ClusterSpec, ...]:
+        """The clusters of one environment."""
+        return tuple(spec for spec in self.clusters.values() if spec.environment == environment)
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What was found: the usable clusters, and every mistake."""
+
+    fleet: Fleet
+    keys: tuple[str, ...]
+    """Every cluster that has a file, usable or not."""
+    problems: tuple[Problem, ...]
+    by_cluster: Mapping[str, tuple[Problem, ...]]
+    """The mistakes that stop one cluster, those of its layers included."""
+
+    def select(self, target: str) -> tuple[str, ...]:
+        """The cluster keys that `ENV` or `ENV/CLUSTER` means. Raises Permanent where there is none."""
+        chosen = tuple(key for key in self.keys if target in (key, key.split("/")[0]))
+        if not chosen and target not in self.fleet.environments:
+            raise unknown_cluster(target, [*self.fleet.environments, *self.keys])
+        return chosen
+
+
+def examine(root: Path) -> Examined:
+    """Read, merge and check the whole repository; mistakes are returned, not raised."""
+    layers = Layers(root)
+    files = layers.clusters()
+    judged: dict[str, Judged] = {}
+    by_cluster: dict[str, tuple[Problem, ...]] = {}
+    for cluster in files:
+        layered = layers.layered(cluster)
+        by_cluster[cluster.key] = layered.problems
+        if layered.tree is not None:
+            judged[cluster.key] = judge(layered.tree)
+            by_cluster[cluster.key] += judged[cluster.key].problems
+    fleet = Fleet(
+        root=root,
+        clusters={key: one.spec for key, one in judged.items() if one.spec is not None},
+        trees={key: one.tree for key, one in judged.items()},
+        environments=tuple(layers.environments()),
+    )
+    everything = {*layers.all_problems(), *(problem for found in by_cluster.values() for problem in found)}
+    keys = tuple(cluster.key for cluster in files)
+    return Examined(fleet=fleet, keys=keys, problems=tuple(sorted(everything)), by_cluster=by_cluster)
+
+
+def load_cluster(root: Path, key: str) -> ClusterSpec:
+    """One cluster, checked against the whole fleet. Raises ConfigProblems with its mistakes, Permanent if unknown."""
+    examined = examine(root)
+    if key not in examined.keys:
+        raise unknown_cluster(key, examined.keys)
+    if examined.by_cluster[key]:
+        raise ConfigProblems(examined.by_cluster[key], cluster=key)
+    return examined.fleet.clusters[key]
+
+
+def unknown_cluster(key: str, known: Mapping[str, ClusterSpec] | list[str] | tuple[str, ...]) -> Permanent:
+    """The error for a cluster that has no file."""
+    return Permanent(
+        f"there is no cluster {key!r}: {did_you_mean(key, list(known))}",
+        error_class=ErrorClass.USER,
+        next_step="see `infraflux config validate` for the clusters there are",
+    )

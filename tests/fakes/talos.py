@@ -1,0 +1,177 @@
+"""A small Talos world behind the command line of talosctl: machines, their configurations, one etcd.
+
+It answers as the real program does (same texts on standard error), remembers every change that was made, and can be
+told to misbehave: `lose_reply` does the work and then says that the connection broke.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from infraflux.adapters.process import Completed
+from infraflux.adapters.talos.configs import MachineConfigs
+from infraflux.adapters.talos.decide import BootstrapMarker
+from infraflux.adapters.talos.talosctl import Talosctl
+from infraflux.config.models import ClusterSpec, Node, Role
+
+REFUSED = "rpc error: code = Unavailable desc = connection error: dial tcp {0}:50000: connect: connection refused"
+NO_CERTIFICATE = "rpc error: code = Unavailable desc = connection error: remote error: tls: certificate required"
+UNKNOWN_CA = "rpc error: code = Unavailable desc = tls: x509: certificate signed by unknown authority"
+LOST = "rpc error: code = Unavailable desc = error reading from server: EOF"
+
+
+@dataclass
+class FakeMachine:
+    node: Node
+    powered: bool = True
+    config: str = ""
+    uuid: str = ""
+    mac: str = ""
+    locked: bool = False
+    refuse: str = ""
+
+
+@dataclass
+class FakeTalos:
+    """Runner of `Talosctl` that keeps its machines in memory."""
+
+    spec: ClusterSpec
+    machines: dict[str, FakeMachine] = field(default_factory=dict)
+    members: list[str] = field(default_factory=list)
+    bootstraps: list[str] = field(default_factory=list)
+    pushed: list[str] = field(default_factory=list)
+    resets: list[str] = field(default_factory=list)
+    lose_reply: set[str] = field(default_factory=set)
+    joins: bool = True
+    argv: list[list[str]] = field(default_factory=list)
+    kill_at: Callable[[list[str]], bool] = lambda words: False
+
+    def __post_init__(self) -> None:
+        for node in self.spec.nodes:
+            self.machines[str(node.address)] = FakeMachine(node, uuid=node.uuid, mac=node.mac)
+
+    def machine(self, name: str) -> FakeMachine:
+        return next(one for one in self.machines.values() if one.node.name == name)
+
+    def __call__(self, argv: Sequence[str | Path], *, deadline_s: float, on_line: Any = None) -> Completed:
+        words = [str(word) for word in argv][1:]
+        self.argv.append(words)
+        address = words[words.index("--nodes") + 1]
+        machine = self.machines[address]
+        insecure = "--insecure" in words
+        error = self._door(machine, insecure)
+        if error:
+            return self._answer("", error)
+        reply = getattr(self, f"_{words[0].replace('-', '_')}")(machine, words)
+        if self.kill_at(words):
+            raise KeyboardInterrupt
+        if words[0] in self.lose_reply:
+            self.lose_reply.discard(words[0])
+            return self._answer("", LOST)
+        return reply
+
+    def _door(self, machine: FakeMachine, insecure: bool) -> str:
+        if not machine.powered:
+            return REFUSED.format(machine.node.address)
+        if machine.locked:
+            return NO_CERTIFICATE if insecure else UNKNOWN_CA
+        if insecure and machine.config:
+            return NO_CERTIFICATE
+        return UNKNOWN_CA if not insecure and not machine.config else ""
+
+    @staticmethod
+    def _answer(stdout: str, stderr: str = "") -> Completed:
+        return Completed(argv=("talosctl",), returncode=1 if stderr else 0, stdout=stdout, stderr=stderr, elapsed_s=0)
+
+    def _get(self, machine: FakeMachine, words: list[str]) -> Completed:
+        specs: dict[str, list[tuple[str, Any]]] = {
+            "systeminformation": [("systeminformation", {"uuid": machine.uuid})],
+            "links": [("lo", {"hardwareAddr": ""}), ("eth0", {"hardwareAddr": machine.mac})],
+            "machineconfig": [("v1alpha1", machine.config)],
+            "services": [(name, {"running": True, "healthy": True}) for name in ("apid", "kubelet", "etcd")],
+        }
+        found = specs[words[1]]
+        return self._answer("".join(json.dumps({"metadata": {"id": i}, "spec": spec}, indent=1) for i, spec in found))
+
+    def _version(self, machine: FakeMachine, words: list[str]) -> Completed:
+        return self._answer("Client:\n\tTag: v0\nServer:\n\tNODE: x\n\tTag:         v1.13.9\n")
+
+    def _apply_config(self, machine: FakeMachine, words: list[str]) -> Completed:
+        if machine.refuse:
+            return self._answer("", machine.refuse)
+        machine.config = Path(words[words.index("--file") + 1]).read_text()
+        self.pushed.append(machine.node.name)
+        name = machine.node.name
+        if self.joins and self.members and machine.node.role is Role.CONTROL_PLANE and name not in self.members:
+            self.members.append(name)
+        return self._answer("")
+
+    def _bootstrap(self, machine: FakeMachine, words: list[str]) -> Completed:
+        if self.members:
+            return self._answer("", "rpc error: code = AlreadyExists desc = etcd data directory is not empty")
+        self.bootstraps.append(machine.node.name)
+        self.members.append(machine.node.name)
+        return self._answer("")
+
+    def _etcd(self, machine: FakeMachine, words: list[str]) -> Completed:
+        if machine.node.name not in self.members:
+            return self._answer("", "rpc error: code = Unavailable desc = etcd is not running")
+        rows = ["NODE   ID   HOSTNAME   PEER URLS   CLIENT URLS   LEARNER"]
+        rows += [
+            f"{machine.node.address}   {i}   {m}   https://x:2380   https://x:2379   false"
+            for i, m in enumerate(self.members)
+        ]
+        return self._answer("\n".join(rows))
+
+    def _kubeconfig(self, machine: FakeMachine, words: list[str]) -> Completed:
+        Path(words[1]).write_text("kubeconfig")
+        return self._answer("")
+
+    def _reset(self, machine: FakeMachine, words: list[str]) -> Completed:
+        self.resets.append(machine.node.name)
+        if "--graceful=true" in words and machine.node.name in self.members:
+            self.members.remove(machine.node.name)
+        machine.powered, machine.config = False, ""
+        return self._answer("")
+
+
+@dataclass
+class FakeWorkspace:
+    """`TalosWorkspace` without talosctl's generators: configurations are small texts that name their node."""
+
+    spec: ClusterSpec
+    directory: Path
+    talosctl: Talosctl
+    marker: BootstrapMarker | None = None
+    cluster_id: str = "cluster-id-1"
+
+    @property
+    def admin(self) -> Talosctl:
+        return self.talosctl
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.directory / "kubeconfig"
+
+    @property
+    def talosconfig(self) -> Path:
+        return self.directory / "talosconfig"
+
+    @property
+    def bundle(self) -> "FakeWorkspace":
+        return self
+
+    @property
+    def configs(self) -> MachineConfigs:
+        return MachineConfigs({node.name: self.config(node) for node in self.spec.nodes})
+
+    def config(self, node: Node) -> str:
+        return f"machine:\n  type: {node.role.machine_type}\n  name: {node.name}\ncluster:\n  id: {self.cluster_id}\n"
+
+    def read_marker(self) -> BootstrapMarker | None:
+        return self.marker
+
+    def write_marker(self, marker: BootstrapMarker) -> None:
+        self.marker = marker

@@ -1,0 +1,95 @@
+import base64
+import dataclasses
+from typing import Any
+
+import pytest
+
+from infraflux.lab.contracts import NodeFacts
+from infraflux.lab.kubernetes.objects import (
+    bootstrap_token_secret,
+    node_object,
+    node_status,
+    parse_taint,
+    static_pods,
+)
+from infraflux.lab.kubernetes.settings import read_settings
+
+NODE = NodeFacts(
+    name="dev-1-cp-1",
+    address="127.78.1.11",
+    control_plane=True,
+    machine_key="dev/10011",
+    cores=2,
+    memory_mib=4096,
+    kubelet_version="v1.36.3",
+    labels={"topology.kubernetes.io/zone": "pve-1"},
+)
+WORKER = dataclasses.replace(NODE, control_plane=False, taints=("gpu=true:NoExecute",))
+CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+
+
+@pytest.mark.parametrize(
+    ("node", "schedulable", "taints"),
+    [
+        (NODE, False, [CONTROL_PLANE_TAINT]),
+        (NODE, True, []),
+        (
+            dataclasses.replace(NODE, taints=("node-role.kubernetes.io/control-plane:NoSchedule",)),
+            False,
+            [CONTROL_PLANE_TAINT],
+        ),
+        (WORKER, False, [{"key": "gpu", "value": "true", "effect": "NoExecute"}]),
+    ],
+    ids=["control plane", "schedulable control plane", "taint named twice", "worker"],
+)
+def test_taints(node: NodeFacts, schedulable: bool, taints: list[dict[str, str]]) -> None:
+    assert node_object(node, schedulable_control_planes=schedulable)["spec"]["taints"] == taints
+
+
+@pytest.mark.parametrize(
+    ("text", "taint"),
+    [
+        ("a=b:NoSchedule", {"key": "a", "value": "b", "effect": "NoSchedule"}),
+        ("a:NoExecute", {"key": "a", "effect": "NoExecute"}),
+        ("example.org/a=:NoSchedule", {"key": "example.org/a", "effect": "NoSchedule"}),
+    ],
+)
+def test_parse_taint(text: str, taint: dict[str, str]) -> None:
+    assert parse_taint(text) == taint
+
+
+def test_the_role_label_is_the_control_planes_alone() -> None:
+    label = "node-role.kubernetes.io/control-plane"
+    assert label in node_object(NODE, schedulable_control_planes=False)["metadata"]["labels"]
+    assert label not in node_object(WORKER, schedulable_control_planes=False)["metadata"]["labels"]
+
+
+def test_status_shows_the_machine() -> None:
+    status = node_status(NODE)["status"]
+
+    assert {"type": "InternalIP", "address": "127.78.1.11"} in status["addresses"]
+    assert status["capacity"] == {"cpu": "2", "memory": "4096Mi", "pods": "110"}
+    assert status["allocatable"]["memory"] == "3584Mi"
+    assert status["nodeInfo"]["kubeletVersion"] == "v1.36.3"
+
+
+def test_static_pods_are_what_health_checks_look_for(config: dict[str, Any]) -> None:
+    pods = static_pods(NODE, read_settings(config), config_version="7")
+
+    assert [pod["metadata"]["name"] for pod in pods] == [
+        "kube-apiserver-dev-1-cp-1",
+        "kube-controller-manager-dev-1-cp-1",
+        "kube-scheduler-dev-1-cp-1",
+    ]
+    for pod, component in zip(pods, ("kube-apiserver", "kube-controller-manager", "kube-scheduler"), strict=True):
+        assert pod["metadata"]["labels"]["k8s-app"] == component
+        assert pod["metadata"]["annotations"] == {"talos.dev/config-version": "7"}
+        assert pod["spec"]["nodeName"] == "dev-1-cp-1"
+        assert pod["spec"]["containers"][0]["image"] == f"registry.k8s.io/{component}:v1.36.3"
+
+
+def test_bootstrap_token() -> None:
+    secret = bootstrap_token_secret("abcdef.0123456789abcdef")
+
+    assert secret["metadata"]["name"] == "bootstrap-token-abcdef"
+    assert base64.b64decode(secret["data"]["token-secret"]) == b"0123456789abcdef"

@@ -1,0 +1,114 @@
+"""The platform directory is data with rules: what every component must have, and what an overlay may say."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[3]
+COMPONENTS = sorted(path.parent for path in (ROOT / "platform/infrastructure").glob("*/component.yaml"))
+ENVIRONMENTS = ("dev", "staging", "prod")
+CHARTS = ROOT / "src/infraflux/lab/gitops/charts"
+STAGES = {"network", "foundation", "services"}
+
+
+def read(path: Path) -> Any:
+    return YAML(typ="safe").load(path.read_text()) or {}
+
+
+def leaves(tree: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    if isinstance(tree, dict) and tree:
+        return {key: value for name, child in tree.items() for key, value in leaves(child, (*path, name)).items()}
+    return {path: tree} if path else {}
+
+
+@pytest.fixture(params=COMPONENTS, ids=lambda path: path.name)
+def component(request):
+    return request.param
+
+
+def test_every_directory_registers_itself():
+    directories = {path for path in (ROOT / "platform/infrastructure").iterdir() if path.is_dir()}
+    assert directories == set(COMPONENTS)
+
+
+def test_component_file_is_complete(component):
+    entry = read(component / "component.yaml")["component"]
+    assert set(entry) == {"name", "stage", "namespace", "release", "chart", "repository", "version"}
+    assert entry["name"] == component.name
+    assert entry["stage"] in STAGES
+    assert entry["repository"].startswith("https://")
+
+
+def test_every_environment_has_an_overlay(component):
+    assert {path.name for path in (component / "overlays").iterdir()} == set(ENVIRONMENTS)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_overlay_repeats_nothing_of_base(component, environment):
+    base = leaves(read(component / "base/values.yaml"))
+    overlay = leaves(read(component / f"overlays/{environment}/values.yaml"))
+    # prod says again that nobody is admin: a changed base must not open it.
+    stated_twice = {("configs", "cm", "admin.enabled")} if environment == "prod" else set()
+    assert {key for key, value in overlay.items() if base.get(key) == value} <= stated_twice
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_overlay_builds_on_base(component, environment):
+    kustomization = read(component / f"overlays/{environment}/kustomization.yaml")
+    assert kustomization["resources"][0] == "../../base"
+
+
+def test_stand_in_has_the_version_of_the_component(component):
+    entry = read(component / "component.yaml")["component"]
+    chart = read(CHARTS / entry["chart"] / "Chart.yaml")
+    assert (chart["name"], chart["version"]) == (entry["chart"], entry["version"])
+
+
+def test_stand_ins_share_one_helper():
+    assert len({path.read_text() for path in CHARTS.glob("*/templates/_standin.tpl")}) == 1
+
+
+def test_stand_in_schemas_refuse_what_they_do_not_know():
+    for path in CHARTS.glob("*/values.schema.json"):
+        assert json.loads(path.read_text())["additionalProperties"] is False, path
+
+
+def test_namespaces_of_components_say_their_pod_security(component):
+    path = component / "base/namespace.yaml"
+    if component.name == "cilium":
+        assert not path.exists(), "kube-system belongs to Kubernetes"
+        return
+    namespace = read(path)
+    assert namespace["metadata"]["name"] == read(component / "component.yaml")["component"]["namespace"]
+    assert "pod-security.kubernetes.io/enforce" in namespace["metadata"]["labels"]
+
+
+def test_prod_has_no_admin():
+    base = read(ROOT / "platform/infrastructure/argocd/base/values.yaml")
+    prod = read(ROOT / "platform/infrastructure/argocd/overlays/prod/values.yaml")
+    assert base["configs"]["cm"]["admin.enabled"] is False
+    assert prod["configs"]["cm"]["admin.enabled"] is False
+    assert base["configs"]["rbac"]["policy.default"] == ""
+    assert "policy.default" not in prod.get("configs", {}).get("rbac", {})
+
+
+def test_cilium_is_set_up_for_talos():
+    values = read(ROOT / "platform/infrastructure/cilium/base/values.yaml")
+    assert values["kubeProxyReplacement"] is True
+    assert (values["k8sServiceHost"], values["k8sServicePort"]) == ("localhost", 7445)
+    assert values["cgroup"] == {"autoMount": {"enabled": False}, "hostRoot": "/sys/fs/cgroup"}
+    assert "SYS_MODULE" not in values["securityContext"]["capabilities"]["ciliumAgent"]
+
+
+def test_stages_wait_in_order():
+    waves = {}
+    for stage in STAGES:
+        kustomization = read(ROOT / f"platform/bootstrap/stages/{stage}/kustomization.yaml")
+        waves[stage] = int(kustomization["commonAnnotations"]["argocd.argoproj.io/sync-wave"])
+        assert f"value: {stage}" in kustomization["patches"][0]["patch"]
+    applications = read(ROOT / "platform/bootstrap/applications/charts.yaml")
+    last = int(applications["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"])
+    assert waves["network"] < waves["foundation"] < waves["services"] < last
