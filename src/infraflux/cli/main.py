@@ -21,6 +21,7 @@ INTERRUPTED = 130  # 128 + SIGINT, what a shell expects after Ctrl-C
 # subject on the command line is imported, so that `infraflux --help` pays for neither Prefect nor the lab.
 COMMANDS: dict[str, tuple[str, str]] = {
     "tools": ("infraflux.cli.tools:app", "Install and list the pinned outside programs"),
+    "service": ("infraflux.cli.service:app", "The Prefect server and worker in the background."),
 }
 
 
