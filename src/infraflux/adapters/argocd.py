@@ -1,0 +1,205 @@
+"""Argo CD as seen from outside: what its Applications say, a refresh, and waiting until all of them are as in Git.
+
+InfraFlux reads and nudges; it never writes what an Application manages.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from infraflux.adapters.clock import Clock
+from infraflux.adapters.kubernetes import Kubernetes, Ref
+from infraflux.config.errors import ErrorClass, Permanent, Retryable
+
+API = "argoproj.io/v1alpha1"
+NAMESPACE = "argocd"
+ROOT = "root"
+POLL_S = 2.0
+DEGRADED_PATIENCE_S = 60.0
+"""How long an error must stand: Argo CD retries, and a first sync often meets a CRD that is seconds away."""
+TRACKING = "argocd.argoproj.io/tracking-id"
+
+
+class HandoffDegraded(Permanent):
+    """Applications do not reach Git's state; the cluster itself stays usable."""
+
+    default_class = ErrorClass.USER
+
+
+class HandoffSlow(Retryable):
+    """Applications were still on their way when the time was up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Application:
+    """An Application or ApplicationSet, reduced to what a person asks of it."""
+
+    kind: str
+    name: str
+    sync: str
+    """`Synced`, `OutOfSync`, `Unknown`."""
+    health: str
+    """`Healthy`, `Progressing`, `Degraded`, `Missing`, `Suspended`, `Unknown`."""
+    message: str = ""
+    """The most telling thing Argo CD says, with the resource it says it of; empty when all is well."""
+    revision: str = ""
+
+    @property
+    def done(self) -> bool:
+        return self.sync == "Synced" and self.health == "Healthy"
+
+    @property
+    def failed(self) -> bool:
+        return self.health == "Degraded" or (self.sync == "Unknown" and bool(self.message))
+
+    def __str__(self) -> str:
+        tail = f": {self.message}" if self.message else ""
+        return f"{self.kind} {self.name} is {self.sync}/{self.health}{tail}"
+
+
+def read_application(document: Mapping[str, Any]) -> Application:
+    """An Application document as Argo CD writes it."""
+    status = document.get("status") or {}
+    sync = status.get("sync") or {}
+    operation = status.get("operationState") or {}
+    failed = operation.get("phase") in {"Failed", "Error"}
+    health = (status.get("health") or {}).get("status", "Unknown")
+    error = _condition(status) or (operation.get("message", "") if failed else "")
+    return Application(
+        kind="Application",
+        name=document["metadata"]["name"],
+        sync=sync.get("status", "Unknown"),
+        health="Degraded" if error else health,
+        message=error or _worst_resource(status) or (status.get("health") or {}).get("message", ""),
+        revision=sync.get("revision") or ",".join(sync.get("revisions") or []),
+    )
+
+
+def read_application_set(document: Mapping[str, Any]) -> Application:
+    """An ApplicationSet document; it counts as synced when its Applications are generated."""
+    conditions = {one["type"]: one for one in (document.get("status") or {}).get("conditions") or []}
+    error = conditions.get("ErrorOccurred") or {}
+    bad = error.get("status") == "True"
+    current = (conditions.get("ResourcesUpToDate") or {}).get("status") == "True"
+    return Application(
+        kind="ApplicationSet",
+        name=document["metadata"]["name"],
+        sync="Synced" if current and not bad else "OutOfSync",
+        health="Degraded" if bad else ("Healthy" if current else "Progressing"),
+        message=error.get("message", "") if bad else "",
+    )
+
+
+def _condition(status: Mapping[str, Any]) -> str:
+    return next((one["message"] for one in status.get("conditions") or [] if "Error" in one.get("type", "")), "")
+
+
+def _worst_resource(status: Mapping[str, Any]) -> str:
+    """The first resource that is not well, worst kind first."""
+    resources = status.get("resources") or []
+    for wanted in ("Degraded", "Missing", "Progressing"):
+        for one in resources:
+            health = one.get("health") or {}
+            if health.get("status") == wanted:
+                said = f": {health['message']}" if health.get("message") else ""
+                return f"{one['kind']} {one.get('namespace', '')}/{one['name']} is {wanted}{said}".replace(" /", " ")
+    return ""
+
+
+class ArgoCd:
+    """The Argo CD that runs inside one cluster."""
+
+    def __init__(self, kubernetes: Kubernetes, *, cluster: str = "") -> None:
+        self._kubernetes = kubernetes
+        self._cluster = cluster
+
+    def read(self) -> list[Application]:
+        """Every Application and ApplicationSet, the root first."""
+        sets = self._kubernetes.list_objects(API, "ApplicationSet", namespace=NAMESPACE)
+        applications = self._kubernetes.list_objects(API, "Application", namespace=NAMESPACE)
+        seen = [read_application(one) for one in applications] + [read_application_set(one) for one in sets]
+        return sorted(seen, key=lambda one: (one.name != ROOT, one.kind, one.name))
+
+    def owns(self, ref: Ref) -> str | None:
+        """Name of the Application that tracks this object, or None."""
+        found = self._kubernetes.read(ref)
+        tracking = ((found or {}).get("metadata", {}).get("annotations") or {}).get(TRACKING, "")
+        return str(tracking).split(":", 1)[0] or None
+
+    def refresh(self, seen: Iterable[Application], *, hard: bool = True) -> None:
+        """Compare with Git now rather than at the next poll; `hard` also drops cached manifests."""
+        for one in seen:
+            ref = Ref(api_version=API, kind=one.kind, name=one.name, namespace=NAMESPACE)
+            if one.kind == "ApplicationSet":
+                self._kubernetes.annotate(ref, {"argocd.argoproj.io/application-set-refresh": "true"})
+            else:
+                self._kubernetes.annotate(ref, {"argocd.argoproj.io/refresh": "hard" if hard else "normal"})
+
+    def wait_until_synced(
+        self,
+        *,
+        clock: Clock,
+        deadline_s: float,
+        on_change: Callable[[str], None] = lambda _line: None,
+        patience_s: float = DEGRADED_PATIENCE_S,
+    ) -> list[Application]:
+        """Wait until the root and all it leads to are Synced and Healthy; returns them.
+
+        Raises HandoffDegraded when one keeps failing for `patience_s`, HandoffSlow at the deadline; both name the
+        Application, the resource and what Argo CD said last.
+        """
+        watch = _Watch(on_change=on_change)
+        until = clock.monotonic() + deadline_s
+        while True:
+            seen = self.read()
+            watch.note(seen, now=clock.monotonic())
+            if seen and seen[0].name == ROOT and all(one.done for one in seen):
+                return seen
+            stuck = watch.failing_for(patience_s, now=clock.monotonic())
+            if stuck:
+                raise self._degraded(stuck)
+            if clock.monotonic() >= until:
+                raise self._slow(seen, deadline_s)
+            clock.sleep(POLL_S)
+
+    def _degraded(self, stuck: Sequence[Application]) -> HandoffDegraded:
+        return HandoffDegraded(
+            "handed over, but Degraded: " + "; ".join(str(one) for one in stuck),
+            cluster=self._cluster,
+            stage="handoff",
+            next_step="correct it in Git (or the repository's credentials) and run the same command again",
+        )
+
+    def _slow(self, seen: Sequence[Application], deadline_s: float) -> HandoffSlow:
+        left = [str(one) for one in seen if not one.done] or ["Argo CD shows no Applications at all"]
+        return HandoffSlow(
+            f"after {deadline_s:.0f} s still waiting for " + "; ".join(left),
+            cluster=self._cluster,
+            stage="handoff",
+            next_step="look at it with `infraflux platform status` and run the same command again",
+        )
+
+
+class _Watch:
+    """Remembers since when an Application has been failing, and reports each change once."""
+
+    def __init__(self, *, on_change: Callable[[str], None]) -> None:
+        self._on_change = on_change
+        self._last: dict[tuple[str, str], Application] = {}
+        self._failing: dict[tuple[str, str], float] = {}
+
+    def note(self, seen: Sequence[Application], *, now: float) -> None:
+        for one in seen:
+            key = (one.kind, one.name)
+            if self._last.get(key) != one:
+                self._on_change(str(one))
+            self._last[key] = one
+            if one.failed:
+                self._failing.setdefault(key, now)
+            else:
+                self._failing.pop(key, None)
+
+    def failing_for(self, patience_s: float, *, now: float) -> list[Application]:
+        """Those that failed all the time; the root only repeats its children, so it comes last."""
+        stuck = [self._last[key] for key, since in self._failing.items() if now - since >= patience_s]
+        return sorted(stuck, key=lambda one: (one.name == ROOT, one.kind, one.name))

@@ -1,0 +1,247 @@
+"""The Kubernetes API of one cluster: reads, server-side apply as field manager `infraflux`, dry runs.
+
+Plain requests over the official client's connection: its generated models drop what they do not know, and its dynamic
+client reads every API group before the first answer.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import urllib3
+from kubernetes import client, config
+
+from infraflux.config.errors import ErrorClass, InfrafluxError, Permanent, Retryable
+from infraflux.config.outcomes import Done, Noop, Outcome
+
+FIELD_MANAGER = "infraflux"
+REQUEST_TIMEOUT_S = 30.0
+Manifest = dict[str, Any]
+
+
+class KindMissing(Retryable):
+    """The API server does not know the kind (yet): its CRD or aggregated API is not there."""
+
+
+class FieldConflict(Permanent):
+    """Somebody else owns a field that was to be applied."""
+
+    default_class = ErrorClass.CONFLICT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ref:
+    """Names one object: `Ref(api_version="apps/v1", kind="Deployment", namespace="argocd", name="argocd-server")`."""
+
+    api_version: str
+    kind: str
+    name: str
+    namespace: str | None = None
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> "Ref":
+        meta = manifest["metadata"]
+        return cls(
+            api_version=manifest["apiVersion"],
+            kind=manifest["kind"],
+            name=meta["name"],
+            namespace=meta.get("namespace"),
+        )
+
+    def __str__(self) -> str:
+        where = f"{self.namespace}/" if self.namespace else ""
+        return f"{self.kind} {where}{self.name}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: Manifest
+
+
+class Transport(Protocol):
+    """One HTTP request; raises Retryable when the server cannot be reached."""
+
+    def request(self, method: str, path: str, *, body: str | None = None, content_type: str = "") -> Answer: ...
+
+
+class ClientTransport:
+    """The official client's connection pool, TLS and credentials."""
+
+    def __init__(self, kubeconfig: Path, *, timeout_s: float = REQUEST_TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
+        settings = client.Configuration()
+        config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings)
+        settings.retries = False
+        self._api = client.ApiClient(settings)
+        self.server: str = settings.host
+
+    def request(self, method: str, path: str, *, body: str | None = None, content_type: str = "") -> Answer:
+        headers: dict[str, str] = {"Accept": "application/json", "Content-Type": content_type or "application/json"}
+        self._api.update_params_for_auth(headers, [], ["BearerToken"])
+        pool = self._api.rest_client.pool_manager
+        try:
+            reply = pool.request(
+                method, self.server + path, body=body, headers=headers, timeout=self._timeout_s, retries=False
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise Retryable(
+                f"the Kubernetes API {self.server} does not answer: {type(error).__name__}",
+                stage="kubernetes",
+                next_step="check the node and the virtual IP with `infraflux status`",
+            ) from error
+        try:
+            parsed = json.loads(reply.data or b"{}")
+        except ValueError:
+            parsed = {"message": reply.data[:200].decode(errors="replace")}
+        return Answer(reply.status, parsed if isinstance(parsed, dict) else {"message": str(parsed)})
+
+    def close(self) -> None:
+        self._api.rest_client.pool_manager.clear()
+
+
+@dataclass
+class Kubernetes:
+    """One cluster's API. `cluster` names it in errors."""
+
+    transport: Transport
+    cluster: str = ""
+    _resources: dict[tuple[str, str], tuple[str, bool]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_kubeconfig(cls, path: Path, *, cluster: str = "", timeout_s: float = REQUEST_TIMEOUT_S) -> "Kubernetes":
+        return cls(ClientTransport(path, timeout_s=timeout_s), cluster=cluster)
+
+    def close(self) -> None:
+        close = getattr(self.transport, "close", None)
+        if close:
+            close()
+
+    def read(self, ref: Ref) -> Manifest | None:
+        """The object, or None where it, or its kind, does not exist."""
+        try:
+            path = self._path(ref)
+        except KindMissing:
+            return None
+        answer = self.transport.request("GET", path)
+        return None if answer.status == 404 else self._require(answer, f"reading {ref}")
+
+    def list_objects(
+        self, api_version: str, kind: str, *, namespace: str | None = None, label_selector: str = ""
+    ) -> list[Manifest]:
+        """All objects of a kind; empty where the kind does not exist."""
+        try:
+            path = self._collection(api_version, kind, namespace)
+        except KindMissing:
+            return []
+        query = f"?labelSelector={quote(label_selector)}" if label_selector else ""
+        answer = self._require(self.transport.request("GET", path + query), f"listing {kind}")
+        return [{"apiVersion": api_version, "kind": kind, **one} for one in answer.get("items") or []]
+
+    def apply(self, manifest: Manifest, *, dry_run: bool = False, force: bool = False) -> Outcome:
+        """Server-side apply; Noop where the API server found nothing to change.
+
+        Raises FieldConflict where another manager owns a field (unless `force`), KindMissing where the CRD is not
+        there, Permanent where the API server refuses the object.
+        """
+        ref = Ref.of(manifest)
+        before = self.read(ref)
+        query = f"?fieldManager={FIELD_MANAGER}&force={str(force).lower()}&fieldValidation=Strict"
+        answer = self.transport.request(
+            "PATCH",
+            self._path(ref) + query + ("&dryRun=All" if dry_run else ""),
+            body=json.dumps(manifest),
+            content_type="application/apply-patch+yaml",
+        )
+        after = self._require(answer, f"applying {ref}")
+        if before and _same(before, after):
+            return Noop(f"{ref} is as wanted")
+        verb = "would " if dry_run else ""
+        return Done(f"{verb}{'change' if before else 'create'} {ref}")
+
+    def apply_all(self, manifests: Iterable[Manifest], *, dry_run: bool = False, force: bool = False) -> list[Outcome]:
+        """Apply in the given order."""
+        return [self.apply(one, dry_run=dry_run, force=force) for one in manifests]
+
+    def annotate(self, ref: Ref, annotations: Mapping[str, str]) -> None:
+        """Merge annotations into an object that somebody else owns."""
+        body = json.dumps({"metadata": {"annotations": dict(annotations)}})
+        path = f"{self._path(ref)}?fieldManager={FIELD_MANAGER}"
+        answer = self.transport.request("PATCH", path, body=body, content_type="application/merge-patch+json")
+        self._require(answer, f"annotating {ref}")
+
+    def delete(self, ref: Ref) -> Outcome:
+        """Delete; Noop where it does not exist."""
+        if self.read(ref) is None:
+            return Noop(f"{ref} does not exist")
+        self._require(self.transport.request("DELETE", self._path(ref)), f"deleting {ref}")
+        return Done(f"deleted {ref}")
+
+    def _path(self, ref: Ref) -> str:
+        return f"{self._collection(ref.api_version, ref.kind, ref.namespace)}/{quote(ref.name, safe='')}"
+
+    def _collection(self, api_version: str, kind: str, namespace: str | None) -> str:
+        plural, namespaced = self._resource(api_version, kind)
+        where = f"/namespaces/{quote(namespace, safe='')}" if namespaced and namespace else ""
+        return f"{_root(api_version)}{where}/{plural}"
+
+    def _resource(self, api_version: str, kind: str) -> tuple[str, bool]:
+        key = (api_version, kind)
+        if key not in self._resources:
+            answer = self.transport.request("GET", _root(api_version))
+            known = [] if answer.status == 404 else self._require(answer, f"reading API {api_version}")["resources"]
+            self._resources |= {
+                (api_version, one["kind"]): (one["name"], one["namespaced"]) for one in known if "/" not in one["name"]
+            }
+        if key not in self._resources:
+            raise KindMissing(
+                f"the API server knows no {kind} of {api_version}",
+                cluster=self.cluster,
+                stage="kubernetes",
+                next_step="install what brings its CRD first",
+            )
+        return self._resources[key]
+
+    def _require(self, answer: Answer, doing: str) -> Manifest:
+        if answer.status < 300:
+            return answer.body
+        raise _error(answer, doing).located(cluster=self.cluster, stage="kubernetes")
+
+
+def _root(api_version: str) -> str:
+    return f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+
+
+def _same(before: Manifest, after: Manifest) -> bool:
+    """True where the server changed nothing; field ownership and bookkeeping aside."""
+    return _content(before) == _content(after)
+
+
+def _content(document: Manifest) -> Manifest:
+    meta = {
+        key: value
+        for key, value in document["metadata"].items()
+        if key not in {"managedFields", "resourceVersion", "generation"}
+    }
+    return {**document, "metadata": meta}
+
+
+def _error(answer: Answer, doing: str) -> InfrafluxError:
+    said = str(answer.body.get("message") or f"status {answer.status}")
+    text = f"{doing}: {said}"
+    match answer.status:
+        case 401 | 403:
+            return Permanent(text, error_class=ErrorClass.USER, next_step="fetch a fresh kubeconfig")
+        case 404:
+            return KindMissing(text)
+        case 409 if "conflict" in said.lower() and answer.body.get("reason") == "Conflict":
+            return FieldConflict(text, next_step="see who owns the field with `kubectl get --show-managed-fields`")
+        case 400 | 422:
+            return Permanent(text, error_class=ErrorClass.CONFIG, next_step="correct the object")
+        case 429 | 500 | 502 | 503 | 504 | 409:
+            return Retryable(text)
+        case _:
+            return Permanent(text, error_class=ErrorClass.INTERNAL)
