@@ -7,6 +7,7 @@ from typing import Any
 from infraflux.config.errors import ErrorClass, Permanent
 from infraflux.config.models import ClusterSpec, Node
 from infraflux.config.models.derive import derive_mac
+from infraflux.render.platform import render_platform
 from infraflux.render.talos import image_url, schematic_id
 
 GUEST_AGENT = "siderolabs/qemu-guest-agent"
@@ -61,6 +62,7 @@ def render_cluster(
         "protection": spec.policy.deletion_protection,
         "placement": dict(placement or {}) if spec.proxmox.ha else {},
         "adopt": dict(adopt or {}),
+        "platform": render_platform(spec),
     }
 
 

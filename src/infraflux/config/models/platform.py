@@ -1,6 +1,6 @@
 """Platform components and the handoff to Git."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -19,7 +19,17 @@ class Component(Section):
     """Helm values of this cluster, merged over the component's base and environment values."""
 
 
+class Gateway(Section):
+    """The shared Gateway `platform`, below the cluster's domain."""
+
+    enabled: bool = True
+    tls_hosts: tuple[Annotated[str, Field(pattern=r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")], ...] = ()
+    """Host names below the domain that get HTTPS: `shop`, or `*` where the issuer can sign wildcards (dev's own CA
+    can, ACME over HTTP-01 cannot)."""
+
+
 class Platform(Section):
+    gateway: Gateway = Gateway()
     chart_repository: Url | None = None
     """One repository that mirrors every chart; unset: each component's upstream."""
     components: tuple[Component, ...]
@@ -49,5 +59,9 @@ class GitOps(Section):
     admin_enabled: bool = False
     """Argo CD's built-in admin user."""
     secret_management: str = Field(default="sops-age", pattern=r"^(sops-age|external-secrets|none)$")
+    secret_zero: SecretRef | None = None
+    """The one secret that opens the others, delivered before the first sync: with `sops-age` the age identity for
+    application secrets (made once for the cluster where it is not given; never the one of the Talos bundles), with
+    `external-secrets` the provider's credentials."""
     facts: dict[LabelKey, Text] = {}
     """Extra annotations on the cluster Secret, readable by every ApplicationSet."""
