@@ -22,6 +22,7 @@ INTERRUPTED = 130  # 128 + SIGINT, what a shell expects after Ctrl-C
 COMMANDS: dict[str, tuple[str, str]] = {
     "tools": ("infraflux.cli.tools:app", "Install and list the pinned outside programs"),
     "service": ("infraflux.cli.service:app", "The Prefect server and worker in the background."),
+    "lab": ("infraflux.cli.lab:app", "The local lab: simulated Proxmox and Talos, real Kubernetes."),
 }
 
 

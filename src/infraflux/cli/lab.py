@@ -1,0 +1,256 @@
+"""`infraflux lab`: the local lab, up and down, its log, its faults."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from infraflux.config.errors import Permanent
+from infraflux.lab import control, lifecycle
+from infraflux.lab.daemon import run_daemon
+from infraflux.lab.events import read_events
+from infraflux.lab.faults import KINDS
+from infraflux.lab.proxmox.actions import ACTIONS
+from infraflux.lab.state import DEFAULT_STATE_DIR, LabError, lab_paths
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+app = typer.Typer(no_args_is_help=True, help="The local lab: simulated Proxmox and Talos, real Kubernetes.")
+fault_app = typer.Typer(no_args_is_help=True, help="Order faults and out-of-band changes.")
+app.add_typer(fault_app, name="fault")
+
+StateDir = Annotated[
+    Path, typer.Option("--state-dir", envvar="INFRAFLUX_LAB_STATE_DIR", help="Where the lab keeps everything.")
+]
+Spec = Annotated[Path, typer.Option("--spec", help="The simulated hardware.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Net = Annotated[str | None, typer.Option("--net", help="Other first two octets for every address, such as 127.82.")]
+DEFAULT_SPEC = Path("config/lab.yaml")
+
+
+def lab_errors_shown(command: Callable[P, R]) -> Callable[P, R]:
+    """Errors of the lab as errors of the product: the lab itself knows nothing of what uses it."""
+
+    @wraps(command)
+    def shown(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except LabError as error:
+            raise Permanent(str(error), stage="lab") from None
+
+    return shown
+
+
+@app.command()
+@lab_errors_shown
+def up(
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    spec: Spec = DEFAULT_SPEC,
+    net: Net = None,
+    latency: Annotated[str | None, typer.Option("--latency", help="zero or real.")] = None,
+    scale: Annotated[float | None, typer.Option("--scale", min=0, help="Factor on every simulated duration.")] = None,
+) -> None:
+    """Start the lab in the background; returns when everything listens. Again: says that it runs."""
+    wanted = {"profile": latency, "scale": scale}
+    started, status = lifecycle.up(
+        spec_path=spec,
+        state_dir=state_dir,
+        net=net,
+        latency={key: value for key, value in wanted.items() if value is not None} or None,
+    )
+    if started:
+        typer.echo(f"lab is up after {status['listening_after_s']:.1f} s (process {status['process']})")
+    else:
+        typer.echo(f"lab runs already (process {status['process']})")
+
+
+@app.command()
+@lab_errors_shown
+def run(
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    spec: Spec = DEFAULT_SPEC,
+) -> None:
+    """Run the lab in the foreground, for a supervisor."""
+    run_daemon(spec_path=spec, state_dir=state_dir)
+
+
+@app.command()
+@lab_errors_shown
+def down(state_dir: StateDir = DEFAULT_STATE_DIR) -> None:
+    """Stop the lab; its machines come back with the next `up`."""
+    typer.echo("lab is down" if lifecycle.down(state_dir) else "lab was not running")
+
+
+@app.command()
+@lab_errors_shown
+def reset(
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Stop the lab and forget all of it: machines, certificates, credentials."""
+    if not yes:
+        typer.confirm(f"Remove every lab machine and {lab_paths(state_dir).root}?", abort=True)
+    typer.echo("lab is removed" if lifecycle.reset(state_dir) else "there was no lab")
+
+
+@app.command()
+@lab_errors_shown
+def status(state_dir: StateDir = DEFAULT_STATE_DIR, as_json: AsJson = False) -> None:
+    """Each part, real or simulated, with its version. Exit code 1 where the lab is down."""
+    found = lifecycle.status(state_dir)
+    if as_json:
+        typer.echo(json.dumps(found or {"parts": []}, indent=2))
+    elif found:
+        _print_status(found)
+    else:
+        typer.echo("lab is down; start it with `infraflux lab up`")
+    if not found:
+        raise typer.Exit(1)
+
+
+def _print_status(found: Mapping[str, Any]) -> None:
+    columns = ("name", "version", "kind", "endpoint")
+    _print_table(("PART", "VERSION", "KIND", "ENDPOINT"), [[part[name] for name in columns] for part in found["parts"]])
+    latency = found["latency"]
+    typer.echo(
+        f"process {found['process']}, up {found['uptime_s']:.0f} s, {found['memory_mib']} MiB; latency "
+        f"{latency['profile']} x {latency['scale']}; faults set: {found['faults']}; state in {found['state_dir']}"
+    )
+
+
+@app.command()
+@lab_errors_shown
+def events(
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    kind: Annotated[str | None, typer.Option("--kind", help="Only this kind, such as request or task-ended.")] = None,
+    last: Annotated[int, typer.Option("--last", min=1, help="How many, counted from the newest.")] = 50,
+) -> None:
+    """The lab's log as JSON lines, oldest first."""
+    found = list(read_events(lab_paths(state_dir).events, **({"kind": kind} if kind else {})))
+    for event in found[-last:]:
+        typer.echo(json.dumps(event))
+
+
+@app.command()
+@lab_errors_shown
+def requests(
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    clear: Annotated[bool, typer.Option("--reset", help="Start counting anew afterwards.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """API requests by endpoint since the lab started or the last --reset."""
+    rows = _call(state_dir, "requests")
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+    else:
+        columns = ("environment", "method", "route", "mutating", "count")
+        _print_table([name.upper() for name in columns], [[str(row[name]) for name in columns] for row in rows])
+    if clear:
+        _call(state_dir, "requests-reset")
+
+
+@fault_app.command("add")
+@lab_errors_shown
+def fault_add(  # noqa: PLR0917 - typer passes them by name
+    kind: Annotated[str, typer.Argument(help="See `infraflux lab fault kinds`.")],
+    environment: Annotated[str | None, typer.Option("--env", help="Environment; every one without it.")] = None,
+    target: Annotated[
+        str, typer.Option("--target", help="VM id, host, storage, task type or 'METHOD /path'; * and ? allowed.")
+    ] = "*",
+    times: Annotated[int | None, typer.Option("--times", min=0, help="How often it strikes; 0: until cleared.")] = None,
+    param: Annotated[list[str] | None, typer.Option("--param", help="name=value")] = None,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+) -> None:
+    """Set a fault."""
+    fault = _call(
+        state_dir,
+        "fault-add",
+        kind=kind,
+        environment=environment,
+        target=target,
+        times=times,
+        params=_pairs(param or []),
+    )
+    typer.echo(f"fault {fault['id']}: {fault['kind']} on {fault['target']}, {_times(fault)}")
+
+
+@fault_app.command("list")
+@lab_errors_shown
+def fault_list(state_dir: StateDir = DEFAULT_STATE_DIR, as_json: AsJson = False) -> None:
+    """Faults that are set, and how often each struck."""
+    faults = _call(state_dir, "fault-list")
+    if as_json:
+        typer.echo(json.dumps(faults, indent=2))
+        return
+    rows = [
+        [
+            str(fault["id"]),
+            fault["kind"],
+            fault["target"],
+            _times(fault),
+            str(fault["hits"]),
+            json.dumps(fault["params"]),
+        ]
+        for fault in faults
+    ]
+    _print_table(("ID", "KIND", "TARGET", "TIMES", "HITS", "PARAMETERS"), rows)
+
+
+@fault_app.command("clear")
+@lab_errors_shown
+def fault_clear(
+    number: Annotated[int | None, typer.Argument(help="Id of one fault; all without it.")] = None,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+) -> None:
+    """Clear one fault or all."""
+    typer.echo(f"cleared: {len(_call(state_dir, 'fault-clear', id=number))}")
+
+
+@fault_app.command("kinds")
+def fault_kinds() -> None:
+    """Faults and actions there are."""
+    _print_table(("FAULT", "WHAT IT DOES"), [[kind, text] for kind, text in KINDS.items()])
+    _print_table(("ACTION", "WHAT IT DOES"), [[name, text] for name, text in ACTIONS.items()])
+
+
+@fault_app.command("act")
+@lab_errors_shown
+def fault_act(
+    action: Annotated[str, typer.Argument(help="See `infraflux lab fault kinds`.")],
+    environment: Annotated[str, typer.Option("--env", help="Environment.")],
+    params: Annotated[list[str] | None, typer.Argument(help="name=value")] = None,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+) -> None:
+    """Change something behind the clients' back, such as `edit-vm --env dev vm=10011 cores=8`."""
+    result = _call(state_dir, "act", action=action, environment=environment, params=_pairs(params or []))
+    typer.echo(json.dumps(result))
+
+
+def _call(state_dir: Path, op: str, **fields: Any) -> Any:
+    return control.call(lab_paths(state_dir).socket, op, **fields)
+
+
+def _pairs(texts: Sequence[str]) -> dict[str, str]:
+    wrong = [text for text in texts if "=" not in text]
+    if wrong:
+        raise LabError(f"not name=value: {', '.join(wrong)}")
+    return dict(text.split("=", 1) for text in texts)
+
+
+def _times(fault: Mapping[str, Any]) -> str:
+    return "until cleared" if fault["times"] is None else f"{fault['times']} times"
+
+
+def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in head:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console(markup=False).print(table)

@@ -1,0 +1,109 @@
+"""Stand-in for the Talos image factory: same paths, small files, a schematic id cut from the same canonical form.
+
+What a file holds: a line that says what it stands for, then filler made from that line, so that its checksum is known
+beforehand. The header `X-Lab-Virtual-Size` gives the size of the disk a real image would make.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import web
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from infraflux.lab.contracts import EventSink
+from infraflux.lab.parts import PartFacts
+from infraflux.lab.proxmox.storage import VIRTUAL_SIZE_HEADER
+from infraflux.lab.spec import FactorySpec
+from infraflux.lab.state import LabError
+
+VERSION = "1"
+IMAGE_BYTES = 64 * 1024
+# Disk size of Talos 1.13's nocloud image.
+VIRTUAL_BYTES = 1_306_525_696
+# The factory's schematic without any customisation, a well-known constant.
+EMPTY_SCHEMATIC = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba"
+_VERSION = re.compile(r"^v\d+\.\d+\.\d+(-[a-z]+\.\d+)?$")
+_SCHEMATIC = re.compile(r"^[0-9a-f]{64}$")
+_FILE = re.compile(r"^(nocloud|metal)-(amd64|arm64)\.(raw|qcow2|iso)$")
+
+
+def image_bytes(*, schematic: str, version: str, file: str) -> bytes:
+    """Content of a stand-in image; the same for the same arguments, different for others."""
+    head = f"InfraFlux lab stand-in for Talos image\nschematic={schematic}\nversion={version}\nfile={file}\n".encode()
+    filler = hashlib.shake_256(head).digest(IMAGE_BYTES - len(head))
+    return head + filler
+
+
+def schematic_id(document: bytes) -> str:
+    """Id of a customisation: the SHA-256 of its canonical form, independent of key order and spacing."""
+    try:
+        parsed = YAML(typ="safe", pure=True).load(document)
+    except YAMLError as error:
+        raise ValueError(f"not valid YAML: {error}") from None
+    if parsed is None or parsed == {"customization": {}}:
+        return EMPTY_SCHEMATIC
+    if not isinstance(parsed, dict) or set(parsed) - {"customization", "overlay"}:
+        raise ValueError("a schematic has the keys customization and overlay")
+    return hashlib.sha256(_canonical(parsed).encode()).hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{_canonical(value[key])}" for key in sorted(value)) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(_canonical(item) for item in value) + "]"
+    return repr(value)
+
+
+class ImageFactory:
+    """The HTTP server; a part of the lab."""
+
+    def __init__(self, spec: FactorySpec, events: EventSink) -> None:
+        self._spec, self._events = spec, events
+        app = web.Application()
+        app.router.add_post("/schematics", self._schematics)
+        app.router.add_get("/image/{schematic}/{version}/{file}", self._image)
+        self._runner = web.AppRunner(app, access_log=None)
+
+    async def start(self) -> None:
+        """Listen."""
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, str(self._spec.address), self._spec.port, shutdown_timeout=1).start()
+        except OSError as error:
+            raise LabError(f"image factory {self.url}: {error.strerror or error}") from None
+
+    async def stop(self) -> None:
+        """Close."""
+        await self._runner.cleanup()
+
+    @property
+    def url(self) -> str:
+        return f"http://{self._spec.address}:{self._spec.port}"
+
+    def describe(self) -> Sequence[PartFacts]:
+        """One line of `lab status`."""
+        return [PartFacts(name="image factory", version=VERSION, kind="simulated", endpoint=self.url)]
+
+    async def _schematics(self, request: web.Request) -> web.Response:
+        try:
+            found = schematic_id(await request.read())
+        except ValueError as error:
+            return web.Response(status=400, text=f"{error}\n")
+        self._events.emit("factory", "schematic", id=found)
+        return web.json_response({"id": found}, status=201)
+
+    async def _image(self, request: web.Request) -> web.Response:
+        schematic, version, file = (request.match_info[name] for name in ("schematic", "version", "file"))
+        if not (_SCHEMATIC.match(schematic) and _VERSION.match(version) and _FILE.match(file)):
+            return web.Response(status=404, text="no such image\n")
+        if request.method == "GET":
+            self._events.emit("factory", "image", schematic=schematic, version=version, file=file)
+        return web.Response(
+            body=image_bytes(schematic=schematic, version=version, file=file),
+            content_type="application/octet-stream",
+            headers={VIRTUAL_SIZE_HEADER: str(VIRTUAL_BYTES)},
+        )

@@ -1,0 +1,124 @@
+"""Starting and stopping the daemon from outside."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from infraflux.lab.control import NotRunning, call
+from infraflux.lab.spec import load_spec
+from infraflux.lab.state import LabError, LabPaths, lab_paths, lock_holder, read_json, write_atomically
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 20.0
+POLL_S = 0.03
+LOG_LINES_SHOWN = 5
+
+
+def up(
+    *, spec_path: Path, state_dir: Path, net: str | None = None, latency: Mapping[str, Any] | None = None
+) -> tuple[bool, dict[str, Any]]:
+    """Make the lab run; returns whether it was started now, and its status once everything listens.
+
+    `net` and `latency` are remembered until the next `up` that names them. Raises LabError with the daemon's words
+    where it does not come up, or where it runs already with other settings.
+    """
+    paths = lab_paths(state_dir).create()
+    wanted = {
+        **read_json(paths.settings, {}),
+        **({"net": net} if net else {}),
+        **({"latency": dict(latency)} if latency else {}),
+    }
+    spec = load_spec(spec_path, net=wanted.get("net"), latency=wanted.get("latency"))
+    running = _status(paths)
+    if running:
+        now = {"net": running["net"], **running["latency"]}
+        asked = {"net": spec.net, "profile": spec.latency.profile, "scale": spec.latency.scale}
+        if now != asked:
+            raise LabError(f"the lab runs with {now}, not {asked}; run `infraflux lab down` first")
+        return False, running
+    write_atomically(paths.settings, json.dumps(wanted).encode())
+    process = _spawn(paths, spec_path)
+    return True, _wait_listening(paths, process)
+
+
+def _spawn(paths: LabPaths, spec_path: Path) -> "subprocess.Popen[bytes]":
+    arguments = ["--spec", str(spec_path.resolve()), "--state-dir", str(paths.root)]
+    with paths.log.open("ab") as log:
+        paths.log.chmod(0o600)
+        return subprocess.Popen(
+            [sys.executable, "-m", "infraflux.lab.daemon", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            # A session of its own: closing the terminal does not take the lab along.
+            start_new_session=True,
+        )
+
+
+def _wait_listening(paths: LabPaths, process: "subprocess.Popen[bytes]") -> dict[str, Any]:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        status = _status(paths)
+        if status:
+            return status
+        if process.poll() is not None:
+            tail = paths.log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+            raise LabError("\n".join(["the lab did not start:", *tail]))
+        time.sleep(POLL_S)
+    raise LabError(f"the lab does not listen after {START_TIMEOUT_S:.0f} s; see {paths.log}")
+
+
+def _status(paths: LabPaths) -> dict[str, Any] | None:
+    try:
+        found = call(paths.socket, "status")
+    except NotRunning:
+        return None
+    assert isinstance(found, dict)
+    return found
+
+
+def status(state_dir: Path) -> dict[str, Any] | None:
+    """Status of the running lab, with its memory; None where none runs."""
+    found = _status(lab_paths(state_dir))
+    if found:
+        process = psutil.Process(found["process"])
+        found["memory_mib"] = round(process.memory_info().rss / 1024**2, 1)
+        found["uptime_s"] = round(time.time() - process.create_time(), 1)
+    return found
+
+
+def down(state_dir: Path) -> bool:
+    """Stop the lab; its machines come back as they were with the next `up`. False where none ran."""
+    paths = lab_paths(state_dir)
+    holder = lock_holder(paths.lock)
+    if holder is None:
+        return False
+    try:
+        call(paths.socket, "stop")
+    except NotRunning:
+        psutil.Process(holder).terminate()
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if lock_holder(paths.lock) is None:
+            return True
+        time.sleep(POLL_S)
+    raise LabError(f"the lab (process {holder}) does not stop; see {paths.log}")
+
+
+def reset(state_dir: Path) -> bool:
+    """Stop the lab and remove all it knows: machines, certificates, credentials. False where there was nothing."""
+    paths = lab_paths(state_dir)
+    if not paths.root.exists():
+        return False
+    if paths.root.name == "" or not any((paths.lock.exists(), paths.settings.exists())):
+        raise LabError(f"{paths.root} does not look like a lab's state directory; nothing removed")
+    down(state_dir)
+    shutil.rmtree(paths.root)
+    return True

@@ -1,0 +1,55 @@
+"""What every part of the lab looks like to the daemon."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from infraflux.lab.contracts import MachineObserver, PowerControl
+from infraflux.lab.events import EventLog
+from infraflux.lab.faults import FaultBook
+from infraflux.lab.latency import ProfileLatency
+from infraflux.lab.pki import Authority
+from infraflux.lab.spec import LabSpec
+from infraflux.lab.state import LabPaths
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartFacts:
+    """One line of `lab status`."""
+
+    name: str
+    version: str
+    kind: Literal["real", "simulated"]
+    endpoint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabContext:
+    """What parts are made with."""
+
+    spec: LabSpec
+    paths: LabPaths
+    events: EventLog
+    faults: FaultBook
+    latency: ProfileLatency
+    authority: Authority
+
+
+class Part(Protocol):
+    """Something the daemon starts and stops; started in order, stopped in reverse."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def describe(self) -> Sequence[PartFacts]: ...
+
+
+class Hypervisor(Part, PowerControl, Protocol):
+    """The part that owns machines."""
+
+    def observe(self, observer: MachineObserver) -> None: ...
+
+    def faults_changed(self) -> None: ...
+
+    async def act(self, action: str, *, environment: str, params: Mapping[str, str]) -> Mapping[str, Any]: ...

@@ -1,0 +1,205 @@
+"""Where the lab keeps things, and how they survive `kill -9`.
+
+Small documents live in one SQLite file in WAL mode: a commit is in the operating system's hands when it returns, so
+only a power cut of the laptop itself can lose the last moments, and even that never leaves a torn document.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+DEFAULT_STATE_DIR = Path(".infraflux") / "lab"
+# sun_path of a Unix socket holds 108 bytes with the closing NUL.
+SOCKET_PATH_BYTES = 107
+
+
+class LabError(Exception):
+    """Something a user of the lab can act on; shown without a traceback."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabPaths:
+    """All files of one lab, below one directory (0700)."""
+
+    root: Path
+
+    def create(self) -> "LabPaths":
+        """Make the directories with their modes; returns self."""
+        for directory in (self.root, self.credentials, self.certificates):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            directory.chmod(0o700)
+        return self
+
+    @property
+    def credentials(self) -> Path:
+        return self.root / "credentials"
+
+    @property
+    def certificates(self) -> Path:
+        return self.root / "certificates"
+
+    @property
+    def ca_certificate(self) -> Path:
+        return self.root / "ca.crt"
+
+    @property
+    def ca_key(self) -> Path:
+        return self.root / "ca.key"
+
+    @property
+    def database(self) -> Path:
+        return self.root / "lab.sqlite3"
+
+    @property
+    def events(self) -> Path:
+        return self.root / "events.jsonl"
+
+    @property
+    def faults(self) -> Path:
+        return self.root / "faults.json"
+
+    @property
+    def settings(self) -> Path:
+        """What the last `lab up` was told: network prefix, latency."""
+        return self.root / "settings.json"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "daemon.log"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the running daemon; its content is the process id."""
+        return self.root / "daemon.lock"
+
+    @property
+    def socket(self) -> Path:
+        """Control socket; in a short runtime directory where the state directory's path is too long for one."""
+        path = self.root / "control.sock"
+        if len(os.fsencode(path)) <= SOCKET_PATH_BYTES:
+            return path
+        digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"infraflux-lab-{os.getuid()}-{digest}" / "control.sock"
+
+
+def lab_paths(state_dir: Path) -> LabPaths:
+    """Paths of the lab in this state directory (made absolute)."""
+    return LabPaths(root=state_dir.expanduser().resolve())
+
+
+def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Replace a file in one step: readers see the old content or the new, never half of it."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_json(path: Path, default: Any) -> Any:
+    """Content of a JSON file, or the default where there is none."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return default
+
+
+class Store:
+    """Documents by space and key in SQLite; `batch` makes several changes one commit."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        path.chmod(0o600)
+        # NORMAL in WAL mode: no fsync per commit, and no committed document is lost when the process is killed.
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
+            self._connection.execute(f"PRAGMA {pragma}")
+        self._connection.execute(
+            "CREATE TABLE IF NOT EXISTS documents (space TEXT, key TEXT, body TEXT, PRIMARY KEY (space, key))"
+        )
+        self._depth = 0
+
+    def load(self, space: str) -> dict[str, Any]:
+        """All documents of a space."""
+        rows = self._connection.execute("SELECT key, body FROM documents WHERE space = ? ORDER BY rowid", (space,))
+        return {key: json.loads(body) for key, body in rows}
+
+    def put(self, space: str, key: str, body: Mapping[str, Any]) -> None:
+        """Write one document."""
+        self._connection.execute(
+            "INSERT INTO documents VALUES (?, ?, ?) ON CONFLICT (space, key) DO UPDATE SET body = excluded.body",
+            (space, key, json.dumps(body)),
+        )
+
+    def drop(self, space: str, key: str) -> None:
+        """Remove one document; nothing happens where there is none."""
+        self._connection.execute("DELETE FROM documents WHERE space = ? AND key = ?", (space, key))
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """All writes inside become one commit, or none where the block raises."""
+        self._depth += 1
+        if self._depth == 1:
+            self._connection.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._leave("ROLLBACK")
+            raise
+        self._leave("COMMIT")
+
+    def _leave(self, verb: str) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self._connection.execute(verb)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+
+def acquire_lock(path: Path) -> IO[str]:
+    """Take the daemon lock and write our process id into it; keep the returned file open.
+
+    Raises LabError naming the holder where another daemon runs. The kernel drops the lock when its holder dies.
+    """
+    path.touch(mode=0o600, exist_ok=True)
+    file = path.open("r+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise LabError(f"the lab already runs here (process {holder})") from None
+    file.seek(0)
+    file.truncate()
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def lock_holder(path: Path) -> int | None:
+    """Process id of the running daemon, or None where nobody holds the lock."""
+    try:
+        with path.open("r+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                text = file.read().strip()
+                return int(text) if text.isdigit() else None
+            return None
+    except FileNotFoundError:
+        return None
