@@ -23,6 +23,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tools": ("infraflux.cli.tools:app", "Install and list the pinned outside programs"),
     "service": ("infraflux.cli.service:app", "The Prefect server and worker in the background."),
     "lab": ("infraflux.cli.lab:app", "The local lab: simulated Proxmox and Talos, real Kubernetes."),
+    "secrets": ("infraflux.cli.secrets:app", "The encrypted Talos secrets bundle of a cluster"),
+    "cluster": ("infraflux.cli.cluster:app", "Bootstrap, health and credentials of one cluster"),
 }
 
 

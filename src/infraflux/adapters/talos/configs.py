@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ruamel.yaml import YAML
 
@@ -21,11 +21,20 @@ from infraflux.adapters.secrets import SecretsBundle
 from infraflux.adapters.talos.talosctl import Talosctl
 from infraflux.config.errors import ErrorClass, Permanent
 from infraflux.config.models import ClusterSpec, Role
-from infraflux.render.talos import PatchSet
 
 MASK = "***"
 _LONGEST_SHOWN = 120
 _SECRET_FIELDS = {"key", "token", "secret", "secretboxEncryptionSecret", "aescbcEncryptionSecret", "identity"}
+
+
+class PatchSet(Protocol):
+    """Patch documents by scope, as `infraflux.render.talos.render_patches` makes them."""
+
+    @property
+    def all(self) -> tuple[str, ...]: ...
+    @property
+    def node(self) -> Mapping[str, tuple[str, ...]]: ...
+    def for_role(self, role: Role) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True)

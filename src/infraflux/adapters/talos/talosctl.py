@@ -181,9 +181,8 @@ def error_code(error: InfrafluxError) -> Code:
 
 
 def _short(message: str) -> str:
-    """The last line that says something; talosctl repeats its usage and wraps errors in errors."""
-    lines = [line for line in message.splitlines() if line.strip()]
-    return (lines[-1] if lines else "no message")[-400:]
+    """One line: talosctl spreads a refused patch over several, and its errors are wrapped in errors."""
+    return " ".join(message.split())[-400:] or "no message"
 
 
 def json_documents(text: str) -> list[dict[str, Any]]:

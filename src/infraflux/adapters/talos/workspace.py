@@ -7,13 +7,12 @@ from pathlib import Path
 
 from infraflux.adapters.files import make_private_dir, write_private
 from infraflux.adapters.secrets import BundleStore, SecretsBundle, load_identities
-from infraflux.adapters.talos.configs import MachineConfigs, generate_configs, generate_talosconfig
+from infraflux.adapters.talos.configs import MachineConfigs, PatchSet, generate_configs, generate_talosconfig
 from infraflux.adapters.talos.decide import BootstrapMarker
 from infraflux.adapters.talos.talosctl import Talosctl
 from infraflux.config.models import ClusterSpec
 from infraflux.config.paths import ProjectPaths
 from infraflux.config.secrets_ref import resolve
-from infraflux.render.talos import render_patches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +23,7 @@ class TalosWorkspace:
     root: Path
     talosctl: Talosctl
     """Without credentials."""
+    patches: PatchSet
 
     @property
     def paths(self) -> ProjectPaths:
@@ -72,7 +72,7 @@ class TalosWorkspace:
             self.spec,
             talosctl=self.talosctl,
             bundle=self.bundle,
-            patches=render_patches(self.spec, root=self.root),
+            patches=self.patches,
             workdir=self.directory,
         )
 
@@ -83,7 +83,7 @@ class TalosWorkspace:
                 self.spec,
                 talosctl=self.talosctl,
                 bundle=self.bundle,
-                patches=render_patches(self.spec, root=self.root),
+                patches=self.patches,
                 workdir=self.directory,
             )
             write_private(self.talosconfig, text)

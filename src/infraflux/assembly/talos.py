@@ -1,0 +1,18 @@
+"""The Talos side of one cluster, ready to be asked and acted on."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from infraflux.adapters.talos.cluster import TalosCluster
+from infraflux.adapters.talos.talosctl import Talosctl
+from infraflux.adapters.talos.workspace import TalosWorkspace
+from infraflux.adapters.tools import locate
+from infraflux.config.models import ClusterSpec
+from infraflux.render.talos import render_patches
+
+
+def open_talos(spec: ClusterSpec, *, root: Path, log: Callable[[str], None] = lambda _: None) -> TalosCluster:
+    """Renders the patches, finds talosctl; nothing is asked of any machine yet."""
+    talosctl = Talosctl(binary=locate("talosctl"), cluster=spec.key)
+    patches = render_patches(spec, root=root)
+    return TalosCluster(workspace=TalosWorkspace(spec=spec, root=root, talosctl=talosctl, patches=patches), log=log)

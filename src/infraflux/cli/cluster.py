@@ -1,0 +1,75 @@
+"""`infraflux cluster`: Talos and Kubernetes of one cluster, without the service."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infraflux.adapters.talos.cluster import TalosCluster
+from infraflux.adapters.talos.credentials import ensure_kubeconfig, ensure_talosconfig, merge_kubeconfig
+from infraflux.adapters.talos.health import wait_healthy
+from infraflux.adapters.talos.setup import ensure_secrets
+from infraflux.assembly.talos import open_talos
+from infraflux.cli.project import console, project_root
+from infraflux.config.load import load_cluster
+
+app = typer.Typer(no_args_is_help=True, help="Talos and Kubernetes of one cluster.")
+Cluster = Annotated[str, typer.Argument(metavar="ENV/CLUSTER", help="For example dev/dev-1.")]
+
+
+def _open(key: str) -> TalosCluster:
+    root = project_root()
+    out = console()
+    return open_talos(load_cluster(root, key), root=root, log=lambda line: out.print(f"  {line}", style="dim"))
+
+
+@app.command()
+def bootstrap(cluster: Cluster) -> None:
+    """Configure the machines, bootstrap etcd once, join every node, write the credentials, wait for health."""
+    talos = _open(cluster)
+    out = console()
+    for outcome in ensure_secrets(talos.workspace):
+        out.print(str(outcome))
+    out.print(str(ensure_talosconfig(talos)))
+    out.print(str(talos.configure_first_control_plane()))
+    out.print(str(talos.bootstrap_etcd()))
+    for outcome in talos.join_nodes().values():
+        out.print(str(outcome))
+    out.print(str(ensure_kubeconfig(talos)))
+    wait_healthy(talos, require_ready=False)
+    out.print(f"[green]{cluster} is healthy[/green]: kubectl --kubeconfig {talos.workspace.kubeconfig} get nodes")
+
+
+@app.command()
+def health(
+    cluster: Cluster,
+    require_ready: Annotated[bool, typer.Option(help="Nodes must be Ready, which needs a CNI.")] = True,
+) -> None:
+    """Wait until etcd, the Talos services and the Kubernetes nodes are as they should be."""
+    talos = _open(cluster)
+    wait_healthy(talos, require_ready=require_ready)
+    console().print(f"[green]{cluster} is healthy[/green]")
+
+
+@app.command()
+def kubeconfig(
+    cluster: Cluster,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Also merge it into ~/.kube/config (a backup is kept).")
+    ] = False,
+) -> None:
+    """Write the admin kubeconfig and print where it is."""
+    talos = _open(cluster)
+    outcome = ensure_kubeconfig(talos)
+    if merge:
+        console().print(str(merge_kubeconfig(talos.workspace.kubeconfig, Path.home() / ".kube" / "config")))
+    console().print(str(outcome))
+    console().print(str(talos.workspace.kubeconfig))
+
+
+@app.command()
+def talosconfig(cluster: Cluster) -> None:
+    """Write the talosconfig and print where it is."""
+    talos = _open(cluster)
+    console().print(str(ensure_talosconfig(talos)))
+    console().print(str(talos.workspace.talosconfig))

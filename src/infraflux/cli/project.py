@@ -1,0 +1,21 @@
+"""What every command needs first: the project the user stands in, and a place to print."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from infraflux.config.errors import Permanent
+from infraflux.config.paths import find_root
+
+
+def project_root() -> Path:
+    """The project at or above the working directory; Permanent where there is none."""
+    try:
+        return find_root(Path.cwd())
+    except FileNotFoundError as error:
+        raise Permanent(str(error), next_step="change into a checkout of your InfraFlux repository") from error
+
+
+def console() -> Console:
+    """Standard output; long lines are left to the terminal so that they can be copied whole."""
+    return Console(soft_wrap=True, highlight=False)

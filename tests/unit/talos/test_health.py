@@ -1,0 +1,75 @@
+"""The verdict: nothing that was not seen healthy counts as healthy."""
+
+import pytest
+from fakes.specs import make_spec
+
+from infraflux.adapters.talos.health import ClusterSeen, KubernetesNode, judge
+from infraflux.adapters.talos.seen import EtcdSeen
+from infraflux.adapters.talos.talosctl import EtcdMember
+
+SPEC = make_spec(control_planes=1, workers=1)
+SERVICES = {
+    "dev-1-cp-1": {"apid": True, "kubelet": True, "etcd": True},
+    "dev-1-worker-1": {"apid": True, "kubelet": True},
+}
+ETCD = EtcdSeen((EtcdMember("1", "dev-1-cp-1", (), False),), "dev-1-cp-1")
+NODES = (
+    KubernetesNode("dev-1-cp-1", True, ("10.0.0.11",), "v1.36.3"),
+    KubernetesNode("dev-1-worker-1", True, ("10.0.0.21",), "v1.36.3"),
+)
+
+
+def seen(**changes) -> ClusterSeen:
+    return ClusterSeen(**({"services": SERVICES, "etcd": ETCD, "kubernetes": NODES} | changes))
+
+
+def test_all_as_wanted_is_healthy():
+    assert judge(SPEC, seen(), require_ready=True) == []
+
+
+CASES = {
+    "node that could not be asked": (
+        {"unanswered": {"dev-1-worker-1": "connection refused"}},
+        ["dev-1-worker-1: connection refused"],
+    ),
+    "no etcd list": ({"etcd": None}, ["etcd: no control plane lists members"]),
+    "learner": (
+        {"etcd": EtcdSeen((EtcdMember("1", "dev-1-cp-1", (), True),), "x")},
+        ["etcd: dev-1-cp-1 is still a learner"],
+    ),
+    "stranger in etcd": (
+        {"etcd": EtcdSeen((*ETCD.members, EtcdMember("2", "ghost", (), False)), "x")},
+        ["etcd: ghost is a member and no control plane of the cluster"],
+    ),
+    "unhealthy service": (
+        {"services": SERVICES | {"dev-1-cp-1": {"apid": True, "kubelet": False, "etcd": True}}},
+        ["dev-1-cp-1: service kubelet is not healthy"],
+    ),
+    "absent service": (
+        {"services": SERVICES | {"dev-1-cp-1": {"apid": True, "kubelet": True}}},
+        ["dev-1-cp-1: service etcd is absent"],
+    ),
+    "node not registered": ({"kubernetes": NODES[:1]}, ["dev-1-worker-1: not registered in Kubernetes"]),
+    "node at another address": (
+        {"kubernetes": (NODES[0], KubernetesNode("dev-1-worker-1", True, ("10.9.9.9",), ""))},
+        ["dev-1-worker-1: Kubernetes knows it at 10.9.9.9, not 10.0.0.21"],
+    ),
+    "node not ready": (
+        {"kubernetes": (NODES[0], KubernetesNode("dev-1-worker-1", False, ("10.0.0.21",), ""))},
+        ["dev-1-worker-1: NotReady"],
+    ),
+    "API silent": (
+        {"kubernetes": None, "unanswered": {"kubernetes API": "timeout"}},
+        ["kubernetes API: timeout"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "problems"), CASES.values(), ids=CASES.keys())
+def test_what_is_wrong_is_said(changes: dict, problems: list[str]):
+    assert judge(SPEC, seen(**changes), require_ready=True) == problems
+
+
+def test_before_a_cni_nodes_need_not_be_ready():
+    nodes = tuple(KubernetesNode(one.name, False, one.addresses, "") for one in NODES)
+    assert judge(SPEC, seen(kubernetes=nodes), require_ready=False) == []
