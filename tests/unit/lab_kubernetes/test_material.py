@@ -22,7 +22,7 @@ HOME = "127.78.1.11"
 @pytest.fixture
 def layout(tmp_path: Path, config: dict[str, Any]) -> Layout:
     made = Layout(root=tmp_path / "cluster")
-    write_material(made, read_settings(config), home=HOME, now=NOW)
+    write_material(made, read_settings(config), home=HOME, served=["127.78.1.12"], now=NOW)
     return made
 
 
@@ -64,6 +64,7 @@ def test_the_api_server_answers_to_all_its_names(layout: Layout) -> None:
         "127.0.0.1",
         "10.2.0.1",
         "127.78.1.10",
+        "127.78.1.12",
     }
     assert {"kubernetes.default.svc.cluster.local", "k8s.example.org"} <= set(names.get_values_for_type(x509.DNSName))
 

@@ -4,13 +4,20 @@ import asyncio
 import contextlib
 import datetime as dt
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 
 from infraflux.lab.contracts import EventSink
 from infraflux.lab.kubernetes.api import ApiClient, client_context, eventually
 from infraflux.lab.kubernetes.etcd import EtcdClient
-from infraflux.lab.kubernetes.material import API_PORT, ETCD_CLIENT_PORT, ETCD_PEER_PORT, Layout, write_material
+from infraflux.lab.kubernetes.material import (
+    API_PORT,
+    ETCD_CLIENT_PORT,
+    ETCD_PEER_PORT,
+    Layout,
+    write_material,
+    write_serving,
+)
 from infraflux.lab.kubernetes.objects import SYSTEM_NAMESPACE, bootstrap_token_secret, default_service_account
 from infraflux.lab.kubernetes.process import SupervisedProcess
 from infraflux.lab.kubernetes.programs import Program, programs
@@ -39,10 +46,12 @@ class ControlPlane:
         layout: Layout,
         settings: ClusterSettings,
         home: str,
+        served: Iterable[str],
         binaries: Mapping[str, Path],
         events: EventSink,
     ) -> None:
-        """`home` is the address everything listens on. Nothing starts yet."""
+        """`home` is the address everything listens on, `served` those that lead to it. Nothing starts yet."""
+        self._served = frozenset(served)
         self.settings = settings
         self.home = home
         self.layout = layout
@@ -67,7 +76,8 @@ class ControlPlane:
 
     async def start(self) -> None:
         """Return when the API server is ready; ControlPlaneError if it does not get there, with everything stopped."""
-        write_material(self.layout, self.settings, home=self.home, now=dt.datetime.now(dt.UTC))
+        now = dt.datetime.now(dt.UTC)
+        write_material(self.layout, self.settings, home=self.home, served=sorted(self._served), now=now)
         self._open_clients()
         try:
             # The API server waits for etcd by itself, so their start-ups overlap.
@@ -78,6 +88,14 @@ class ControlPlane:
         except BaseException:
             await self.stop()
             raise
+
+    def serve(self, addresses: Iterable[str]) -> None:
+        """Let the API server's certificate hold for `addresses` too; it re-reads the file within seconds."""
+        wanted = self._served | frozenset(addresses)
+        if wanted != self._served:
+            self._served = wanted
+            now = dt.datetime.now(dt.UTC)
+            write_serving(self.layout, self.settings, home=self.home, served=sorted(wanted), now=now)
 
     async def start_controllers(self) -> None:
         """Start what works on the objects: controller manager, scheduler, kwok. They become ready by themselves."""

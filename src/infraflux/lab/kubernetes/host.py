@@ -52,6 +52,9 @@ class _Cluster:
     def home(self) -> Target | None:
         return (self.plane.home, API_PORT) if self.plane else None
 
+    def control_planes(self) -> list[str]:
+        return [node.address for node in self.up.values() if node.control_plane]
+
 
 class KubernetesLab:
     """Implements `KubernetesHost`: see there for what each call promises."""
@@ -183,6 +186,8 @@ class KubernetesLab:
         layout = self._cluster(cluster_id).layout
         if self.has_data(cluster_id):
             raise FileExistsError(f"cluster {cluster_id} has data in etcd already")
+        if "etcdutl" not in self._binaries:
+            raise etcd.EtcdError("recovery needs etcdutl, which is not installed")
         uploaded = write_private(layout.root / "recover.snapshot", snapshot)
         try:
             await etcd.restore(
@@ -204,6 +209,7 @@ class KubernetesLab:
             layout=cluster.layout,
             settings=settings,
             home=node.address,
+            served=cluster.control_planes(),
             binaries=self._binaries,
             events=self._events,
         )
@@ -235,6 +241,8 @@ class KubernetesLab:
     async def _lead_home(self, cluster: _Cluster) -> None:
         """Every control plane that is up, but for the home itself, answers on :6443 by leading to the home."""
         home = cluster.plane.home if cluster.plane else None
+        if cluster.plane:
+            cluster.plane.serve(cluster.control_planes())
         for node in cluster.up.values():
             if node.control_plane and node.address != home and node.name not in cluster.forwards:
                 forward = Forward(address=node.address, port=API_PORT, target=cluster.home)

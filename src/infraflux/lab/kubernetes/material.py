@@ -4,7 +4,7 @@ import base64
 import datetime as dt
 import ipaddress
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,22 +76,31 @@ IDENTITIES: Mapping[str, Leaf] = {
 }
 
 
-def write_material(layout: Layout, settings: ClusterSettings, *, home: str, now: dt.datetime) -> None:
-    """Write every file the processes need to run on the address `home`."""
+def write_material(
+    layout: Layout, settings: ClusterSettings, *, home: str, served: Iterable[str], now: dt.datetime
+) -> None:
+    """Write every file the processes need to run on the address `home`; `served` as in `write_serving`."""
     private_directory(layout.logs)
     _write_authorities(layout, settings)
     _write_etcd(layout, settings, home=home, now=now)
-    _write_api_server(layout, settings, home=home, now=now)
-    kubernetes = Authority(settings.ca)
-    for name, leaf in IDENTITIES.items():
-        pair = kubernetes.issue(leaf, now=now)
-        write_private(
-            layout.kubeconfig(name), _kubeconfig(cluster=settings.name, home=home, ca=settings.ca, client=pair)
-        )
-        if name == "admin":
-            _write_pair(layout, "admin", pair)
+    write_serving(layout, settings, home=home, served=served, now=now)
+    front_proxy = Leaf(common_name="front-proxy-client")
+    _write_pair(layout, "front-proxy-client", Authority(settings.aggregator_ca).issue(front_proxy, now=now))
+    _write_clients(layout, settings, home=home, now=now)
     write_private(layout.encryption, json.dumps(encryption_configuration(settings.encryption)))
     write_private(layout.admission, json.dumps(admission_configuration(settings)))
+
+
+def write_serving(
+    layout: Layout, settings: ClusterSettings, *, home: str, served: Iterable[str], now: dt.datetime
+) -> None:
+    """Write the API server's own certificate; a running API server takes it up by itself.
+
+    `served` are the addresses of the other control planes: clients reach the one API server under theirs too.
+    """
+    sans = (*api_server_sans(settings, home), *served)
+    leaf = Leaf(common_name="kube-apiserver", sans=sans, server=True, client=False)
+    _write_pair(layout, "kube-apiserver", Authority(settings.ca).issue(leaf, now=now))
 
 
 def api_server_sans(settings: ClusterSettings, home: str) -> list[str]:
@@ -143,11 +152,14 @@ def _write_etcd(layout: Layout, settings: ClusterSettings, *, home: str, now: dt
     _write_pair(layout, "etcd-client", authority.issue(Leaf(common_name="kube-apiserver"), now=now))
 
 
-def _write_api_server(layout: Layout, settings: ClusterSettings, *, home: str, now: dt.datetime) -> None:
-    server = Leaf(common_name="kube-apiserver", sans=api_server_sans(settings, home), server=True, client=False)
-    _write_pair(layout, "kube-apiserver", Authority(settings.ca).issue(server, now=now))
-    front_proxy = Leaf(common_name="front-proxy-client")
-    _write_pair(layout, "front-proxy-client", Authority(settings.aggregator_ca).issue(front_proxy, now=now))
+def _write_clients(layout: Layout, settings: ClusterSettings, *, home: str, now: dt.datetime) -> None:
+    authority = Authority(settings.ca)
+    for name, leaf in IDENTITIES.items():
+        pair = authority.issue(leaf, now=now)
+        kubeconfig = _kubeconfig(cluster=settings.name, home=home, ca=settings.ca, client=pair)
+        write_private(layout.kubeconfig(name), kubeconfig)
+        if name == "admin":
+            _write_pair(layout, name, pair)
 
 
 def _write_pair(layout: Layout, name: str, pair: KeyPair) -> None:
