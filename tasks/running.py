@@ -1,0 +1,74 @@
+"""How every task runs: retried where the error says that a retry can help, logged to its run, rooted in the project."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import Task, get_run_logger, task
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import exponential_backoff
+
+from infraflux.config.errors import InfrafluxError, Permanent
+from infraflux.config.load import load_cluster
+from infraflux.config.models import ClusterSpec
+from infraflux.config.outcomes import Outcome
+from infraflux.config.paths import find_root
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+RETRIES = 3
+BACKOFF_FACTOR_S = 2
+"""2, 4, 8 seconds: Proxmox locks and rebooting nodes are over within that; longer waits are in the adapters."""
+
+
+def a_retry_can_help(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Prefect's `retry_condition_fn`: the class of the error decides, nothing else."""
+    try:
+        state.result()
+    except InfrafluxError as error:
+        return error.retryable
+    except Exception:  # noqa: BLE001 - an error nobody classified is a defect; repeating it hides it
+        return False
+    return False
+
+
+def step(name: str, *, retries: int = RETRIES) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """A task called `name` in the UI, retried by class of error. Steps look before they act, so a repeat is safe."""
+    return task(
+        name=name,
+        retries=retries,
+        retry_delay_seconds=exponential_backoff(BACKOFF_FACTOR_S),
+        retry_jitter_factor=0.2,
+        retry_condition_fn=a_retry_can_help,
+    )
+
+
+def log_line(line: str) -> None:
+    """One line to the log of the running task or flow."""
+    get_run_logger().info("%s", line)
+
+
+def project_root() -> Path:
+    """The project the worker was started in; Permanent where it was started elsewhere."""
+    try:
+        return find_root(Path.cwd())
+    except FileNotFoundError as error:
+        raise Permanent(
+            str(error), next_step="start the worker in the repository, as `infraflux service up` does"
+        ) from error
+
+
+def spec_of(cluster: str) -> ClusterSpec:
+    """The typed spec of `<env>/<cluster>`, as the files say now."""
+    return load_cluster(project_root(), cluster)
+
+
+def told(outcomes: Mapping[str, Outcome] | Outcome) -> dict[str, str] | str:
+    """Outcomes as plain text for a task's result, each one logged."""
+    if not isinstance(outcomes, Mapping):
+        log_line(str(outcomes))
+        return str(outcomes)
+    for name, outcome in outcomes.items():
+        log_line(f"{name}: {outcome}")
+    return {name: str(outcome) for name, outcome in outcomes.items()}
