@@ -7,6 +7,7 @@ client reads every API group before the first answer.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -127,7 +128,7 @@ class Kubernetes:
         except KindMissing:
             return None
         answer = self.transport.request("GET", path)
-        return None if answer.status == 404 else self._require(answer, f"reading {ref}")
+        return None if answer.status == HTTPStatus.NOT_FOUND else self._require(answer, f"reading {ref}")
 
     def list_objects(
         self, api_version: str, kind: str, *, namespace: str | None = None, label_selector: str = ""
@@ -156,7 +157,7 @@ class Kubernetes:
             body=json.dumps(manifest),
             content_type="application/apply-patch+yaml",
         )
-        after = self._require(answer, f"applying {ref}")
+        after = self._require(_silenced(answer) if ref.kind == "Secret" else answer, f"applying {ref}")
         if before and _same(before, after):
             return Noop(f"{ref} is as wanted")
         verb = "would " if dry_run else ""
@@ -180,6 +181,10 @@ class Kubernetes:
         self._require(self.transport.request("DELETE", self._path(ref)), f"deleting {ref}")
         return Done(f"deleted {ref}")
 
+    def require_kind(self, ref: Ref) -> None:
+        """Raises KindMissing until the API server serves the kind of `ref`."""
+        self._resource(ref.api_version, ref.kind)
+
     def _path(self, ref: Ref) -> str:
         return f"{self._collection(ref.api_version, ref.kind, ref.namespace)}/{quote(ref.name, safe='')}"
 
@@ -192,7 +197,11 @@ class Kubernetes:
         key = (api_version, kind)
         if key not in self._resources:
             answer = self.transport.request("GET", _root(api_version))
-            known = [] if answer.status == 404 else self._require(answer, f"reading API {api_version}")["resources"]
+            known = (
+                []
+                if answer.status == HTTPStatus.NOT_FOUND
+                else self._require(answer, f"reading API {api_version}")["resources"]
+            )
             self._resources |= {
                 (api_version, one["kind"]): (one["name"], one["namespaced"]) for one in known if "/" not in one["name"]
             }
@@ -206,9 +215,18 @@ class Kubernetes:
         return self._resources[key]
 
     def _require(self, answer: Answer, doing: str) -> Manifest:
-        if answer.status < 300:
+        if answer.status < HTTPStatus.MULTIPLE_CHOICES:
             return answer.body
         raise _error(answer, doing).located(cluster=self.cluster, stage="kubernetes")
+
+
+def _silenced(answer: Answer) -> Answer:
+    """An answer about a Secret without the server's words: they may quote what was sent."""
+    if answer.status < HTTPStatus.MULTIPLE_CHOICES:
+        return answer
+    return Answer(
+        answer.status, {"message": answer.body.get("reason") or "refused", "reason": answer.body.get("reason")}
+    )
 
 
 def _root(api_version: str) -> str:
