@@ -82,7 +82,9 @@ class ClientTransport:
 
     def request(self, method: str, path: str, *, body: str | None = None, content_type: str = "") -> Answer:
         headers: dict[str, str] = {"Accept": "application/json", "Content-Type": content_type or "application/json"}
-        self._api.update_params_for_auth(headers, [], ["BearerToken"])
+        token = self._api.configuration.get_api_key_with_prefix("authorization")
+        if token:
+            headers["Authorization"] = token
         pool = self._api.rest_client.pool_manager
         try:
             reply = pool.request(
