@@ -32,6 +32,8 @@ _POLL_S = 0.5
 """Wake-up interval, so that a cancel from another thread and the deadline are both seen in time."""
 _CHUNK_BYTES = 65536
 _PR_SET_PDEATHSIG = 1
+_UMASK = 0o077
+"""What programs write is for their user only: Terraform would make its state readable by all."""
 _ALLOWED = (
     "PATH HOME USER LOGNAME LANG LANGUAGE TZ TMPDIR TERM SSL_CERT_FILE SSL_CERT_DIR "
     "HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy "
@@ -319,6 +321,7 @@ def _start(
             env={**allowed_environment(), **(env or {})},
             cwd=cwd,
             start_new_session=True,
+            umask=_UMASK,
             bufsize=0,
             # Only a system call and two comparisons between fork and exec, safe beside other threads.
             preexec_fn=die_with_parent,  # noqa: PLW1509

@@ -92,6 +92,11 @@ def test_environment_is_an_allow_list(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "TF_VAR_x=1" in seen
 
 
+def test_files_that_a_program_makes_are_private(tmp_path: Path) -> None:
+    run(["touch", "state"], deadline_s=30, cwd=tmp_path).require()
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_secret_is_masked_in_lines_result_and_error() -> None:
     lines: list[str] = []
     secret = f"{CANARY}\nsecond-line-of-it"
