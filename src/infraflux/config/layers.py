@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infraflux.config.models.base import NAME_PATTERN
+from infraflux.config.patterns import NAME
 from infraflux.config.problems import ConfigProblems, Problem
 from infraflux.config.problems import Path as ValuePath
 from infraflux.config.suggest import did_you_mean
@@ -160,9 +161,7 @@ class Layers:
     def _is_name(self, file: Path, name: str) -> bool:
         if _NAME.match(name) and len(name) <= 32:
             return True
-        self._blame(
-            file, f"{name!r} is no name", "1 to 32 of a-z, 0-9 and -, beginning with a letter, not ending with -"
-        )
+        self._blame(file, f"{name!r} is no name", f"{NAME} are expected")
         return False
 
     def _blame(self, file: Path, wrong: str, right: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infraflux.config.errors import ErrorClass, Permanent
+from infraflux.config.fleet_checks import fleet_findings
 from infraflux.config.layers import Layers
 from infraflux.config.models import ClusterSpec
 from infraflux.config.problems import ConfigProblems, Problem
@@ -76,14 +77,15 @@ def examine(root: Path) -> Examined:
         layered = layers.layered(cluster)
         by_cluster[cluster.key] = layered.problems
         if layered.tree is not None:
-            judged[cluster.key] = judge(layered.tree)
-            by_cluster[cluster.key] += judged[cluster.key].problems
-    fleet = Fleet(
-        root=root,
-        clusters={key: one.spec for key, one in judged.items() if one.spec is not None},
-        trees={key: one.tree for key, one in judged.items()},
-        environments=tuple(layers.environments()),
-    )
+            judged[cluster.key] = judge(layered.tree, root=root)
+    environments = tuple(layers.environments())
+    specs = {key: one.spec for key, one in judged.items() if one.spec is not None}
+    for key, finding in fleet_findings(specs, environments=environments):
+        judged[key] = judged[key].blame(finding)
+    for key, one in judged.items():
+        by_cluster[key] += one.problems
+    trees = {key: one.tree for key, one in judged.items()}
+    fleet = Fleet(root=root, clusters=specs, trees=trees, environments=environments)
     everything = {*layers.all_problems(), *(problem for found in by_cluster.values() for problem in found)}
     keys = tuple(cluster.key for cluster in files)
     return Examined(fleet=fleet, keys=keys, problems=tuple(sorted(everything)), by_cluster=by_cluster)

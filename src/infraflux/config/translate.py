@@ -10,16 +10,14 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from infraflux.config.models import ClusterSpec
+from infraflux.config.patterns import MEANINGS
 from infraflux.config.problems import Path, Problem, dotted
 from infraflux.config.shape import field_at, section_at
 from infraflux.config.suggest import did_you_mean
-from infraflux.config.tree import Value, children, nearest, plain
+from infraflux.config.tree import Value, children, nearest
 
 Words = tuple[str, str]
 """What is wrong, what would be right."""
-
-PATTERNS: dict[str, str] = {}
-"""What each pattern of the models means to a person; held complete by a test."""
 
 _TYPES = {
     "int_type": "a whole number", "int_from_float": "a whole number", "int_parsing": "a whole number",
@@ -34,6 +32,9 @@ _TYPES = {
 def translate(error: ValidationError, tree: Value, *, prefix: Path = ()) -> Iterator[Problem]:
     """One problem for each of pydantic's errors; `prefix` is where the validated part is in the tree."""
     for detail in error.errors(include_url=False):
+        # A missing neighbour has its own error, and a cluster's own rule is explained better by the checks.
+        if detail["type"] == "default_factory_not_called" or not detail["loc"]:
+            continue
         path = named_path(tree, (*prefix, *_without_markers(detail)))
         yield problem_at(tree, path, *words(detail, path))
 
@@ -127,8 +128,8 @@ def _hint(path: Path) -> str:
 
 
 def _pattern(detail: ErrorDetails, _path: Path) -> Words:
-    meaning = PATTERNS.get(detail["ctx"]["pattern"], f"text like {detail['ctx']['pattern']} is expected")
-    return f"{detail['input']!r} is not valid here", meaning
+    meaning = MEANINGS.get(detail["ctx"]["pattern"], f"text like {detail['ctx']['pattern']}")
+    return f"{detail['input']!r} is not valid here", f"{meaning} is expected"
 
 
 def _limit(symbol: str) -> Callable[[ErrorDetails, Path], Words]:
@@ -189,5 +190,3 @@ _SPEAKERS: dict[str, Callable[[ErrorDetails, Path], Words]] = {
     "date_from_datetime_parsing": _date,
     "date_parsing": _date,
 }
-
-__all__ = ["PATTERNS", "describe", "named_path", "plain", "problem_at", "translate", "words"]

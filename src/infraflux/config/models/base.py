@@ -62,6 +62,16 @@ LabelKey = Annotated[
 ]
 LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")]
 MacAddress = Annotated[str, Field(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s{}$]+$")]
-GitUrl = Annotated[str, Field(pattern=r"^(https?://|ssh://|git@)[^\s{}$]+$")]
-"""https or ssh only: `ext::` and `file://` run code or read local files."""
+Url = Annotated[str, Field(pattern=r"^https?://[^-\s{}$][^\s{}$]*$")]
+GitUrl = Annotated[str, Field(pattern=r"^(https?://|ssh://|git@)[^-\s{}$][^\s{}$]*$")]
+"""https or ssh only: `ext::` and `file://` run code or read local files, and a host with a leading - is an option."""
+
+StorageName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")]
+BridgeName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,14}$")]
+NetworkHost = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9.:]{0,251}[A-Za-z0-9])?$")]
+"""An address or a DNS name."""
+
+AgeRecipient = Annotated[str, Field(pattern=r"^age1[0-9a-z]{58}$")]
+ExtensionName = Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9][a-z0-9.-]*$")]
+
+SecretRefOrUrl = Annotated[str, Field(pattern=r"^(https?://[^\s{}$]+|env:[A-Za-z_][A-Za-z0-9_]*|file:[^\s{}$]+)$")]

@@ -6,7 +6,12 @@ from ipaddress import IPv4Address, IPv4Network
 from pydantic import Field
 
 from infraflux.config.models.addresses import AddressRange
-from infraflux.config.models.base import DnsName, Name, Section
+from infraflux.config.models.base import DnsName, Name, NetworkHost, Section
+
+
+def first_host(network: IPv4Network) -> IPv4Address:
+    """`10.0.0.0/24` -> `10.0.0.1`."""
+    return network[min(1, network.num_addresses - 1)]
 
 
 class LoadBalancerMode(StrEnum):
@@ -43,12 +48,15 @@ class Network(Section):
     """Node network, service networks and what answers on them."""
 
     node_cidr: IPv4Network
-    gateway: IPv4Address
-    """First address of the node CIDR where it is not given (derived by the cluster)."""
+    """Network of the nodes, such as `10.0.0.0/24`."""
+    gateway: IPv4Address = Field(default_factory=lambda seen: first_host(seen["node_cidr"]))
+    """The first address of the node network where it is not given."""
     vip: IPv4Address
     """Virtual IP of the Kubernetes API; used by nobody else."""
-    dns: tuple[IPv4Address, ...] = Field(min_length=1)
-    ntp: tuple[str, ...] = Field(min_length=1)
+    dns: tuple[IPv4Address, ...] = Field(default_factory=lambda seen: (seen["gateway"],), min_length=1)
+    """Resolvers of the nodes; the gateway where they are not given."""
+    ntp: tuple[NetworkHost, ...] = Field(min_length=1)
+    """Time servers of the nodes."""
     pod_cidr: IPv4Network
     service_cidr: IPv4Network
     domain: DnsName

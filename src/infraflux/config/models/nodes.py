@@ -6,7 +6,16 @@ from ipaddress import IPv4Address
 from pydantic import Field
 
 from infraflux.config.models.addresses import AddressRange
-from infraflux.config.models.base import HostName, LabelKey, LabelValue, MacAddress, Name, Section
+from infraflux.config.models.base import (
+    BridgeName,
+    HostName,
+    LabelKey,
+    LabelValue,
+    MacAddress,
+    Name,
+    Section,
+    StorageName,
+)
 
 
 class Role(StrEnum):
@@ -38,7 +47,7 @@ class DataDisk(Section):
 
     name: Name
     size_gib: int = Field(ge=1, le=65536)
-    storage: str | None = None
+    storage: StorageName | None = None
     """The environment's disk storage where it is not given."""
     ssd: bool = True
 
@@ -47,7 +56,7 @@ class ExtraNic(Section):
     """A second or later network card."""
 
     name: Name
-    bridge: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,14}$")
+    bridge: BridgeName
     vlan: int | None = Field(default=None, ge=1, le=4094)
 
 
@@ -55,7 +64,7 @@ class PciDevice(Section):
     """A PCI or GPU passthrough by Proxmox resource mapping."""
 
     name: Name
-    mapping: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    mapping: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     pcie: bool = True
     rombar: bool = True
     primary_gpu: bool = False

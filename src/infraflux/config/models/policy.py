@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from infraflux.config.models.base import Name, SecretRef, Section, Text, Url
+from infraflux.config.models.base import Name, SecretRefOrUrl, Section, Text
 
 
 class Approval(Section):
@@ -71,7 +71,8 @@ class Drift(Section):
     fix: DriftFix = DriftFix.NONE
     ignore: tuple[DriftIgnore, ...] = ()
     certificate_min_days: int = Field(default=30, ge=1)
-    notify_url: SecretRef | Url | None = None
+    notify_url: SecretRefOrUrl | None = None
+    """Where findings are posted: a URL, or a reference to one that is secret."""
 
 
 class GuardOverride(Section):

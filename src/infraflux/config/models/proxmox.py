@@ -1,8 +1,10 @@
 """Where the machines of an environment live."""
 
+from enum import StrEnum
+
 from pydantic import Field
 
-from infraflux.config.models.base import HostName, Name, SecretRef, Section, Text, Url
+from infraflux.config.models.base import BridgeName, HostName, Name, SecretRef, Section, StorageName, Text, Url
 
 
 class ApiToken(Section):
@@ -16,19 +18,26 @@ class ApiToken(Section):
 class Storage(Section):
     """Names of storages that exist on every host of the environment."""
 
-    disks: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")
+    disks: StorageName
     """Holds VM disks, for example `local-lvm`."""
-    images: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")
+    images: StorageName
     """Holds the Talos image (content type `import`), for example `local`."""
-    cloud_init: str | None = Field(default=None, pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")
+    cloud_init: StorageName | None = None
     """Holds the cloud-init drive; the disk storage where it is not given."""
 
 
 class Bridge(Section):
     """The network the first card of every node is plugged into."""
 
-    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,14}$")
+    name: BridgeName
     vlan: int | None = Field(default=None, ge=1, le=4094)
+
+
+class Spread(StrEnum):
+    """How strictly control planes stay on different hosts."""
+
+    PREFERRED = "preferred"
+    REQUIRED = "required"
 
 
 class Host(Section):
@@ -43,7 +52,7 @@ class Proxmox(Section):
     endpoint: Url
     """`https://pve.example.org:8006`"""
     token: ApiToken
-    ca_file: str | None = None
+    ca_file: Text | None = None
     """CA certificate that signed the API's certificate; the system's CAs where it is not given."""
     insecure: bool = False
     """Do not verify the certificate; policy may forbid it."""
@@ -56,5 +65,7 @@ class Proxmox(Section):
     """Extra tags for every VM, beside the ownership tags that are always set."""
     ha: bool = False
     """Let Proxmox HA restart and move the machines."""
-    cpu_type: str = Field(default="x86-64-v2-AES", pattern=r"^[A-Za-z0-9._+-]+$")
+    control_plane_spread: Spread = Spread.PREFERRED
+    """`required`: refuse a configuration in which two control planes share a host."""
+    cpu_type: str = Field(default="x86-64-v2-AES", pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
     description: Text = ""

@@ -4,7 +4,17 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from infraflux.config.models.base import Name, RepoPath, SecretRef, Section, Text, Url, Version
+from infraflux.config.models.base import (
+    AgeRecipient,
+    ExtensionName,
+    Name,
+    RepoPath,
+    SecretRef,
+    Section,
+    Text,
+    Url,
+    Version,
+)
 
 
 class Versions(Section):
@@ -17,7 +27,7 @@ class Versions(Section):
 class Schematic(Section):
     """What goes into the Talos image beyond plain Talos; the image factory turns it into an id."""
 
-    extensions: tuple[str, ...] = ()
+    extensions: tuple[ExtensionName, ...] = ()
     """Official system extensions, `siderolabs/qemu-guest-agent`."""
     kernel_args: tuple[Text, ...] = ()
     id: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
@@ -28,7 +38,7 @@ class Image(Section):
     """The nocloud disk image on every host's image storage, and the installer of the same schematic."""
 
     factory_url: Url = "https://factory.talos.dev"
-    installer_registry: str = Field(default="factory.talos.dev", pattern=r"^[a-z0-9.:-]+$")
+    installer_registry: str = Field(default="factory.talos.dev", pattern=r"^[a-z0-9][a-z0-9.:-]*$")
     schematic: Schematic = Schematic()
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """Checksum of the downloaded image, checked by Proxmox before it is used."""
@@ -72,7 +82,7 @@ class TalosSecrets(Section):
 
     bundle: RepoPath | None = None
     """`secrets/<environment>/<cluster>.talos.age` below the repository where it is not given."""
-    recipients: tuple[str, ...] = ()
+    recipients: tuple[AgeRecipient, ...] = ()
     """age recipients (`age1...`) the bundle is encrypted for; empty: the identity's own recipient."""
     identity: SecretRef
     """The age identity that decrypts it."""
