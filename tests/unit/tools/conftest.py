@@ -71,7 +71,7 @@ if sys.argv[1:] == ["version"]:
     print("go version go" + plan["go"] + " linux/amd64")
     sys.exit()
 if sys.argv[1:3] == ["version", "-m"]:
-    print(sys.argv[3] + ": go1.27.3\\n\\tdep\\t" + open(sys.argv[3]).read().strip())
+    print(sys.argv[3] + ": go1.27.3\\n\\tpath\\tx\\n\\tmod\\t" + open(sys.argv[3]).read().strip())
     sys.exit()
 package = sys.argv[-1]
 what = plan["packages"].get(package, {{}})

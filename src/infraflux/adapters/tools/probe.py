@@ -46,7 +46,8 @@ def ask_version(path: Path, *, program: Program, environ: Mapping[str, str], go:
         return None
     output = output_of([str(go), "version", "-m", str(path)], environ=environ)
     lines = (line.split() for line in (output or "").splitlines())
-    wanted = (words[2] for words in lines if words[:2] == ["dep", program.probe.build_info])
+    # "mod" is the module of the main package; the wrapper module itself does not appear.
+    wanted = (words[2] for words in lines if words[:2] == ["mod", program.probe.build_info])
     return next(wanted, "").removeprefix("v") or None
 
 
