@@ -1,8 +1,8 @@
 """Starting and stopping the daemon from outside."""
 
 import json
+import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -48,27 +48,27 @@ def up(
     return True, _wait_listening(paths, process)
 
 
-def _spawn(paths: LabPaths, spec_path: Path) -> "subprocess.Popen[bytes]":
-    arguments = ["--spec", str(spec_path.resolve()), "--state-dir", str(paths.root)]
-    with paths.log.open("ab") as log:
-        paths.log.chmod(0o600)
-        return subprocess.Popen(
-            [sys.executable, "-m", "infraflux.lab.daemon", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            # A session of its own: closing the terminal does not take the lab along.
-            start_new_session=True,
-        )
+def _spawn(paths: LabPaths, spec_path: Path) -> int:
+    """Start the daemon in a session of its own, so that closing the terminal does not take it along."""
+    argv = [sys.executable, "-m", "infraflux.lab.daemon"]
+    argv += ["--spec", str(spec_path.resolve()), "--state-dir", str(paths.root)]
+    log = os.open(paths.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    actions = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)]
+    try:
+        return os.posix_spawn(sys.executable, argv, os.environ, file_actions=actions, setsid=True)
+    finally:
+        os.close(log)
+        os.close(null)
 
 
-def _wait_listening(paths: LabPaths, process: "subprocess.Popen[bytes]") -> dict[str, Any]:
+def _wait_listening(paths: LabPaths, process: int) -> dict[str, Any]:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         status = _status(paths)
         if status:
             return status
-        if process.poll() is not None:
+        if os.waitpid(process, os.WNOHANG)[0]:
             tail = paths.log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
             raise LabError("\n".join(["the lab did not start:", *tail]))
         time.sleep(POLL_S)

@@ -12,8 +12,8 @@ from infraflux.lab.proxmox.schema import family, is_drive, parse_properties
 
 NET_MODELS = ("virtio", "e1000", "e1000e", "rtl8139", "vmxnet3")
 _UUID = re.compile(r"uuid=([0-9a-fA-F-]{36})")
-# An observer that hangs must not hang the API for ever.
-OBSERVER_PATIENCE_S = 30.0
+# An observer that hangs must not hang the API for ever; stopping a control plane takes its time.
+OBSERVER_PATIENCE_S = 120.0
 
 
 def machine_of(cluster: Cluster, guest: Guest) -> Machine:

@@ -48,7 +48,8 @@ class Simulator:
         self.ha = HighAvailability(self.guests)
         self.access = Access(cluster, secrets)
         self._tls = tls
-        self._runner = web.AppRunner(ApiServer(self, all_routes(), events).app, access_log=None)
+        self.app = ApiServer(self, all_routes(), events).app
+        self._runner = web.AppRunner(self.app, access_log=None)
         self._started_at = time.time()
         self._offline: set[str] = set()
 
