@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class Terraform:
 
 
 @pytest.fixture
-def terraform(lab: Lab, tmp_path: Path) -> Iterator[Terraform]:
+def terraform(lab: Lab, tmp_path: Path) -> Terraform:
     directory = tmp_path / "machines"
     shutil.copytree(CONFIGURATION, directory, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
     settings = tmp_path / "cli.tfrc"
@@ -69,7 +69,7 @@ def terraform(lab: Lab, tmp_path: Path) -> Iterator[Terraform]:
     }
     found = Terraform(directory=directory, environment=environment)
     assert found.run("init", "-input=false").returncode == 0
-    yield found
+    return found
 
 
 def config(lab: Lab, vm_id: int, host: str) -> dict[str, Any]:

@@ -95,6 +95,10 @@ class Notifier:
         """The machine and its disks are gone."""
         return self._tell("deleted", machine, self.observer.deleted if self.observer else None)
 
+    def pending(self) -> "list[asyncio.Task[None]]":
+        """Calls that have not returned."""
+        return [task for task in self._last.values() if not task.done()]
+
     def _tell(
         self, kind: str, machine: Machine, call: Callable[[Machine], Awaitable[None]] | None
     ) -> "asyncio.Task[None]":
