@@ -1,0 +1,1 @@
+"""Releases and their way from environment to environment: pure decisions over what was recorded and seen."""

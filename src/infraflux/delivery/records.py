@@ -1,0 +1,94 @@
+"""What happened, append-only: verifications, promotions, holds. The ledger answers questions; nothing is edited."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from infraflux.config.models.base import Section
+
+
+class Verified(Section):
+    """A cluster was looked at and runs this release as wanted, or (`ok` false) does not any more."""
+
+    kind: Literal["verified"] = "verified"
+    digest: str
+    release: str
+    cluster: str
+    at: datetime
+    ok: bool = True
+    evidence: str = ""
+    """The flow run that looked."""
+
+
+class Promoted(Section):
+    """A promotion's way; the last record of a pair (digest, environment) is where it stands."""
+
+    kind: Literal["promoted"] = "promoted"
+    digest: str
+    release: str
+    environment: str
+    state: Literal["started", "pinned", "deployed", "rejected", "failed", "rolled-back"]
+    at: datetime
+    by: str = ""
+    detail: str = ""
+
+
+class Hold(Section):
+    """Automatic promotion to the environment waits until a person releases it."""
+
+    kind: Literal["hold"] = "hold"
+    environment: str
+    at: datetime
+    reason: str
+    released: bool = False
+
+
+Record = Annotated[Verified | Promoted | Hold, Field(discriminator="kind")]
+_ADAPTER: TypeAdapter[Verified | Promoted | Hold] = TypeAdapter(Record)
+
+
+def parse_record(line: str) -> Verified | Promoted | Hold:
+    """One line of the ledger's file."""
+    return _ADAPTER.validate_json(line)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All records, oldest first."""
+
+    records: Sequence[Verified | Promoted | Hold] = ()
+
+    def with_(self, *more: Verified | Promoted | Hold) -> "Ledger":
+        return Ledger((*self.records, *more))
+
+    def verified_at(self, digest: str, cluster: str) -> datetime | None:
+        """Since when the cluster has been verified with this content, without a failure after it; None if it is not."""
+        since: datetime | None = None
+        for record in self._verifications(digest, cluster):
+            since = (since or record.at) if record.ok else None
+        return since
+
+    def was_verified(self, digest: str, cluster: str) -> bool:
+        """Whether its last verification there was good: a failed re-verification revokes the ones before."""
+        return self.verified_at(digest, cluster) is not None
+
+    def hold_on(self, environment: str) -> Hold | None:
+        holds = [one for one in self.records if isinstance(one, Hold) and one.environment == environment]
+        return holds[-1] if holds and not holds[-1].released else None
+
+    def last_promotion(self, environment: str, digest: str | None = None) -> Promoted | None:
+        """The newest promotion record of an environment, or of one content in it."""
+        found = [
+            one
+            for one in self.records
+            if isinstance(one, Promoted) and one.environment == environment and digest in (None, one.digest)
+        ]
+        return found[-1] if found else None
+
+    def _verifications(self, digest: str, cluster: str) -> Iterable[Verified]:
+        return (
+            one for one in self.records if isinstance(one, Verified) and (one.digest, one.cluster) == (digest, cluster)
+        )
