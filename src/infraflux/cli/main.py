@@ -20,6 +20,7 @@ INTERRUPTED = 130  # 128 + SIGINT, what a shell expects after Ctrl-C
 # One line per subject: name -> ("module:attribute", help). The attribute is a typer.Typer or a plain function. Only the
 # subject on the command line is imported, so that `infraflux --help` pays for neither Prefect nor the lab.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "doctor": ("infraflux.cli.doctor:doctor", "Say what this machine has, what is missing and what to do"),
     "tools": ("infraflux.cli.tools:app", "Install and list the pinned outside programs"),
     "service": ("infraflux.cli.service:app", "The Prefect server and worker in the background."),
     "lab": ("infraflux.cli.lab:app", "The local lab: simulated Proxmox and Talos, real Kubernetes."),
