@@ -29,6 +29,10 @@ module "argocd" {
       generated = jsonencode(module.cilium.values)
       manifests = jsonencode(module.cilium.manifests)
     })
+    # With cert-manager: before its certificates are there, the Gateway would hold up every later stage.
+    cert-manager = merge(try(var.platform.components["cert-manager"], {}), {
+      manifests = jsonencode(module.cilium.gateway_manifests)
+    })
   })
   load_balancer_pools = var.platform.load_balancer.pools
   storage_classes     = var.platform.storage_classes

@@ -15,8 +15,9 @@ API = "argoproj.io/v1alpha1"
 NAMESPACE = "argocd"
 ROOT = "root"
 POLL_S = 2.0
-DEGRADED_PATIENCE_S = 60.0
-"""How long an error must stand: Argo CD retries, and a first sync often meets a CRD that is seconds away."""
+DEGRADED_PATIENCE_S = 120.0
+"""How long an error must stand: Argo CD retries, a first sync often meets a CRD that is seconds away, and a first
+certificate over ACME takes a minute."""
 TRACKING = "argocd.argoproj.io/tracking-id"
 
 

@@ -17,10 +17,15 @@ output "values" {
 }
 
 output "manifests" {
-  description = "Objects next to the chart: address pools, announcements, the shared Gateway; applied by Argo CD."
+  description = "Objects next to the chart: address pools and announcements; applied by Argo CD."
   value = concat(
     local.pools,
     local.l2_policy,
-    [for text in concat(local.bgp_manifests, local.gateway_manifests) : jsondecode(text)],
+    [for text in local.bgp_manifests : jsondecode(text)],
   )
+}
+
+output "gateway_manifests" {
+  description = "The shared Gateway; it comes after cert-manager, without which its certificates never are."
+  value       = [for text in local.gateway_manifests : jsondecode(text)]
 }

@@ -74,11 +74,11 @@ run "gateway_gets_a_listener_for_each_host" {
     gateway = { domain = "dev-1.example.org", hosts = ["shop"] }
   }
   assert {
-    condition     = [for one in output.manifests[2].spec.listeners : one.name] == ["http", "https-shop"]
+    condition     = [for one in output.gateway_manifests[0].spec.listeners : one.name] == ["http", "https-shop"]
     error_message = "a plain listener and one with TLS for the host are expected"
   }
   assert {
-    condition     = output.manifests[2].metadata.annotations["cert-manager.io/cluster-issuer"] == "platform"
+    condition     = output.gateway_manifests[0].metadata.annotations["cert-manager.io/cluster-issuer"] == "platform"
     error_message = "the issuer must be named on the Gateway"
   }
 }
