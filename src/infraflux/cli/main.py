@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "service": ("infraflux.cli.service:app", "The Prefect server and worker in the background."),
     "lab": ("infraflux.cli.lab:app", "The local lab: simulated Proxmox and Talos, real Kubernetes."),
     "secrets": ("infraflux.cli.secrets:app", "The encrypted Talos secrets bundle of a cluster"),
+    "platform": ("infraflux.cli.platform:app", "Cilium, Argo CD and the handoff to Git"),
     "cluster": ("infraflux.cli.cluster:app", "Bootstrap, health and credentials of one cluster"),
 }
 

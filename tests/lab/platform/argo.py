@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from pathlib import Path
 
 from fakeredis import TcpFakeServer
@@ -34,23 +33,22 @@ class Argo:
         redis, repo = self._free_port(), self._free_port()
         self._redis = TcpFakeServer((self._address, redis), server_type="redis")
         threading.Thread(target=self._redis.serve_forever, daemon=True).start()
-        common = ["--redis", f"{self._address}:{redis}"]
+        here, port = self._address, self._free_port
+        server = f"--kubeconfig={self._kubeconfig} --namespace=argocd"
+        cache = f"--redis={here}:{redis}"
         self._run(
             "argocd-repo-server",
-            [*common, "--disable-tls", "--client-ca-path", "", "--address", self._address, "--port", str(repo)]
-            + ["--metrics-address", self._address, "--metrics-port", str(self._free_port())],
+            f"{cache} --disable-tls --client-ca-path= --address={here} --port={repo}"
+            f" --metrics-address={here} --metrics-port={port()}",
         )
-        server = ["--kubeconfig", str(self._kubeconfig), "--namespace", "argocd"]
         self._run(
             "argocd-application-controller",
-            [*common, *server, "--repo-server", f"{self._address}:{repo}", "--repo-server-plaintext"]
-            + ["--metrics-port", str(self._free_port()), "--app-resync", "120"],
+            f"{cache} {server} --repo-server={here}:{repo} --repo-server-plaintext --metrics-port={port()}",
         )
         self._run(
             "argocd-applicationset-controller",
-            [*server, "--argocd-repo-server", f"{self._address}:{repo}", "--repo-server-plaintext"]
-            + ["--metrics-addr", f"{self._address}:0", "--probe-addr", f"{self._address}:0"]
-            + ["--webhook-addr", f"{self._address}:0", "--enable-leader-election=false"],
+            f"{server} --argocd-repo-server={here}:{repo} --repo-server-plaintext --enable-leader-election=false"
+            f" --metrics-addr={here}:{port()} --probe-addr={here}:{port()} --webhook-addr={here}:{port()}",
         )
 
     def stop(self) -> None:
@@ -69,7 +67,7 @@ class Argo:
     def log(self, name: str) -> str:
         return (self._dir / f"{name}.log").read_text()
 
-    def _run(self, name: str, words: list[str]) -> None:
+    def _run(self, name: str, flags: str) -> None:
         program = self._dir / "bin" / name
         if not program.exists():
             program.symlink_to(locate("argocd"))
@@ -90,7 +88,9 @@ class Argo:
             "ARGOCD_APPLICATIONSET_CONTROLLER_ENABLE_NEW_GIT_FILE_GLOBBING": "true",
         }
         with (self._dir / f"{name}.log").open("wb") as log:
-            child = subprocess.Popen([program, *words], stdout=log, stderr=log, env=env, start_new_session=True)
+            child = subprocess.Popen(
+                [program, *flags.split(" ")], stdout=log, stderr=log, env=env, start_new_session=True
+            )
         self._children.append(child)
 
     def _link(self, *names: str) -> None:
@@ -103,11 +103,3 @@ class Argo:
         with socket.socket() as probe:
             probe.bind((self._address, 0))
             return int(probe.getsockname()[1])
-
-
-def wait_for_log(argo: Argo, name: str, text: str, *, deadline_s: float = 30.0) -> None:
-    until = time.monotonic() + deadline_s
-    while text not in argo.log(name):
-        if time.monotonic() > until:
-            raise AssertionError(f"{name} never said {text!r}:\n{argo.log(name)[-2000:]}")
-        time.sleep(0.2)

@@ -1,0 +1,81 @@
+"""The platform side of one cluster, ready to install, hand over and be looked at."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from infraflux.adapters import handoff_secrets
+from infraflux.adapters.argocd import ArgoCd
+from infraflux.adapters.clock import SystemClock
+from infraflux.adapters.helm import Helm
+from infraflux.adapters.kubernetes import Kubernetes, Manifest, Ref
+from infraflux.adapters.platform import Bundle, Installer
+from infraflux.adapters.terraform.state import parse_state
+from infraflux.adapters.tools import locate
+from infraflux.config.errors import Permanent
+from infraflux.config.models import ClusterSpec
+from infraflux.config.paths import ProjectPaths
+from infraflux.config.secrets_ref import resolve
+
+
+@dataclass(frozen=True, kw_only=True)
+class Platform:
+    """One cluster's installer and the secrets it delivers."""
+
+    installer: Installer
+    kubernetes: Kubernetes
+    root: Path
+
+    def secrets(self) -> list[Manifest]:
+        """What is delivered before the first sync, resolved now. Raises Permanent naming an unusable reference."""
+        spec = self.installer.spec
+        return handoff_secrets.collect(
+            spec,
+            resolve=partial(resolve, root=self.root),
+            kubernetes=self.kubernetes,
+            identity=ProjectPaths(self.root).cluster_state(spec.environment, spec.name) / "applications.age",
+        )
+
+
+def open_platform(
+    spec: ClusterSpec,
+    *,
+    root: Path,
+    outputs: Mapping[str, Any] | None = None,
+    log: Callable[[str], None] = lambda _line: None,
+) -> Platform:
+    """Connects to nothing yet. `outputs` are those of the cluster's Terraform stack (default: from its local state).
+
+    Raises Permanent where there is no kubeconfig or no output `platform`.
+    """
+    kubeconfig = ProjectPaths(root).kubeconfig(spec.environment, spec.name)
+    if not kubeconfig.exists():
+        raise Permanent(
+            f"{spec.key} has no kubeconfig yet",
+            cluster=spec.key,
+            stage="platform",
+            next_step=f"infraflux cluster bootstrap {spec.key}",
+        )
+    kubernetes = Kubernetes.from_kubeconfig(kubeconfig, cluster=spec.key)
+
+    def forget_record(namespace: str, name: str) -> None:
+        kubernetes.delete(Ref(api_version="v1", kind="Secret", namespace=namespace, name=name))
+
+    installer = Installer(
+        spec=spec,
+        tree=root / "platform",
+        bundle=Bundle.from_outputs(_local_outputs(spec, root) if outputs is None else outputs),
+        kubernetes=kubernetes,
+        helm=Helm(binary=locate("helm"), kubeconfig=kubeconfig, cluster=spec.key, forget_record=forget_record),
+        argocd=ArgoCd(kubernetes, cluster=spec.key),
+        clock=SystemClock(),
+        on_line=log,
+    )
+    return Platform(installer=installer, kubernetes=kubernetes, root=root)
+
+
+def _local_outputs(spec: ClusterSpec, root: Path) -> Mapping[str, Any]:
+    path = ProjectPaths(root).terraform_state(spec.environment, spec.name) / "terraform.tfstate"
+    return parse_state(path.read_text()).outputs if path.exists() else {}

@@ -1,0 +1,35 @@
+"""The platform of one cluster as Prefect tasks: first installs, handoff, and the wait for Git's state."""
+
+from infraflux.assembly.platform import Platform, open_platform
+from tasks.running import log_line, project_root, spec_of, step, told
+
+
+def _open(cluster: str) -> Platform:
+    return open_platform(spec_of(cluster), root=project_root(), log=log_line)
+
+
+@step("install Cilium")
+def install_cilium(*, cluster: str) -> dict[str, str] | str:
+    """Before any node can be Ready, and long before Talos reboots one without a CNI; nothing once Argo CD owns it."""
+    return told(_open(cluster).installer.install_cilium())
+
+
+@step("install Argo CD")
+def install_argocd(*, cluster: str) -> dict[str, str] | str:
+    """Chart and CRDs; nothing once Argo CD owns itself."""
+    return told(_open(cluster).installer.install_argocd())
+
+
+@step("hand over to Git")
+def hand_off(*, cluster: str) -> dict[str, str] | str:
+    """Secrets by reference, fences, facts, the root Application; repeated, it only says that all is there."""
+    platform = _open(cluster)
+    outcomes = platform.installer.hand_off(platform.secrets())
+    return told({str(number): outcome for number, outcome in enumerate(outcomes, start=1)})
+
+
+@step("wait for Git's state", retries=1)
+def wait_until_synced(*, cluster: str) -> dict[str, str] | str:
+    """Root, components and applications Synced and Healthy; the wait has its own deadline."""
+    seen = _open(cluster).installer.wait_until_synced()
+    return {f"{one.kind}/{one.name}": f"{one.sync}/{one.health}" for one in seen}

@@ -1,0 +1,144 @@
+"""Waiting for Argo CD: what is read from its objects, and when a failure is one."""
+
+import pytest
+from fakes.clock import FakeClock
+
+from infraflux.adapters.argocd import (
+    API,
+    ArgoCd,
+    HandoffDegraded,
+    HandoffSlow,
+    read_application,
+    read_application_set,
+)
+
+
+def application(name, sync="Synced", health="Healthy", **status):
+    status = {"sync": {"status": sync}, "health": {"status": health}, **status}
+    return {"apiVersion": API, "kind": "Application", "metadata": {"name": name}, "status": status}
+
+
+def application_set(name, *conditions):
+    return {
+        "apiVersion": API,
+        "kind": "ApplicationSet",
+        "metadata": {"name": name},
+        "status": {"conditions": conditions},
+    }
+
+
+CURRENT = {"type": "ResourcesUpToDate", "status": "True"}
+BAD = {"type": "ErrorOccurred", "status": "True", "message": "repository not found"}
+
+
+class FakeKubernetes:
+    """Plays one list of documents after the other; the last one stays."""
+
+    def __init__(self, *rounds):
+        self.rounds = list(rounds)
+        self.annotated = []
+
+    def list_objects(self, api_version, kind, *, namespace):
+        if kind == "ApplicationSet":
+            self.now = self.rounds.pop(0) if len(self.rounds) > 1 else self.rounds[0]
+        return [one for one in self.now if one["kind"] == kind]
+
+    def annotate(self, ref, annotations):
+        self.annotated.append((ref.kind, ref.name, annotations))
+
+    def read(self, ref):
+        return {
+            "metadata": {"annotations": {"argocd.argoproj.io/tracking-id": "cilium:apps/DaemonSet:kube-system/cilium"}}
+        }
+
+
+@pytest.mark.parametrize(
+    ("document", "wanted"),
+    [
+        (application("a"), ("Synced", "Healthy", "")),
+        (
+            application("a", conditions=[{"type": "ComparisonError", "message": "no repo"}]),
+            ("Synced", "Degraded", "no repo"),
+        ),
+        (
+            application("a", sync="OutOfSync", operationState={"phase": "Failed", "message": "sync failed"}),
+            ("OutOfSync", "Degraded", "sync failed"),
+        ),
+        (
+            application(
+                "a",
+                health="Degraded",
+                resources=[
+                    {
+                        "kind": "Deployment",
+                        "namespace": "x",
+                        "name": "y",
+                        "health": {"status": "Degraded", "message": "crash"},
+                    }
+                ],
+            ),
+            ("Synced", "Degraded", "Deployment x/y is Degraded: crash"),
+        ),
+        ({"metadata": {"name": "new"}, "kind": "Application"}, ("Unknown", "Unknown", "")),
+    ],
+)
+def test_an_application_is_reduced_to_what_counts(document, wanted):
+    found = read_application(document)
+    assert (found.sync, found.health, found.message) == wanted
+
+
+def test_an_application_set_with_an_error_is_degraded():
+    found = read_application_set(application_set("s", CURRENT, BAD))
+    assert (found.done, found.message) == (False, "repository not found")
+    assert read_application_set(application_set("s", CURRENT)).done
+
+
+def test_waits_until_the_root_and_all_others_are_done():
+    early = [application("root", sync="OutOfSync")]
+    late = [application("root"), application("cilium"), application_set("s", CURRENT)]
+    clock, lines = FakeClock(), []
+    seen = ArgoCd(FakeKubernetes(early, early, late)).wait_until_synced(
+        clock=clock, deadline_s=60, on_change=lines.append
+    )
+    assert [one.name for one in seen] == ["root", "cilium", "s"]
+    assert len(lines) == 4, "each change is told once"
+
+
+def test_applications_without_a_root_are_not_enough():
+    with pytest.raises(HandoffSlow, match="still waiting"):
+        ArgoCd(FakeKubernetes([application("other", health="Progressing")])).wait_until_synced(
+            clock=FakeClock(), deadline_s=10
+        )
+
+
+def test_a_lasting_error_ends_the_wait_and_names_its_set():
+    clock = FakeClock()
+    broken = [application("root", sync="OutOfSync", health="Degraded"), application_set("applications", BAD)]
+    with pytest.raises(
+        HandoffDegraded, match="ApplicationSet applications is OutOfSync/Degraded: repository not found"
+    ):
+        ArgoCd(FakeKubernetes(broken), cluster="dev/dev-1").wait_until_synced(
+            clock=clock, deadline_s=600, patience_s=30
+        )
+    assert 30 <= clock.now < 60
+
+
+def test_an_error_that_passes_does_not_end_the_wait():
+    broken, well = (
+        [application("root"), application_set("s", BAD)],
+        [application("root"), application_set("s", CURRENT)],
+    )
+    rounds = [broken] * 5 + [well]
+    ArgoCd(FakeKubernetes(*rounds)).wait_until_synced(clock=FakeClock(), deadline_s=600, patience_s=30)
+
+
+def test_refresh_is_an_annotation_on_each():
+    kubernetes = FakeKubernetes([application("root"), application_set("s", CURRENT)])
+    argocd = ArgoCd(kubernetes)
+    argocd.refresh(argocd.read())
+    assert ("Application", "root", {"argocd.argoproj.io/refresh": "hard"}) in kubernetes.annotated
+    assert ("ApplicationSet", "s", {"argocd.argoproj.io/application-set-refresh": "true"}) in kubernetes.annotated
+
+
+def test_owner_is_who_tracks_the_object():
+    assert ArgoCd(FakeKubernetes([])).owns(None) == "cilium"
