@@ -26,6 +26,8 @@ class ClusterHandle:
 
     cluster_id: str
     name: str
+    home: str
+    """Address everything listens on."""
     server: str
     kubeconfig: Path
     layout: Layout
@@ -272,6 +274,7 @@ def _handle(cluster_id: str, plane: ControlPlane) -> ClusterHandle:
     return ClusterHandle(
         cluster_id=cluster_id,
         name=plane.settings.name,
+        home=plane.home,
         server=f"https://{plane.home}:{API_PORT}",
         kubeconfig=plane.layout.kubeconfig("admin"),
         layout=plane.layout,

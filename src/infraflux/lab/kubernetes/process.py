@@ -117,8 +117,9 @@ class SupervisedProcess:
 
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
+        # Not Process.send_signal: it reaps a process that has just ended under asyncio's feet.
         with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(number)
+            os.kill(self._process.pid, number)
 
     def _emit(self, kind: str, **fields: object) -> None:
         self._events.emit("kubernetes", kind, cluster=self._cluster, process=self.program.name, **fields)

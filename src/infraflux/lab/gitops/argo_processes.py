@@ -1,0 +1,92 @@
+"""Argo CD's processes of one cluster, as many as have a workload there; with a cache of their own."""
+
+import asyncio
+import threading
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from fakeredis import TcpFakeServer
+
+from infraflux.lab.contracts import EventSink
+from infraflux.lab.gitops.argocd import REDIS_PORT, WORKLOADS, ArgoFacts, ArgoSite, prepare, program
+from infraflux.lab.kubernetes.process import SupervisedProcess
+
+_STOP_GRACE_S = 3.0
+
+
+class ArgoProcesses:
+    """Converges on the workloads it is told of: each gets its process, what has none any more is stopped."""
+
+    def __init__(self, *, site: ArgoSite, logs: Path, events: EventSink, cluster: str) -> None:
+        """Nothing runs yet."""
+        self._site, self._logs = site, logs
+        self._events, self._cluster = events, cluster
+        self._running: dict[str, SupervisedProcess] = {}
+        self._cache: TcpFakeServer | None = None
+
+    @property
+    def running(self) -> dict[str, int]:
+        """Process ids by program."""
+        return {name: process.pid for name, process in self._running.items() if process.pid}
+
+    async def converge(
+        self,
+        workloads: Collection[tuple[str, str]],
+        *,
+        parameters: Mapping[str, str],
+        settings: Mapping[str, str],
+    ) -> bool:
+        """Run exactly the programs of these workloads; one whose settings changed is restarted, as its pod would be.
+
+        Says whether anything was started.
+        """
+        facts = ArgoFacts(parameters=parameters, settings=settings)
+        wanted = {WORKLOADS[workload] for workload in workloads if workload in WORKLOADS}
+        if wanted and self._site.missing:
+            # The install looks fine and nothing ever syncs: this line says why.
+            self._events.emit("gitops", "argocd-missing", cluster=self._cluster, programs=self._site.missing)
+            wanted = set()
+        if wanted and self._cache is None:
+            await asyncio.to_thread(prepare, self._site)
+            self._cache = _start_cache(self._site.home)
+        names = sorted(wanted | set(self._running))
+        started = [await self._converge_one(name, wanted=name in wanted, facts=facts) for name in names]
+        if not wanted:
+            await self._stop_cache()
+        return any(started)
+
+    async def stop(self) -> None:
+        """Stop everything."""
+        await asyncio.gather(*(process.stop(grace_s=_STOP_GRACE_S) for process in self._running.values()))
+        self._running.clear()
+        await self._stop_cache()
+
+    async def _converge_one(self, name: str, *, wanted: bool, facts: ArgoFacts) -> bool:
+        made = program(name, self._site, facts)
+        present = self._running.get(name)
+        if present and wanted and present.program == made:
+            return False
+        if present:
+            await present.stop(grace_s=_STOP_GRACE_S)
+            del self._running[name]
+            self._events.emit("gitops", "argocd-stopped", cluster=self._cluster, program=name)
+        if wanted:
+            log = self._logs / f"{name}.log"
+            process = SupervisedProcess(made, log=log, events=self._events, cluster=self._cluster)
+            await process.start()
+            self._running[name] = process
+        return wanted
+
+    async def _stop_cache(self) -> None:
+        cache, self._cache = self._cache, None
+        if cache:
+            await asyncio.to_thread(cache.shutdown)
+            cache.server_close()
+
+
+def _start_cache(home: str) -> TcpFakeServer:
+    """A Redis in this process: Argo CD loses nothing with it, it only compares anew."""
+    cache = TcpFakeServer((home, REDIS_PORT), server_type="redis")
+    cache.daemon_threads = True
+    threading.Thread(target=cache.serve_forever, name=f"cache {home}", daemon=True).start()
+    return cache

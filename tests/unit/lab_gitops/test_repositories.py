@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+
+from infraflux.lab.gitops.git import git
+from infraflux.lab.gitops.repositories import Import, Seed, import_tree
+
+pytestmark = pytest.mark.anyio
+
+
+async def _show(repository: Path, path: str) -> str:
+    return await git("show", f"main:{path}", environment={"GIT_DIR": str(repository)})
+
+
+async def _push(repository: Path, scratch: Path, path: str, content: str) -> None:
+    await git("clone", "--quiet", str(repository), str(scratch))
+    (scratch / path).write_text(content)
+    await git("-C", str(scratch), "commit", "--quiet", "--all", "--message", "by hand")
+    await git("-C", str(scratch), "push", "--quiet", "origin", "main")
+
+
+@pytest.fixture
+def seed(tmp_path: Path) -> Seed:
+    tree = tmp_path / "project"
+    (tree / "platform").mkdir(parents=True)
+    (tree / "platform" / "a.yaml").write_text("a: 1\n")
+    (tree / "platform" / "b.yaml").write_text("b: 1\n")
+    (tree / "secret.txt").write_text("CANARY")
+    return Seed(name="platform", directory=tree, paths=("platform",))
+
+
+async def test_import_is_idempotent_and_takes_only_its_paths(tmp_path: Path, seed: Seed) -> None:
+    repository = tmp_path / "platform.git"
+
+    assert await import_tree(repository, seed) is Import.DONE
+    assert await import_tree(repository, seed) is Import.NOTHING
+
+    assert await _show(repository, "platform/a.yaml") == "a: 1"
+    listed = await git("ls-tree", "-r", "--name-only", "main", environment={"GIT_DIR": str(repository)})
+    assert listed.splitlines() == ["platform/a.yaml", "platform/b.yaml"]
+
+
+async def test_what_was_pushed_is_kept(tmp_path: Path, seed: Seed) -> None:
+    repository = tmp_path / "platform.git"
+    await import_tree(repository, seed)
+    await _push(repository, tmp_path / "clone", "platform/a.yaml", "a: pushed\n")
+
+    assert await import_tree(repository, seed) is Import.NOTHING
+    (seed.directory / "platform" / "b.yaml").unlink()
+    (seed.directory / "platform" / "c.yaml").write_text("c: 1\n")
+    assert await import_tree(repository, seed) is Import.DONE
+
+    assert await _show(repository, "platform/a.yaml") == "a: pushed"
+    listed = await git("ls-tree", "-r", "--name-only", "main", environment={"GIT_DIR": str(repository)})
+    assert listed.splitlines() == ["platform/a.yaml", "platform/c.yaml"]
+
+
+async def test_a_conflict_leaves_main_alone(tmp_path: Path, seed: Seed) -> None:
+    repository = tmp_path / "platform.git"
+    await import_tree(repository, seed)
+    await _push(repository, tmp_path / "clone", "platform/a.yaml", "a: pushed\n")
+    (seed.directory / "platform" / "a.yaml").write_text("a: imported\n")
+
+    assert await import_tree(repository, seed) is Import.CONFLICT
+
+    assert await _show(repository, "platform/a.yaml") == "a: pushed"
