@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "secrets": ("infraflux.cli.secrets:app", "The encrypted Talos secrets bundle of a cluster"),
     "platform": ("infraflux.cli.platform:app", "Cilium, Argo CD and the handoff to Git"),
     "cluster": ("infraflux.cli.cluster:app", "Bootstrap, health and credentials of one cluster"),
+    "release": ("infraflux.cli.release:app", "Immutable bundles of what an environment runs"),
 }
 
 

@@ -1,0 +1,68 @@
+"""`infraflux release`: immutable bundles of what an environment runs."""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from infraflux.assembly.releases import cut_release, find_release, load_releases
+from infraflux.cli.project import console, project_root
+from infraflux.delivery.release import Reversible, diff, flatten
+
+app = typer.Typer(no_args_is_help=True, help="Immutable bundles of what an environment runs.")
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("cut")
+def cut_command(
+    environment: Annotated[str, typer.Option("--from", help="The environment whose versions it holds.")] = "dev",
+    name: Annotated[str | None, typer.Option(help="r1, r2, ... where it is not given.")] = None,
+) -> None:
+    """Cut a release from the present commit; the same content is the same release."""
+    _, outcome = cut_release(project_root(), environment=environment, name=name)
+    console().print(str(outcome))
+
+
+@app.command("list")
+def list_command(as_json: AsJson = False) -> None:
+    """All releases, oldest first."""
+    releases = load_releases(project_root())
+    if as_json:
+        typer.echo(json.dumps([release.model_dump(mode="json") for release in releases], indent=2))
+        return
+    table = Table("RELEASE", "CUT", "FROM", "COMMIT", "TALOS", "KUBERNETES", "DIGEST", box=None)
+    for one in releases:
+        versions = one.pins.versions
+        when = f"{one.cut_at:%Y-%m-%d %H:%M}"
+        table.add_row(
+            one.name, when, one.cut_from, one.commit[:12], versions.talos, versions.kubernetes, one.digest[:19]
+        )
+    console().print(table)
+
+
+@app.command()
+def show(name: str, as_json: AsJson = False) -> None:
+    """Everything one release holds."""
+    release = find_release(project_root(), name)
+    if as_json:
+        typer.echo(release.model_dump_json(indent=2))
+        return
+    for path, value in flatten(release.model_dump(mode="json")).items():
+        console().print(f"{path}: {value}")
+
+
+@app.command("diff")
+def diff_command(before: str, after: str, as_json: AsJson = False) -> None:
+    """What differs between two releases, and whether it can be undone."""
+    root = project_root()
+    changes = diff(find_release(root, before), find_release(root, after))
+    if as_json:
+        fields = [{"path": c.path, "before": c.before, "after": c.after, "reversible": c.reversible} for c in changes]
+        typer.echo(json.dumps(fields, indent=2))
+        return
+    table = Table("WHAT", before, after, "CAN BE UNDONE", box=None)
+    for change in changes:
+        style = "" if change.reversible is Reversible.YES else "red"
+        table.add_row(change.path, change.before, change.after, f"{change.reversible}: {change.why}", style=style)
+    console().print(table if changes else f"{before} and {after} have the same content")
