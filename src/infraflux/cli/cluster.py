@@ -10,10 +10,12 @@ from infraflux.adapters.talos.credentials import ensure_kubeconfig, ensure_talos
 from infraflux.adapters.talos.health import wait_healthy
 from infraflux.adapters.talos.setup import ensure_secrets
 from infraflux.assembly.talos import open_talos
+from infraflux.cli.cluster_new import new
 from infraflux.cli.project import console, project_root
 from infraflux.config.load import load_cluster
 
 app = typer.Typer(no_args_is_help=True, help="Talos and Kubernetes of one cluster.")
+app.command("new")(new)
 Cluster = Annotated[str, typer.Argument(metavar="ENV/CLUSTER", help="For example dev/dev-1.")]
 
 

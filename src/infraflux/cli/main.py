@@ -21,6 +21,9 @@ INTERRUPTED = 130  # 128 + SIGINT, what a shell expects after Ctrl-C
 # subject on the command line is imported, so that `infraflux --help` pays for neither Prefect nor the lab.
 COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("infraflux.cli.doctor:doctor", "Say what this machine has, what is missing and what to do"),
+    "config": ("infraflux.cli.config:app", "Check, show, explain and compare the configuration"),
+    "env": ("infraflux.cli.env:app", "Environments of this repository"),
+    "render": ("infraflux.cli.render:render", "Write a cluster's Terraform variables and Talos patches"),
     "tools": ("infraflux.cli.tools:app", "Install and list the pinned outside programs"),
     "service": ("infraflux.cli.service:app", "The Prefect server and worker in the background."),
     "lab": ("infraflux.cli.lab:app", "The local lab: simulated Proxmox and Talos, real Kubernetes."),

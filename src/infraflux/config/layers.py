@@ -100,6 +100,10 @@ class Layers:
         tree = _with_identity(merge(below.tree, overlay.tree), cluster, relative(cluster.file, self.root))
         return Layered(tree, problems)
 
+    def environment_tree(self, environment: str) -> Value | None:
+        """What an environment's clusters start from: defaults, base and the environment's own file."""
+        return _fold([self._common(), self.read(self.root / ENVIRONMENTS / f"{environment}.yaml")]).tree
+
     def read(self, file: Path) -> Layered:
         """One file, cached."""
         if file not in self._files:
