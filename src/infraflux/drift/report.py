@@ -1,0 +1,100 @@
+"""The report as people and programs read it: markdown per cluster, a fleet table, JSON."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from infraflux.drift.findings import ClusterDrift, DriftClass, Finding, Verdict
+
+MAX_MARKDOWN_CHARS = 200_000
+"""Artifacts sit in the server's database; a report that nobody scrolls through helps nobody."""
+_SIGNS = {Verdict.CLEAN: "✅", Verdict.DRIFTED: "🟠", Verdict.UNKNOWN: "❔", Verdict.SKIPPED: "⏭️"}
+
+
+def headline(report: ClusterDrift) -> str:
+    """One line: verdict and numbers."""
+    if report.skipped:
+        return f"skipped: {report.skipped}"
+    counts = [f"{report.count(one)} {one}" for one in reversed(DriftClass) if report.count(one)]
+    ignored = sum(1 for finding in report.findings if finding.ignored_by)
+    parts = (
+        counts
+        + ([f"{ignored} ignored"] if ignored else [])
+        + ([f"{len(report.unknown)} unread"] if report.unknown else [])
+    )
+    return f"{report.verdict}: {', '.join(parts) or 'nothing differs'}"
+
+
+def cluster_markdown(report: ClusterDrift) -> str:
+    """The whole report of one cluster."""
+    lines = [f"# {_SIGNS[report.verdict]} {report.cluster}: {headline(report)}", ""]
+    lines.append(f"Looked at {report.at:%Y-%m-%d %H:%M:%S %Z}, commit `{report.commit[:12] or 'none'}`.")
+    if report.simulated:
+        lines.append("\n**Simulated**: the Proxmox and Talos APIs behind this report are the lab's.")
+    if report.unknown:
+        lines += ["", "## Could not be read", ""] + [f"- {_cell(text)}" for text in report.unknown]
+    lines += _table("Differences", [finding for finding in report.findings if finding.counts])
+    lines += _table("Expected", [one for one in report.findings if not one.counts and not one.ignored_by])
+    lines += _table("Ignored by rule", [finding for finding in report.findings if finding.ignored_by])
+    text = "\n".join(lines) + "\n"
+    return (
+        text if len(text) <= MAX_MARKDOWN_CHARS else text[:MAX_MARKDOWN_CHARS] + "\n\n(cut; the JSON has all of it)\n"
+    )
+
+
+def _table(title: str, findings: Sequence[Finding]) -> list[str]:
+    if not findings:
+        return []
+    rows = [
+        f"| {one.layer} | {_cell(one.object)} | {_cell(one.field)} | {_cell(one.wanted)} | {_cell(one.seen)} "
+        f"| {one.drift_class} | {one.owner} | {_cell(one.note)} |"
+        for one in sorted(findings, key=lambda one: (-list(DriftClass).index(one.drift_class), one.layer, one.object))
+    ]
+    head = ["| layer | object | field | wanted | seen | class | owner | note |", "|---|---|---|---|---|---|---|---|"]
+    return ["", f"## {title}", "", *head, *rows]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def fleet_rows(reports: Iterable[ClusterDrift]) -> list[dict[str, Any]]:
+    """One row per cluster, for the fleet table."""
+    return [
+        {
+            "cluster": report.cluster,
+            "verdict": f"{_SIGNS[report.verdict]} {report.verdict}",
+            **{str(one): report.count(one) for one in DriftClass},
+            "unread": len(report.unknown),
+            "looked at": f"{report.at:%Y-%m-%d %H:%M}",
+            "summary": headline(report),
+        }
+        for report in reports
+    ]
+
+
+def as_json(report: ClusterDrift) -> dict[str, Any]:
+    """Everything, for programs."""
+    return {
+        "schema": 1,
+        "cluster": report.cluster,
+        "at": report.at.isoformat(),
+        "commit": report.commit,
+        "verdict": str(report.verdict),
+        "simulated": report.simulated,
+        "skipped": report.skipped,
+        "unknown": list(report.unknown),
+        "findings": [
+            {
+                "layer": str(one.layer),
+                "object": one.object,
+                "field": one.field,
+                "wanted": one.wanted,
+                "seen": one.seen,
+                "class": str(one.drift_class),
+                "owner": str(one.owner),
+                "ignored_by": one.ignored_by,
+                "note": one.note,
+            }
+            for one in report.findings
+        ],
+    }

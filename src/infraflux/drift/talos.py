@@ -1,0 +1,93 @@
+"""The Talos layer: live machine configs, versions, extensions, etcd, certificates."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from infraflux.adapters.talos.facts import NodeFacts, TalosFacts
+from infraflux.adapters.talos.seen import NodeState
+from infraflux.config.models import ClusterSpec, Node, Role
+from infraflux.drift.findings import DriftClass, Finding, Layer, Owner
+
+# Fields whose change takes effect with a reboot or moves the node: on a control plane a person decides.
+_DISRUPTIVE = (
+    "machine.install",
+    "machine.network",
+    "machine.type",
+    "machine.ca",
+    "cluster.ca",
+    "cluster.etcd",
+    "cluster.id",
+)
+
+
+def find_talos_drift(spec: ClusterSpec, facts: TalosFacts, *, now: datetime) -> tuple[list[Finding], list[str]]:
+    """Findings, and what could not be read."""
+    findings: list[Finding] = []
+    unknown: list[str] = []
+    for node in spec.nodes:
+        seen = facts.nodes[node.name]
+        if seen.state is NodeState.MAINTENANCE:
+            findings.append(_lost_configuration(node))
+        elif seen.state is not NodeState.RUNNING:
+            unknown.append(f"{node.name}: {seen.unknown or seen.state}")
+        else:
+            findings += _node_findings(spec, node, seen)
+    findings += _etcd_findings(spec, facts)
+    findings += _certificate_findings(spec, facts, now=now)
+    return findings, unknown
+
+
+def _finding(name: str, field: str, wanted: str, seen: str, drift_class: DriftClass) -> Finding:
+    return Finding(
+        layer=Layer.TALOS,
+        object=name,
+        field=field,
+        wanted=wanted,
+        seen=seen,
+        drift_class=drift_class,
+        owner=Owner.TALOSCTL,
+    )
+
+
+def _lost_configuration(node: Node) -> Finding:
+    drift_class = DriftClass.DANGEROUS if node.role is Role.CONTROL_PLANE else DriftClass.REPAIRABLE
+    return _finding(node.name, "state", "running", "maintenance, it has no configuration", drift_class)
+
+
+def _node_findings(spec: ClusterSpec, node: Node, seen: NodeFacts) -> Iterator[Finding]:
+    if seen.version != spec.versions.talos:
+        # An upgrade reboots the node; nothing but the upgrade's own order keeps quorum meanwhile.
+        yield _finding(node.name, "version", spec.versions.talos, seen.version, DriftClass.DANGEROUS)
+    for change in seen.config_changes:
+        yield _finding(node.name, change.path, change.wanted, change.seen, _config_class(node, change.path))
+    wanted = tuple(sorted(name.rsplit("/", 1)[-1] for name in spec.image.schematic.extensions))
+    if seen.extensions != wanted:
+        shown = ", ".join(seen.extensions) or "none"
+        yield _finding(node.name, "extensions", ", ".join(wanted) or "none", shown, DriftClass.DANGEROUS)
+
+
+def _config_class(node: Node, path: str) -> DriftClass:
+    inner = path.removeprefix("v1alpha1.")
+    if node.role is Role.CONTROL_PLANE and inner.startswith(_DISRUPTIVE):
+        return DriftClass.DANGEROUS
+    return DriftClass.REPAIRABLE
+
+
+def _etcd_findings(spec: ClusterSpec, facts: TalosFacts) -> Iterator[Finding]:
+    if facts.etcd is None:
+        return
+    wanted, listed = {node.name for node in spec.control_planes}, {one.hostname for one in facts.etcd.members}
+    for name in sorted(wanted - listed):
+        yield _finding("etcd", f"member {name}", "member", "absent", DriftClass.DANGEROUS)
+    for name in sorted(listed - wanted):
+        yield _finding("etcd", f"member {name}", "absent", "member", DriftClass.DANGEROUS)
+
+
+def _certificate_findings(spec: ClusterSpec, facts: TalosFacts, *, now: datetime) -> Iterator[Finding]:
+    least = spec.policy.drift.certificate_min_days
+    for name, ends in sorted(facts.certificates.items()):
+        days = (ends - now).days
+        if days < least:
+            # A client's certificate is cut anew by the next deploy; an authority's is a rotation.
+            drift_class = DriftClass.DANGEROUS if name.endswith("authority") else DriftClass.REPAIRABLE
+            yield _finding(name, "certificate", f"{least} days or more left", f"{days} days left", drift_class)
