@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
@@ -10,12 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from infraflux.adapters.tools import this_machine
 from infraflux.config.errors import Permanent
 from infraflux.lab import control, lifecycle
-from infraflux.lab.daemon import run_daemon
 from infraflux.lab.events import read_events
-from infraflux.lab.faults import KINDS
-from infraflux.lab.proxmox.actions import ACTIONS
+from infraflux.lab.faults import ACTIONS, KINDS, TALOS_KINDS
 from infraflux.lab.state import DEFAULT_STATE_DIR, LabError, lab_paths
 
 P = ParamSpec("P")
@@ -47,6 +47,13 @@ def lab_errors_shown(command: Callable[P, R]) -> Callable[P, R]:
     return shown
 
 
+def installed_programs() -> dict[str, Path]:
+    """The real programs of the lab that are on this machine; `lab status` shows the others as missing."""
+    shelf = this_machine()
+    found = {name: shelf.find(name).path for name in lifecycle.PROGRAMS}
+    return {name: path for name, path in found.items() if path}
+
+
 @app.command()
 @lab_errors_shown
 def up(
@@ -63,6 +70,7 @@ def up(
         state_dir=state_dir,
         net=net,
         latency={key: value for key, value in wanted.items() if value is not None} or None,
+        programs=installed_programs(),
     )
     if started:
         typer.echo(f"lab is up after {status['listening_after_s']:.1f} s (process {status['process']})")
@@ -75,8 +83,14 @@ def up(
 def run(
     state_dir: StateDir = DEFAULT_STATE_DIR,
     spec: Spec = DEFAULT_SPEC,
+    net: Net = None,
 ) -> None:
     """Run the lab in the foreground, for a supervisor."""
+    paths = lab_paths(state_dir).create()
+    lifecycle.remember(paths, lifecycle.merged_settings(paths, net=net, programs=installed_programs()))
+    # Only the daemon needs the servers; every other command starts faster without them.
+    from infraflux.lab.daemon import run_daemon  # noqa: PLC0415
+
     run_daemon(spec_path=spec, state_dir=state_dir)
 
 
@@ -117,6 +131,9 @@ def status(state_dir: StateDir = DEFAULT_STATE_DIR, as_json: AsJson = False) -> 
 def _print_status(found: Mapping[str, Any]) -> None:
     columns = ("name", "version", "kind", "endpoint")
     _print_table(("PART", "VERSION", "KIND", "ENDPOINT"), [[part[name] for name in columns] for part in found["parts"]])
+    for part in found["parts"]:
+        if part["note"]:
+            typer.echo(f"{part['name']}: {part['note']}")
     latency = found["latency"]
     typer.echo(
         f"process {found['process']}, up {found['uptime_s']:.0f} s, {found['memory_mib']} MiB; latency "
@@ -168,6 +185,11 @@ def fault_add(  # noqa: PLR0917 - typer passes them by name
     state_dir: StateDir = DEFAULT_STATE_DIR,
 ) -> None:
     """Set a fault."""
+    kinds = {**KINDS, **TALOS_KINDS}
+    if kind not in kinds:
+        near = get_close_matches(kind, kinds, n=1)
+        hint = f"did you mean {near[0]}?" if near else "see `infraflux lab fault kinds`"
+        raise LabError(f"no fault {kind!r}; {hint}")
     fault = _call(
         state_dir,
         "fault-add",
@@ -215,7 +237,7 @@ def fault_clear(
 @fault_app.command("kinds")
 def fault_kinds() -> None:
     """Faults and actions there are."""
-    _print_table(("FAULT", "WHAT IT DOES"), [[kind, text] for kind, text in KINDS.items()])
+    _print_table(("FAULT", "WHAT IT DOES"), [[kind, text] for kind, text in {**KINDS, **TALOS_KINDS}.items()])
     _print_table(("ACTION", "WHAT IT DOES"), [[name, text] for name, text in ACTIONS.items()])
 
 
@@ -250,7 +272,7 @@ def _times(fault: Mapping[str, Any]) -> str:
 def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in head:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name != head[-1])
     for row in rows:
         table.add_row(*row)
     Console(markup=False).print(table)

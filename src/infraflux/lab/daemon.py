@@ -11,28 +11,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from infraflux.lab.compose import compose
 from infraflux.lab.control import ControlServer, Operation
 from infraflux.lab.events import EventLog
-from infraflux.lab.factory import ImageFactory
 from infraflux.lab.faults import STATES, FaultBook, target_pattern
 from infraflux.lab.latency import ProfileLatency
-from infraflux.lab.parts import Hypervisor, LabContext, Part
+from infraflux.lab.parts import LabContext, Part
 from infraflux.lab.pki import ensure_authority
-from infraflux.lab.proxmox.part import ProxmoxPart
 from infraflux.lab.spec import LabSpec, load_spec
 from infraflux.lab.state import LabError, LabPaths, acquire_lock, lab_paths, read_json
-
-
-def compose(context: LabContext) -> tuple[Hypervisor, list[Part]]:
-    """All parts, in the order they start; observers come before the hypervisor that tells them."""
-    hypervisor = ProxmoxPart(context)
-    return hypervisor, [ImageFactory(context.spec.image_factory, context.events), hypervisor]
 
 
 class LabDaemon:
     """Runs until it is told to stop."""
 
-    def __init__(self, spec: LabSpec, paths: LabPaths) -> None:
+    def __init__(self, spec: LabSpec, paths: LabPaths, *, programs: Mapping[str, Path]) -> None:
         self._spec, self._paths = spec, paths.create()
         self._started = time.monotonic()
         self._lock = acquire_lock(paths.lock)
@@ -48,6 +41,7 @@ class LabDaemon:
             faults=self._faults,
             latency=latency,
             authority=ensure_authority(paths),
+            programs=programs,
         )
         self._hypervisor, self._parts = compose(context)
         self._stop = asyncio.Event()
@@ -141,8 +135,10 @@ def run_daemon(*, spec_path: Path, state_dir: Path) -> None:
     settings = read_json(paths.settings, {})
     spec = load_spec(spec_path, net=settings.get("net"), latency=settings.get("latency"))
 
+    programs = {name: Path(file) for name, file in settings.get("programs", {}).items()}
+
     async def main() -> None:
-        await LabDaemon(spec, paths).run()
+        await LabDaemon(spec, paths, programs=programs).run()
 
     asyncio.run(main())
 

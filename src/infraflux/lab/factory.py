@@ -5,8 +5,10 @@ beforehand. The header `X-Lab-Virtual-Size` gives the size of the disk a real im
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -17,7 +19,7 @@ from infraflux.lab.contracts import EventSink
 from infraflux.lab.parts import PartFacts
 from infraflux.lab.proxmox.storage import VIRTUAL_SIZE_HEADER
 from infraflux.lab.spec import FactorySpec
-from infraflux.lab.state import LabError
+from infraflux.lab.state import LabError, read_json, write_atomically
 
 VERSION = "1"
 IMAGE_BYTES = 64 * 1024
@@ -50,6 +52,18 @@ def schematic_id(document: bytes) -> str:
     return hashlib.sha256(_canonical(parsed).encode()).hexdigest()
 
 
+def extensions_of(document: bytes) -> list[str]:
+    """Official system extensions that a schematic asks for; ValueError where that part has another form."""
+    parsed = YAML(typ="safe", pure=True).load(document) or {}
+    try:
+        found = ((parsed.get("customization") or {}).get("systemExtensions") or {}).get("officialExtensions") or []
+    except AttributeError:
+        raise ValueError("customization.systemExtensions must be a mapping") from None
+    if not isinstance(found, list):
+        raise ValueError("customization.systemExtensions.officialExtensions must be a list")
+    return [str(name) for name in found]
+
+
 def _canonical(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ",".join(f"{key}:{_canonical(value[key])}" for key in sorted(value)) + "}"
@@ -61,8 +75,9 @@ def _canonical(value: Any) -> str:
 class ImageFactory:
     """The HTTP server; a part of the lab."""
 
-    def __init__(self, spec: FactorySpec, events: EventSink) -> None:
-        self._spec, self._events = spec, events
+    def __init__(self, spec: FactorySpec, events: EventSink, *, store: Path) -> None:
+        self._spec, self._events, self._store = spec, events, store
+        self._extensions: dict[str, list[str]] = read_json(store, {})
         app = web.Application()
         app.router.add_post("/schematics", self._schematics)
         app.router.add_get("/image/{schematic}/{version}/{file}", self._image)
@@ -84,17 +99,29 @@ class ImageFactory:
     def url(self) -> str:
         return f"http://{self._spec.address}:{self._spec.port}"
 
+    def extensions(self, schematic: str) -> Sequence[str]:
+        """System extensions of a schematic that was uploaded here; none for others."""
+        return self._extensions.get(schematic, [])
+
     def describe(self) -> Sequence[PartFacts]:
         """One line of `lab status`."""
         return [PartFacts(name="image factory", version=VERSION, kind="simulated", endpoint=self.url)]
 
     async def _schematics(self, request: web.Request) -> web.Response:
         try:
-            found = schematic_id(await request.read())
+            document = await request.read()
+            found = schematic_id(document)
+            self._remember(found, document)
         except ValueError as error:
             return web.Response(status=400, text=f"{error}\n")
         self._events.emit("factory", "schematic", id=found)
         return web.json_response({"id": found}, status=201)
+
+    def _remember(self, schematic: str, document: bytes) -> None:
+        extensions = extensions_of(document)
+        if self._extensions.get(schematic) != extensions:
+            self._extensions[schematic] = extensions
+            write_atomically(self._store, json.dumps(self._extensions).encode())
 
     async def _image(self, request: web.Request) -> web.Response:
         schematic, version, file = (request.match_info[name] for name in ("schematic", "version", "file"))

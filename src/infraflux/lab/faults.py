@@ -35,6 +35,31 @@ KINDS: Mapping[str, str] = MappingProxyType(
     }
 )
 """The kinds the Proxmox simulator takes, with their parameters in backquotes."""
+TALOS_KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        "never-boots": "the machine has power but its Talos API never appears",
+        "reboot-never-returns": "the next reboot does not come back",
+        "wrong-identity": "Talos reports another machine's UUID or MAC addresses",
+        "version-stays-old": "an upgrade ends with the old version running",
+        "expired-client-cert": "client certificates count as expired",
+        "apply-refused": "ApplyConfiguration answers InvalidArgument with `message`",
+        "bootstrap-race": "Bootstrap does its work but its answer is lost",
+    }
+)
+"""The kinds the Talos emulator takes; the target is the VM id or the machine's name."""
+ACTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "edit-vm": "change options of a VM in place: vm=ID and any Proxmox options (cores=4 tags=a;b), delete=a,b",
+        "ha-move": "move a VM to another host as HA does: vm=ID [host=NAME]",
+        "create-vm": "a VM nobody here made: [vm=ID] [host=NAME] and any Proxmox options (name=, tags=)",
+        "delete-vm": "destroy a VM with its disks: vm=ID",
+        "start-vm": "power a VM on: vm=ID",
+        "stop-vm": "power a VM off: vm=ID",
+        "unlock-vm": "remove the lock a killed task left: vm=ID",
+        "delete-volume": "delete a volume whoever uses it: host=NAME volume=VOLID",
+    }
+)
+"""What can be done behind the clients' back, with its parameters."""
 STATES = frozenset({"host-offline", "storage-full", "vm-lock"})
 """Kinds that last until cleared unless a number of times is given."""
 

@@ -1,7 +1,8 @@
 """How long simulated work takes, by phase, in profiles.
 
-`real` holds what operators of real hardware report (seconds, medians of public logs; boot is an assumption, nobody has
-published it). Timers inside clients, such as the provider's one second task poll, do not shrink with `scale`.
+`real` holds what operators of real hardware report: seconds, medians of public logs. Boot, upgrade, reset and join are
+assumptions, nobody has published them. Timers inside clients, such as the provider's one second task poll, do not
+shrink with `scale`.
 """
 
 import asyncio
@@ -28,6 +29,12 @@ PROFILES: Mapping[str, Mapping[str, float]] = MappingProxyType(
             "boot": 20.0,
             "config-install-reboot": 60.0,
             "reboot": 30.0,
+            "upgrade": 40.0,
+            "upgrade-install": 20.0,
+            "image-pull": 10.0,
+            "reset": 10.0,
+            "etcd-join": 10.0,
+            "node-join": 5.0,
             "etcd-bootstrap": 45.0,
             "cilium-ready": 45.0,
             "argocd-ready": 75.0,

@@ -15,6 +15,8 @@ from infraflux.lab.control import NotRunning, call
 from infraflux.lab.spec import load_spec
 from infraflux.lab.state import LabError, LabPaths, lab_paths, lock_holder, read_json, write_atomically
 
+# The real programs of a lab cluster, by the names they are pinned under.
+PROGRAMS = ("etcd", "etcdutl", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
 POLL_S = 0.03
@@ -22,19 +24,20 @@ LOG_LINES_SHOWN = 5
 
 
 def up(
-    *, spec_path: Path, state_dir: Path, net: str | None = None, latency: Mapping[str, Any] | None = None
+    *,
+    spec_path: Path,
+    state_dir: Path,
+    net: str | None = None,
+    latency: Mapping[str, Any] | None = None,
+    programs: Mapping[str, Path] | None = None,
 ) -> tuple[bool, dict[str, Any]]:
     """Make the lab run; returns whether it was started now, and its status once everything listens.
 
-    `net` and `latency` are remembered until the next `up` that names them. Raises LabError with the daemon's words
-    where it does not come up, or where it runs already with other settings.
+    `net`, `latency` and `programs` are remembered until the next `up` that names them. Raises LabError with the
+    daemon's words where it does not come up, or where it runs already with other settings.
     """
     paths = lab_paths(state_dir).create()
-    wanted = {
-        **read_json(paths.settings, {}),
-        **({"net": net} if net else {}),
-        **({"latency": dict(latency)} if latency else {}),
-    }
+    wanted = merged_settings(paths, net=net, latency=latency, programs=programs)
     spec = load_spec(spec_path, net=wanted.get("net"), latency=wanted.get("latency"))
     running = _status(paths)
     if running:
@@ -43,9 +46,30 @@ def up(
         if now != asked:
             raise LabError(f"the lab runs with {now}, not {asked}; run `infraflux lab down` first")
         return False, running
-    write_atomically(paths.settings, json.dumps(wanted).encode())
+    remember(paths, wanted)
     process = _spawn(paths, spec_path)
     return True, _wait_listening(paths, process)
+
+
+def merged_settings(
+    paths: LabPaths,
+    *,
+    net: str | None = None,
+    latency: Mapping[str, Any] | None = None,
+    programs: Mapping[str, Path] | None = None,
+) -> dict[str, Any]:
+    """What was remembered, with what is named now in its place."""
+    named = {
+        "net": net,
+        "latency": dict(latency) if latency else None,
+        "programs": {name: str(path) for name, path in programs.items()} if programs else None,
+    }
+    return {**read_json(paths.settings, {}), **{key: value for key, value in named.items() if value}}
+
+
+def remember(paths: LabPaths, settings: Mapping[str, Any]) -> None:
+    """Keep settings for the daemon and for the next start."""
+    write_atomically(paths.settings, json.dumps(settings).encode())
 
 
 def _spawn(paths: LabPaths, spec_path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from infraflux.lab.contracts import MachineObserver, PowerControl
@@ -21,6 +22,7 @@ class PartFacts:
     version: str
     kind: Literal["real", "simulated"]
     endpoint: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,8 @@ class LabContext:
     faults: FaultBook
     latency: ProfileLatency
     authority: Authority
+    programs: Mapping[str, Path]
+    """Files of the real programs by name; what is missing is said by the part that needs it."""
 
 
 class Part(Protocol):

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from infraflux.lab.faults import ACTIONS
 from infraflux.lab.proxmox.config import split_drives
 from infraflux.lab.proxmox.drives import DriveAllocator
 from infraflux.lab.proxmox.errors import PveError, TaskFailed
@@ -11,17 +12,6 @@ from infraflux.lab.proxmox.machines import machine_of
 from infraflux.lab.proxmox.model import RUNNING, Guest
 from infraflux.lab.proxmox.simulator import Simulator, settle
 from infraflux.lab.state import LabError
-
-ACTIONS: Mapping[str, str] = {
-    "edit-vm": "change options of a VM in place: vm=ID and any Proxmox options (cores=4 tags=a;b), delete=a,b",
-    "ha-move": "move a VM to another host as HA does: vm=ID [host=NAME]",
-    "create-vm": "a VM nobody here made: [vm=ID] [host=NAME] and any Proxmox options (name=, tags=)",
-    "delete-vm": "destroy a VM with its disks: vm=ID",
-    "start-vm": "power a VM on: vm=ID",
-    "stop-vm": "power a VM off: vm=ID",
-    "unlock-vm": "remove the lock a killed task left: vm=ID",
-    "delete-volume": "delete a volume whoever uses it: host=NAME volume=VOLID",
-}
 
 
 class Actions:

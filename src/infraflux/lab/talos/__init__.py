@@ -3,6 +3,12 @@
 Simulated: the operating system. Real, through the Kubernetes host: etcd and everything that answers on port 6443.
 """
 
-from infraflux.lab.talos.lab import TalosLab
+import os
+
+# gRPC's fork handlers crash one child in seven between fork and exec while its own threads are busy, and the lab's
+# process starts etcd and the API server next to its gRPC server. None of those children uses gRPC. Read at import.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+from infraflux.lab.talos.lab import TalosLab  # noqa: E402
 
 __all__ = ["TalosLab"]

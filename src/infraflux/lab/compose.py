@@ -1,0 +1,74 @@
+"""Which parts make the lab, in the order they start. The one place where parts meet."""
+
+from collections.abc import Sequence
+
+from infraflux.lab.factory import ImageFactory
+from infraflux.lab.kubernetes import KubernetesLab
+from infraflux.lab.parts import Hypervisor, LabContext, Part, PartFacts
+from infraflux.lab.proxmox.part import ProxmoxPart
+from infraflux.lab.talos.lab import TALOS_API_VERSION, TalosLab
+
+
+def compose(context: LabContext) -> tuple[Hypervisor, list[Part]]:
+    """All parts; whoever observes machines starts before the hypervisor that tells of them."""
+    hypervisor = ProxmoxPart(context)
+    factory = ImageFactory(context.spec.image_factory, context.events, store=context.paths.root / "schematics.json")
+    kubernetes = KubernetesLab(
+        state_dir=context.paths.root / "kubernetes",
+        binaries=context.programs,
+        events=context.events,
+        latency=context.latency,
+    )
+    talos = TalosLab(
+        state_dir=context.paths.root,
+        power=hypervisor,
+        kubernetes=kubernetes,
+        events=context.events,
+        latency=context.latency,
+        faults=context.faults,
+        schematics=factory.extensions,
+    )
+    hypervisor.observe(talos)
+    return hypervisor, [factory, KubernetesPart(kubernetes), TalosPart(talos), hypervisor]
+
+
+class KubernetesPart:
+    """The Kubernetes host as a part."""
+
+    def __init__(self, host: KubernetesLab) -> None:
+        self._host = host
+
+    async def start(self) -> None:
+        """Control planes start when their machines do."""
+        await self._host.open()
+
+    async def stop(self) -> None:
+        """Stop every control plane."""
+        await self._host.close()
+
+    def describe(self) -> Sequence[PartFacts]:
+        """One line per program."""
+        return [
+            PartFacts(name=part.name, version=part.version, kind=part.kind, note=part.note)
+            for part in self._host.describe()
+        ]
+
+
+class TalosPart:
+    """The Talos emulator as a part."""
+
+    def __init__(self, talos: TalosLab) -> None:
+        self._talos = talos
+
+    async def start(self) -> None:
+        """Serve; machines appear as they get power."""
+        await self._talos.start()
+
+    async def stop(self) -> None:
+        """Close every port."""
+        await self._talos.stop()
+
+    def describe(self) -> Sequence[PartFacts]:
+        """One line, with the number of machines."""
+        machines = len(self._talos.describe()["machines"])
+        return [PartFacts(name="Talos API", version=TALOS_API_VERSION, kind="simulated", note=f"{machines} machines")]
