@@ -1,4 +1,4 @@
-"""Stand-in for the Talos image factory: same paths, small files, a schematic id cut from the same canonical form.
+"""Stand-in for the Talos image factory: same paths, small files, the same schematic ids.
 
 What a file holds: a line that says what it stands for, then filler made from that line, so that its checksum is known
 beforehand. The header `X-Lab-Virtual-Size` gives the size of the disk a real image would make.
@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ VERSION = "1"
 IMAGE_BYTES = 64 * 1024
 # Disk size of Talos 1.13's nocloud image.
 VIRTUAL_BYTES = 1_306_525_696
-# The factory's schematic without any customisation, a well-known constant.
-EMPTY_SCHEMATIC = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba"
+# Order in which the factory writes the keys of a schematic before it hashes it.
+_KEY_ORDER = ("overlay", "customization", "extraKernelArgs", "meta", "systemExtensions", "secureboot")
 _VERSION = re.compile(r"^v\d+\.\d+\.\d+(-[a-z]+\.\d+)?$")
 _SCHEMATIC = re.compile(r"^[0-9a-f]{64}$")
 _FILE = re.compile(r"^(nocloud|metal)-(amd64|arm64)\.(raw|qcow2|iso)$")
@@ -40,16 +41,26 @@ def image_bytes(*, schematic: str, version: str, file: str) -> bytes:
 
 
 def schematic_id(document: bytes) -> str:
-    """Id of a customisation: the SHA-256 of its canonical form, independent of key order and spacing."""
+    """Id of a customisation, the one the real factory gives: SHA-256 of the document in canonical form."""
     try:
-        parsed = YAML(typ="safe", pure=True).load(document)
+        parsed = YAML(typ="safe", pure=True).load(document) or {}
     except YAMLError as error:
         raise ValueError(f"not valid YAML: {error}") from None
-    if parsed is None or parsed == {"customization": {}}:
-        return EMPTY_SCHEMATIC
-    if not isinstance(parsed, dict) or set(parsed) - {"customization", "overlay"}:
-        raise ValueError("a schematic has the keys customization and overlay")
-    return hashlib.sha256(_canonical(parsed).encode()).hexdigest()
+    if not isinstance(parsed, dict) or set(parsed) - set(_KEY_ORDER[:2]):
+        raise ValueError("a schematic has the keys overlay and customization")
+    text = StringIO()
+    writer = YAML(typ="rt", pure=True)
+    writer.indent(mapping=4, sequence=6, offset=4)
+    writer.dump(_ordered({"customization": {}, **parsed}), text)
+    return hashlib.sha256(text.getvalue().encode()).hexdigest()
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        known = [key for key in _KEY_ORDER if key in value]
+        rest = sorted(key for key in value if key not in _KEY_ORDER)
+        return {key: _ordered(value[key]) for key in [*known, *rest]}
+    return [_ordered(item) for item in value] if isinstance(value, list) else value
 
 
 def extensions_of(document: bytes) -> list[str]:
@@ -64,24 +75,16 @@ def extensions_of(document: bytes) -> list[str]:
     return [str(name) for name in found]
 
 
-def _canonical(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{_canonical(value[key])}" for key in sorted(value)) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(_canonical(item) for item in value) + "]"
-    return repr(value)
-
-
 class ImageFactory:
     """The HTTP server; a part of the lab."""
 
     def __init__(self, spec: FactorySpec, events: EventSink, *, store: Path) -> None:
         self._spec, self._events, self._store = spec, events, store
         self._extensions: dict[str, list[str]] = read_json(store, {})
-        app = web.Application()
-        app.router.add_post("/schematics", self._schematics)
-        app.router.add_get("/image/{schematic}/{version}/{file}", self._image)
-        self._runner = web.AppRunner(app, access_log=None)
+        self.app = web.Application()
+        self.app.router.add_post("/schematics", self._schematics)
+        self.app.router.add_get("/image/{schematic}/{version}/{file}", self._image)
+        self._runner = web.AppRunner(self.app, access_log=None)
 
     async def start(self) -> None:
         """Listen."""

@@ -9,6 +9,6 @@ import os
 # process starts etcd and the API server next to its gRPC server. None of those children uses gRPC. Read at import.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
-from infraflux.lab.talos.lab import TalosLab  # noqa: E402
+from infraflux.lab.talos.lab import TalosLab
 
 __all__ = ["TalosLab"]
