@@ -28,7 +28,7 @@ test: sync ## Run every check: lint, types, contracts, tests on the lab (builds 
 	@$(RUN) python scripts/run_tests.py
 
 lint: sync ## ruff, mypy, import contracts, sizes
-	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy src flows tasks && $(RUN) lint-imports
+	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy src flows tasks && $(RUN) lint-imports && $(RUN) python scripts/check_sizes.py
 
 bench: sync ## Print the benchmarks (never asserted in tests)
 	@$(RUN) python scripts/run_benches.py

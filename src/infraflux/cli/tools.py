@@ -50,8 +50,12 @@ def install(
     programs = shelf.pins.select(names=names or (), group=chosen.value if chosen else None)
     console = Console(stderr=True)
     listener = BarListener(console) if console.is_terminal else LineListener(sys.stderr)
-    with terminated_like_interrupted(), listener:
-        report = Installer(shelf=shelf, listener=listener, jobs=jobs).install(programs)
+    try:
+        with terminated_like_interrupted(), listener:
+            report = Installer(shelf=shelf, listener=listener, jobs=jobs).install(programs)
+    except KeyboardInterrupt:
+        typer.echo("interrupted: what was compiled is kept, the same command goes on from there", err=True)
+        raise
     summarize(report)
     if report.failed:
         raise next(iter(report.failed.values()))

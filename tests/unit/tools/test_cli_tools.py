@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
+import time
 
+import psutil
 import pytest
 from ruamel.yaml import YAML
 
@@ -41,6 +46,23 @@ def test_failure_is_one_message(machine: Machine, capsys: pytest.CaptureFixture[
     assert "1 failed (gamma)" in seen.out
     assert "gamma 4.5.6 could not be built" in seen.err
     assert "Traceback" not in seen.err
+
+
+def test_sigterm_ends_the_compilers_and_says_how_to_go_on(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    machine.makes("example.org/two", hang=True)
+
+    def terminate_when_compiling() -> None:
+        while not machine.go_calls("build"):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    helper = threading.Thread(target=terminate_when_compiling)
+    helper.start()
+    assert cli.run(["tools", "install", "gamma"]) == 130
+    helper.join()
+    assert "the same command goes on from there" in capsys.readouterr().err
+    assert not psutil.pid_exists(machine.go_calls("build")[0]["pid"])
+    assert not (machine.places.tools / ".building").exists()
 
 
 def test_unknown_program(capsys: pytest.CaptureFixture[str]) -> None:

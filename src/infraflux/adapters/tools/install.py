@@ -156,10 +156,9 @@ class Installer:
                 ]
                 for future in futures:
                     future.result()
-            except BaseException:
-                builder.stop()
-                raise
-        shutil.rmtree(scratch, ignore_errors=True)
+            finally:
+                builder.stop()  # nothing runs any more, unless this is Ctrl-C
+                shutil.rmtree(scratch, ignore_errors=True)
 
     def _build_lane(self, lane: Sequence[Todo], *, builder: Builder, scratch: Path, report: Report) -> None:
         for each in lane:
