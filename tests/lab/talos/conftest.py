@@ -1,6 +1,7 @@
 """A lab of emulated machines around the real talosctl: own power switch, own event log, no latency."""
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -147,10 +148,10 @@ class PretendKubernetes:
         self.clusters.pop(cluster_id, None)
 
     def running(self, cluster_id: str) -> bool:
-        return self.of(cluster_id).home is not None
+        return cluster_id in self.clusters and self.of(cluster_id).home is not None
 
     def has_data(self, cluster_id: str) -> bool:
-        return self.of(cluster_id).data
+        return cluster_id in self.clusters and self.of(cluster_id).data
 
     async def node_up(self, cluster_id: str, node: NodeFacts) -> None:
         cluster = self.of(cluster_id)
@@ -232,16 +233,18 @@ class World:
         self.generated = generated
         self._talosctl = talosctl
         self._loop = loop
-        self.log, self.faults, self.power, self.kubernetes = Log(), Switches(), Power(), PretendKubernetes()
-        self.lab = self._make()
+        self.log, self.faults, self.power = Log(), Switches(), Power()
+        self.kubernetes: Any = PretendKubernetes()
+        self.latency = NoLatency()
+        self.lab = self.make()
 
-    def _make(self) -> TalosLab:
+    def make(self) -> TalosLab:
         lab = TalosLab(
             state_dir=self.directory / "state",
             power=self.power,
             kubernetes=self.kubernetes,
             events=self.log,
-            latency=NoLatency(),
+            latency=self.latency,
             faults=self.faults,
         )
         self.power.lab = lab
@@ -253,7 +256,7 @@ class World:
     def restart_lab(self) -> None:
         """Stop the emulator as a crash of the lab would and start it on the same state; machines get power again."""
         self.run(self.lab.stop())
-        self.lab = self._make()
+        self.lab = self.make()
         self.run(self.lab.start())
         for key in sorted(self.power.on):
             self.run(self.power.start(key))
@@ -373,6 +376,8 @@ def generated(talosctl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     endpoint = f"https://{address(10)}:6443"
     image = f"factory.talos.dev/nocloud-installer/{'ab' * 32}:v1.13.9"
     argv = [talosctl, "gen", "config", "lab", endpoint, "--with-secrets", directory / "secrets.yaml"]
+    vip = {"apiVersion": "v1alpha1", "kind": "Layer2VIPConfig", "name": address(10), "link": "ens18"}
+    argv += ["--config-patch-control-plane", json.dumps(vip)]
     argv += ["--install-image", image, "--kubernetes-version", "1.36.3", "--output", directory]
     subprocess.run(argv, check=True, capture_output=True)
     return directory

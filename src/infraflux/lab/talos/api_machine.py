@@ -66,7 +66,7 @@ class MachineApi:
                 "configuration was already applied and node is rebooting, cannot apply more configuration changes "
                 "until next reboot"
             )
-        if fault := self._context.fault("apply-refused", node):
+        if (fault := self._context.fault("apply-refused", node)) is not None:
             raise invalid_argument(str(fault.get("message") or "the configuration was refused (fault of the lab)"))
         try:
             config = parse(request.data)
@@ -196,7 +196,7 @@ class MachineApi:
         require_control_plane(node, "bootstrap")
         await self._clusters.of(node).bootstrap(node, recover=request.recover_etcd)
         self._context.emit("bootstrapped", node, recover=request.recover_etcd)
-        if self._context.fault("bootstrap-race", node):
+        if self._context.struck("bootstrap-race", node):
             raise unavailable("error reading from server: EOF")
         return machine_pb2.BootstrapResponse(messages=[machine_pb2.Bootstrap()])
 

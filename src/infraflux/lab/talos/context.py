@@ -74,6 +74,10 @@ class LabContext:
             self.emit("fault", node, fault=kind)
         return found
 
+    def struck(self, kind: str, node: Node) -> bool:
+        """Whether a fault without parameters is on; a fault's parameters may well be empty."""
+        return self.fault(kind, node) is not None
+
     def siblings(self, fingerprint: str) -> list[Node]:
         """Machines whose configuration in force has this OS authority, by name."""
         found = [

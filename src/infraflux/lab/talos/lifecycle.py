@@ -21,6 +21,9 @@ from infraflux.lab.talos.store import MachineRecord
 DEFAULT_VERSION = "v1.13.9"
 # The answer and the last events must leave before the port closes; a real machine stops services for longer.
 GRACE_S = 0.3
+# A tracker opens its event stream while its call is under way. On a real machine seconds of draining pass before the
+# event it waits for; here it would be over before anybody listens.
+LISTEN_S = 1.0
 # Reads like a real one: whoever talks to maintenance mode may look, and push a configuration.
 MAINTENANCE_ROLES = frozenset({"os:reader"})
 _IMPOSTOR = uuid.UUID("5f0bcf6e-6f6e-4d1c-9a0e-7b1f3f0f7a11")
@@ -119,9 +122,9 @@ class Lifecycle:
 
     async def _boot(self, node: Node) -> None:
         phase, node.next_boot_phase = node.next_boot_phase, "boot"
-        if self._context.fault("never-boots", node):
+        if self._context.struck("never-boots", node):
             return
-        if phase != "boot" and self._context.fault("reboot-never-returns", node):
+        if phase != "boot" and self._context.struck("reboot-never-returns", node):
             return
         await self._context.latency.sleep(phase)
         self._take_identity(node)
@@ -151,7 +154,7 @@ class Lifecycle:
         if image is None:
             return
         version = image_version(image) or node.record.version
-        stays = version != node.record.version and self._context.fault("version-stays-old", node)
+        stays = version != node.record.version and self._context.struck("version-stays-old", node)
         if not stays:
             node.record.version, node.record.image = version, image
         node.record.next_image = None
@@ -189,7 +192,7 @@ class Lifecycle:
 
         def choose(tls: object, _name: object, _context: object) -> None:
             # Asked at every handshake, so that the fault strikes at once and stops at once.
-            if self._context.fault("expired-client-cert", node):
+            if self._context.struck("expired-client-cert", node):
                 expired = pki.expired_authority(authority)
                 tls.context = pki.server_context(pair, client_authority=expired)  # type: ignore[attr-defined]
 
@@ -276,6 +279,7 @@ class Lifecycle:
         return actor
 
     async def _reset(self, node: Node, request: machine_pb2.ResetRequest, *, actor: str, before: Stage) -> None:
+        await asyncio.sleep(LISTEN_S)
         sequence = machine_pb2.SequenceEvent(sequence="reset", action=machine_pb2.SequenceEvent.START)
         node.events.emit(sequence, actor_id=actor)
         if request.graceful and node.control_plane and node.record.etcd_data:

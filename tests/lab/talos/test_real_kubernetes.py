@@ -1,0 +1,107 @@
+"""The emulator with the real control plane: talosctl health, a snapshot that opens, recovery from it, quorum."""
+
+import asyncio
+import json
+import subprocess
+
+import pytest
+
+from infraflux.adapters.tools import locate
+from infraflux.config.errors import InfrafluxError
+from infraflux.lab.kubernetes import KubernetesLab
+
+pytestmark = [pytest.mark.lab, pytest.mark.tools]
+
+PROGRAMS = ("etcd", "etcdutl", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
+
+
+@pytest.fixture
+def real(world, tmp_path):
+    """The world of the other tests, with real processes in place of the books."""
+    try:
+        binaries = {name: locate(name) for name in PROGRAMS}
+    except InfrafluxError as error:
+        pytest.skip(f"a program is missing: {error}")
+    host = KubernetesLab(state_dir=tmp_path / "kubernetes", binaries=binaries, events=world.log, latency=world.latency)
+    world.run(world.lab.stop())
+    world.kubernetes = host
+    world.lab = world.make()
+    world.run(host.open())
+    world.run(world.lab.start())
+    try:
+        yield world
+    finally:
+        world.run(world.lab.stop())
+        world.run(host.close())
+
+
+def kubectl(world, tmp_path, *words):
+    path = tmp_path / "kubeconfig"
+    if not path.exists():
+        world.talosctl("kubeconfig", str(path), node=11)
+    argv = [str(locate("kubectl")), "--kubeconfig", str(path), *words]
+    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def test_one_control_plane_from_bootstrap_to_recovery(real, tmp_path):
+    """A snapshot is taken, something is made, all data is lost, and the snapshot brings back what it held."""
+    real.cluster(control_planes=1, workers=1)
+    addresses = [real.power.machines[f"test/{number}"].address for number in (11, 21)]
+    assert {node["status"]["addresses"][0]["address"] for node in nodes(real, tmp_path)} == set(addresses)
+
+    server = real.talosctl("health", "--wait-timeout=60s", node=11)
+    assert "all k8s nodes to report schedulable: OK" in server.text
+    members = ("--control-plane-nodes", addresses[0], "--worker-nodes", addresses[1])
+    client = real.talosctl("health", "--server=false", "--wait-timeout=60s", *members, node=11)
+    assert "waiting for all k8s nodes to report schedulable: OK" in client.text
+
+    snapshot = tmp_path / "etcd.db"
+    kubectl(real, tmp_path, "create", "namespace", "before")
+    taken = real.talosctl("etcd", "snapshot", str(snapshot), node=11)
+    assert "etcd snapshot saved" in taken.text
+    kubectl(real, tmp_path, "create", "namespace", "after")
+
+    words = ("reset", "--graceful=false", "--reboot", "--system-labels-to-wipe=EPHEMERAL", "--timeout=50s")
+    real.talosctl(*words, node=11)
+    real.until(lambda: "etcd-data-gone" in real.log.kinds(), "data lost")
+    real.until(lambda: real.stage(11) == "booting", "booted without etcd")
+    real.talosctl("bootstrap", "--recover-from", str(snapshot), node=11)
+    real.until(lambda: real.ready(11) and real.ready(21), "recovered")
+    names = kubectl(real, tmp_path, "get", "namespaces", "-o", "name").split()
+    assert "namespace/before" in names
+    assert "namespace/after" not in names
+
+
+def nodes(world, tmp_path):
+    return json.loads(kubectl(world, tmp_path, "get", "nodes", "-o", "json"))["items"]
+
+
+def test_the_api_survives_the_death_of_its_home(real, tmp_path):
+    real.cluster(control_planes=3, workers=0)
+    assert real.talosctl("health", "--wait-timeout=60s", node=12).code == 0
+    kubectl(real, tmp_path, "create", "namespace", "kept")
+    real.run(real.power.stop("test/11"))
+    endpoint = real.power.machines["test/12"].address
+    real.until(lambda: real.log.kinds().count("control-plane-started") == 2, "another home")
+
+    async def not_ready() -> None:
+        async with asyncio.timeout(60):
+            while ready(real, tmp_path, endpoint)["node-11"]:
+                await asyncio.sleep(0.5)
+
+    real.run(not_ready())
+    listed = kubectl(real, tmp_path, "--server", f"https://{endpoint}:6443", "get", "namespaces", "-o", "name")
+    assert "namespace/kept" in listed.split()
+    sick = real.talosctl("health", "--wait-timeout=3s", node=12, check=False)
+    assert sick.code != 0
+    assert "DeadlineExceeded" in sick.text
+
+
+def ready(world, tmp_path, endpoint):
+    text = kubectl(world, tmp_path, "--server", f"https://{endpoint}:6443", "get", "nodes", "-o", "json")
+    return {
+        node["metadata"]["name"]: any(
+            condition["type"] == "Ready" and condition["status"] == "True" for condition in node["status"]["conditions"]
+        )
+        for node in json.loads(text)["items"]
+    }
