@@ -272,7 +272,7 @@ def _times(fault: Mapping[str, Any]) -> str:
 def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in head:
-        table.add_column(name, overflow="fold", no_wrap=name != head[-1])
+        table.add_column(name, overflow="fold", no_wrap=name != head[-1], min_width=len(name))
     for row in rows:
         table.add_row(*row)
     Console(markup=False).print(table)

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 
 from infraflux.lab.factory import ImageFactory
+from infraflux.lab.gitops.archives import ChartError
+from infraflux.lab.gitops.host import GitOpsLab, project_seeds
 from infraflux.lab.kubernetes import KubernetesLab
 from infraflux.lab.parts import Hypervisor, LabContext, Part, PartFacts
 from infraflux.lab.proxmox.part import ProxmoxPart
+from infraflux.lab.state import LabError
 from infraflux.lab.talos.lab import TALOS_API_VERSION, TalosLab
 
 
@@ -28,8 +31,28 @@ def compose(context: LabContext) -> tuple[Hypervisor, list[Part]]:
         faults=context.faults,
         schematics=factory.extensions,
     )
+    gitops = gitops_part(context)
+    kubernetes.observe(gitops.lab)
     hypervisor.observe(talos)
-    return hypervisor, [factory, KubernetesPart(kubernetes), TalosPart(talos), hypervisor]
+    return hypervisor, [factory, KubernetesPart(kubernetes), gitops, TalosPart(talos), hypervisor]
+
+
+def gitops_part(context: LabContext) -> "GitOpsPart":
+    """Charts, Git and what Argo CD's pods would do; LabError for a directory of charts that holds something else."""
+    charts = context.spec.charts
+    try:
+        lab = GitOpsLab(
+            state_dir=context.paths.root / "git",
+            credentials=context.paths.credentials,
+            address=str(context.spec.image_factory.address),
+            seeds=project_seeds(context.project),
+            binaries=context.programs,
+            events=context.events,
+            charts=context.project / charts if charts else None,
+        )
+    except ChartError as error:
+        raise LabError(str(error)) from None
+    return GitOpsPart(lab)
 
 
 class KubernetesPart:
@@ -51,6 +74,28 @@ class KubernetesPart:
         return [
             PartFacts(name=part.name, version=part.version, kind=part.kind, note=part.note)
             for part in self._host.describe()
+        ]
+
+
+class GitOpsPart:
+    """The GitOps side as a part."""
+
+    def __init__(self, lab: GitOpsLab) -> None:
+        self.lab = lab
+
+    async def start(self) -> None:
+        """Import the project's trees and serve."""
+        await self.lab.start()
+
+    async def stop(self) -> None:
+        """Stop what stands beside the clusters, then the servers."""
+        await self.lab.stop()
+
+    def describe(self) -> Sequence[PartFacts]:
+        """Servers, charts, Argo CD, stand-ins."""
+        return [
+            PartFacts(name=facts.name, version=facts.version, kind=facts.kind, endpoint=facts.endpoint)
+            for facts in self.lab.describe()
         ]
 
 

@@ -25,7 +25,7 @@ from infraflux.lab.state import LabError, LabPaths, acquire_lock, lab_paths, rea
 class LabDaemon:
     """Runs until it is told to stop."""
 
-    def __init__(self, spec: LabSpec, paths: LabPaths, *, programs: Mapping[str, Path]) -> None:
+    def __init__(self, spec: LabSpec, paths: LabPaths, *, project: Path, programs: Mapping[str, Path]) -> None:
         self._spec, self._paths = spec, paths.create()
         self._started = time.monotonic()
         self._lock = acquire_lock(paths.lock)
@@ -41,6 +41,7 @@ class LabDaemon:
             faults=self._faults,
             latency=latency,
             authority=ensure_authority(paths),
+            project=project,
             programs=programs,
         )
         self._hypervisor, self._parts = compose(context)
@@ -138,7 +139,7 @@ def run_daemon(*, spec_path: Path, state_dir: Path) -> None:
     programs = {name: Path(file) for name, file in settings.get("programs", {}).items()}
 
     async def main() -> None:
-        await LabDaemon(spec, paths, programs=programs).run()
+        await LabDaemon(spec, paths, project=spec_path.resolve().parents[1], programs=programs).run()
 
     asyncio.run(main())
 

@@ -16,7 +16,10 @@ from infraflux.lab.spec import load_spec
 from infraflux.lab.state import LabError, LabPaths, lab_paths, lock_holder, read_json, write_atomically
 
 # The real programs of a lab cluster, by the names they are pinned under.
-PROGRAMS = ("etcd", "etcdutl", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
+PROGRAMS = (
+    "argocd", "etcd", "etcdutl", "helm", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kustomize",
+    "kwok",
+)  # fmt: skip
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
 POLL_S = 0.03

@@ -35,6 +35,8 @@ class LabContext:
     faults: FaultBook
     latency: ProfileLatency
     authority: Authority
+    project: Path
+    """Directory whose `platform/` and `examples/` the lab's Git serves."""
     programs: Mapping[str, Path]
     """Files of the real programs by name; what is missing is said by the part that needs it."""
 

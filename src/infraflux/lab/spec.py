@@ -106,6 +106,9 @@ class LabSpec(Section):
     net: NetPrefix = "127.77"
     latency: LatencySpec = LatencySpec()
     image_factory: FactorySpec
+    """Its address also serves charts (8880) and Git (8881)."""
+    charts: Path | None = None
+    """Directory of real chart archives, relative to the project, to take the place of the stand-ins."""
     anchors: Mapping[str, Any] = Field(default_factory=dict)
     """Not read: a place for what YAML anchors repeat."""
     environments: Mapping[DnsLabel, EnvironmentSpec] = Field(min_length=1)
