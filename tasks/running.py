@@ -1,6 +1,7 @@
 """How every task runs: retried where the error says that a retry can help, logged to its run, rooted in the project."""
 
 from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -13,6 +14,7 @@ from infraflux.config.load import load_cluster
 from infraflux.config.models import ClusterSpec
 from infraflux.config.outcomes import Outcome
 from infraflux.config.paths import find_root
+from tasks.masking import masked_error
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,13 +37,28 @@ def a_retry_can_help(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) ->
 
 def step(name: str, *, retries: int = RETRIES) -> Callable[[Callable[P, R]], Task[P, R]]:
     """A task called `name` in the UI, retried by class of error. Steps look before they act, so a repeat is safe."""
-    return task(
-        name=name,
-        retries=retries,
-        retry_delay_seconds=exponential_backoff(BACKOFF_FACTOR_S),
-        retry_jitter_factor=0.2,
-        retry_condition_fn=a_retry_can_help,
-    )
+
+    def wrap(function: Callable[P, R]) -> Task[P, R]:
+        @wraps(function)
+        def clean(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return function(*args, **kwargs)
+            except Exception as error:
+                # Prefect stores the message as the state of the task.
+                shown = masked_error(error)
+                if shown is error:
+                    raise
+                raise shown from None
+
+        return task(
+            name=name,
+            retries=retries,
+            retry_delay_seconds=exponential_backoff(BACKOFF_FACTOR_S),
+            retry_jitter_factor=0.2,
+            retry_condition_fn=a_retry_can_help,
+        )(clean)
+
+    return wrap
 
 
 def log_line(line: str) -> None:

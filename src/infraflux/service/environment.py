@@ -55,6 +55,8 @@ def service_environment(
         "PREFECT_CLI_COLORS": "false",
         "PREFECT_LOGGING_COLORS": "false",
         "PYTHONUNBUFFERED": "1",
+        # The pull step of prefect.yaml goes there.
+        "INFRAFLUX_PROJECT": str(paths.project),
         "INFRAFLUX_STATE_DIR": str(paths.state),
         "INFRAFLUX_ENGINE_SOCKET": str(paths.engine_socket),
     }

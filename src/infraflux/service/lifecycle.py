@@ -15,6 +15,7 @@ from infraflux.service.api import PrefectApi
 from infraflux.service.credentials import Credentials, ensure_credentials, load_credentials
 from infraflux.service.environment import client_environment, inherited, service_environment
 from infraflux.service.files import read_json, write_if_changed, write_json
+from infraflux.service.forms import fill_forms
 from infraflux.service.paths import ServicePaths
 from infraflux.service.programs import healthy, wait_healthy
 from infraflux.service.register import register
@@ -65,7 +66,6 @@ class Service:
             **inherited(self._environ),
             **service_environment(self.settings, self.credentials(), self.paths, database_url=database),
             "INFRAFLUX_WORKER_POOL": self.settings.worker.pool,
-            "INFRAFLUX_WORKER_LIMIT": str(self.settings.worker.limit),
         }
 
     def start(self) -> Outcome:
@@ -136,7 +136,7 @@ class Service:
             record=self.paths.registered,
             count_on_server=api.post("/deployments/count"),
         )
-        return [synced, registered, self.write_client_env(client)]
+        return [synced, registered, fill_forms(api, clusters), self.write_client_env(client)]
 
     def write_client_env(self, client: Mapping[str, str]) -> Outcome:
         """`.env` in the project, which every Prefect client reads; one that is not ours is left alone."""

@@ -48,11 +48,12 @@ def command(name: str) -> list[str]:
     programs = {
         "server": [*prefect, "server", "start"],
         "engine": [sys.executable, "-m", "infraflux.service.warm", environ.get("INFRAFLUX_ENGINE_SOCKET", "")],
+        # No --limit: with one, a run that is resumed while its first process still ends crashes the whole worker
+        # ("this borrower is already holding one of this CapacityLimiter's tokens"). Pool and queues have limits.
         "worker": [
             *prefect,
             *("worker", "start", "--type", "process", "--install-policy", "never"),
             *("--pool", environ.get("INFRAFLUX_WORKER_POOL", "")),
-            *("--limit", environ.get("INFRAFLUX_WORKER_LIMIT", "")),
             *("--name", f"infraflux-{os.uname().nodename}"),
         ],
         "watch": [sys.executable, "-m", "infraflux.service.watch"],

@@ -22,8 +22,6 @@ class Worker(Section):
     pool: str = "infraflux"
     poll_s: Annotated[float, Field(gt=0, le=60)] = 0.5
     """Seconds between two looks for scheduled runs; half of it is the mean wait of a triggered run."""
-    limit: Annotated[int, Field(ge=1)] = 10
-    """Runs at a time on this machine."""
 
 
 class Server(Section):

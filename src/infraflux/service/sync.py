@@ -17,7 +17,6 @@ from infraflux.service import launch
 from infraflux.service.api import PrefectApi
 
 AUTOMATION_PREFIX = "infraflux: "
-LIMIT_PREFIX = "cluster:"
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Wanted:
     queues: Sequence[Mapping[str, Any]]
     automations: Sequence[Mapping[str, Any]]
     limits: Sequence[str]
-    """Names of the cluster locks, `cluster:<env>/<name>`; each admits one holder."""
+    """Names of the cluster locks; each admits one holder."""
 
 
 @dataclass(frozen=True)
@@ -142,8 +141,13 @@ def load_wanted(directory: Path, *, pool: str, command: str, clusters: Sequence[
         },
         queues=raw["queues"],
         automations=[{**one, "name": f"{AUTOMATION_PREFIX}{one['name']}"} for one in automations],
-        limits=[f"{LIMIT_PREFIX}{cluster}" for cluster in clusters],
+        limits=[limit_name(cluster) for cluster in clusters],
     )
+
+
+def limit_name(cluster: str) -> str:
+    """The lock of `<env>/<name>`: `cluster:<env>:<name>`, since Prefect allows no slash. `tasks.locks` takes it."""
+    return f"cluster:{cluster.replace('/', ':')}"
 
 
 def job_template(command: str) -> dict[str, Any]:

@@ -45,9 +45,9 @@ def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
 
 def test_all_mistakes_at_once(tmp_path: Path) -> None:
     with pytest.raises(Permanent) as raised:
-        load_settings(project(tmp_path, "server: {port: 80}\nworker: {limit: 0}"))
+        load_settings(project(tmp_path, "server: {port: 80}\nworker: {poll_s: 0}"))
     assert "server.port" in str(raised.value)
-    assert "worker.limit" in str(raised.value)
+    assert "worker.poll_s" in str(raised.value)
 
 
 URL = "postgresql+asyncpg://me:canary-secret@db/prefect"

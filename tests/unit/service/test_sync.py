@@ -72,7 +72,7 @@ def change(seen: Seen, what: str) -> Seen:
         pytest.param("duplicate", ("DELETE", "/automations/twin"), id="automation-twice"),
         pytest.param("stale", ("DELETE", "/automations/old"), id="automation-no-longer-wanted"),
         pytest.param("foreign", None, id="automation-of-somebody-else"),
-        pytest.param("lock", ("PATCH", "/v2/concurrency_limits/cluster:dev/dev-1"), id="lock-that-admits-two"),
+        pytest.param("lock", ("PATCH", "/v2/concurrency_limits/cluster:dev:dev-1"), id="lock-that-admits-two"),
     ],
 )
 def test_one_change_one_call(wanted: Wanted, what: str, expected: tuple[str, str] | None) -> None:

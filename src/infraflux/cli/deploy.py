@@ -1,0 +1,118 @@
+"""`infraflux deploy`, `destroy` and `approve`: the same deployments as in the UI, started and followed from here."""
+
+import getpass
+import os
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from infraflux.cli.service import Port, open_service
+from infraflux.config.errors import Permanent
+from infraflux.config.load import load_cluster
+from infraflux.service.follow import View, follow
+from infraflux.service.lifecycle import Service
+from infraflux.service.trigger import answer, start_run
+
+LOCAL_SETTINGS = ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_HOME")
+
+Cluster = Annotated[str, typer.Argument(help="The cluster, as ENV/NAME.", metavar="ENV/CLUSTER")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Plan and show, change nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask where the environment's policy leaves it to you.")]
+Local = Annotated[bool, typer.Option("--local", help="Run in this process, without worker; the server still logs it.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the run.")]
+NoFollow = Annotated[bool, typer.Option("--no-follow", help="Start it and return.")]
+
+
+def deploy(
+    cluster: Cluster,
+    *,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    local: Local = False,
+    reason: Reason = "",
+    no_follow: NoFollow = False,
+    port: Port = None,
+) -> None:
+    """Bring a cluster to what its configuration says."""
+    parameters = {"dry_run": dry_run, "auto_approve": yes, "reason": reason}
+    start("deploy", cluster, parameters, local=local, no_follow=no_follow, port=port)
+
+
+def destroy(
+    cluster: Cluster,
+    *,
+    confirm: Annotated[str, typer.Option("--confirm", help="ENV/CLUSTER once more, in place of the question.")] = "",
+    dry_run: DryRun = False,
+    local: Local = False,
+    reason: Reason = "",
+    no_follow: NoFollow = False,
+    port: Port = None,
+) -> None:
+    """Remove a cluster and everything of ours that belongs to it."""
+    if not (confirm or dry_run):
+        confirm = typer.prompt(f"Type {cluster} to destroy it", default="", show_default=False)
+    parameters = {"dry_run": dry_run, "confirm": confirm, "reason": reason}
+    start("destroy", cluster, parameters, local=local, no_follow=no_follow, port=port)
+
+
+def approve(
+    run: Annotated[str, typer.Argument(help="Id of the flow run that waits.")],
+    reject: Annotated[bool, typer.Option("--reject", help="Reject in place of approving.")] = False,
+    comment: Annotated[str, typer.Option("--comment")] = "",
+    port: Port = None,
+) -> None:
+    """Approve or reject the plan of a run that waits for it."""
+    answer(open_service(port, None).api(), run, approve=not reject, approver=getpass.getuser(), comment=comment)
+    typer.echo(f"run {run}: {'rejected' if reject else 'approved'}")
+
+
+def start(
+    flow: str, cluster: str, parameters: dict[str, Any], *, local: bool, no_follow: bool, port: int | None
+) -> None:
+    """Start `<flow>/<env>` for a cluster and follow it; exit 1 where it does not complete."""
+    service = open_service(port, None)
+    spec = load_cluster(service.paths.project, cluster)
+    parameters = {"cluster": spec.name, **parameters}
+    if local:
+        run_here(service, flow, spec.environment, parameters)
+        return
+    api = service.api()
+    run = start_run(
+        api, f"{flow}/{spec.environment}", name=f"{flow}-{spec.environment}-{spec.name}", parameters=parameters
+    )
+    console = Console(highlight=False)
+    console.print(f"{service.settings.url}/runs/flow-run/{run}", soft_wrap=True)
+    if not no_follow:
+        finish(follow_run(service, run, title=f"{flow} {cluster}", console=console))
+
+
+def follow_run(service: Service, run: str, *, title: str, console: Console) -> View:
+    """Follow; Ctrl-C ends the following, not the run."""
+    hint = f"The run waits for a decision: in the UI, or `infraflux approve {run} [--reject]`."
+    try:
+        return follow(service.api(), run, title=title, console=console, on_pause=hint)
+    except KeyboardInterrupt:
+        console.print(f"{title} goes on: {service.settings.url}/runs/flow-run/{run}", soft_wrap=True)
+        raise typer.Exit(130) from None
+
+
+def finish(view: View) -> None:
+    """Exit 1 with the run's own message where it did not complete."""
+    if view.state_type != "COMPLETED":
+        raise Permanent(view.message or f"the run ended {view.state_name}", next_step="read the log of the run above")
+
+
+def run_here(service: Service, flow: str, environment: str, parameters: dict[str, Any]) -> None:
+    """The flow in this process; told to the service's server where it runs, else to one that lives as long as it."""
+    settings = {key: value for key, value in service.environment().items() if key in LOCAL_SETTINGS}
+    if not service.status().healthy:
+        home = str(service.paths.state / "local")
+        settings = {"PREFECT_HOME": home, "PREFECT_SERVER_EPHEMERAL_ENABLED": "true", "PREFECT_API_URL": ""}
+    os.environ.update(settings, INFRAFLUX_ENVIRONMENT=environment)
+    os.chdir(service.paths.project)
+    from flows import deploy as deploy_module  # noqa: PLC0415 - imports Prefect, 2.5 s
+    from flows import destroy as destroy_module  # noqa: PLC0415
+
+    flows: dict[str, Any] = {"deploy": deploy_module.deploy, "destroy": destroy_module.destroy}
+    flows[flow](**parameters)

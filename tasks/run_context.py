@@ -1,0 +1,100 @@
+"""What every flow run has in common: which cluster it may touch, its record, masked logs, clean stops."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect.exceptions import PrefectSignal
+from prefect.runtime import flow_run
+from prefect.settings import PREFECT_API_URL
+
+from infraflux.adapters.process import guard
+from infraflux.adapters.run_records import record_for_this_process, remove_record, write_record
+from infraflux.config.errors import Permanent
+from infraflux.config.paths import ProjectPaths
+from tasks.masking import mask_logs, masked_error
+from tasks.running import project_root
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What a recipe knows of its own run."""
+
+    root: Path
+    environment: str
+    cluster: str
+    """`<env>/<name>`"""
+    flow_run_id: str
+
+    @property
+    def paths(self) -> ProjectPaths:
+        return ProjectPaths(self.root)
+
+
+def cluster_key(cluster: str, *, bound: str) -> str:
+    """`<env>/<name>` from the parameter, held against the environment the deployment is bound to (pure).
+
+    Permanent where the parameter names another environment, or where neither says which.
+    """
+    environment, slash, name = cluster.rpartition("/")
+    if slash and bound and environment != bound:
+        raise Permanent(
+            f"this deployment acts in {bound} only, {cluster!r} is in {environment}",
+            cluster=cluster,
+            stage="load",
+            next_step=f"start the deployment of {environment}, such as deploy/{environment}",
+        )
+    if not (environment or bound) or not name:
+        raise Permanent(f"{cluster!r} is not <env>/<name>", stage="load", next_step="name it as in dev/dev-1")
+    return f"{environment or bound}/{name}"
+
+
+def bound_environment() -> str:
+    """The environment of the deployment, from its job variables; empty for a run without one."""
+    return os.environ.get("INFRAFLUX_ENVIRONMENT", "")
+
+
+def run_name() -> str:
+    """`deploy-dev-dev-1`: what the list of runs shows."""
+    parameters = flow_run.get_parameters()
+    key = str(parameters.get("cluster", ""))
+    environment = "" if "/" in key else bound_environment()
+    return "-".join(part for part in (flow_run.get_flow_name(), environment, key.replace("/", "-")) if part)
+
+
+@contextmanager
+def running(cluster: str) -> Iterator[RunContext]:
+    """Around the body of a flow.
+
+    Leaves a record for the watch, masks secrets in logs and errors, and stops every outside program when the body is
+    left by whatever exception, a cancellation included.
+    """
+    mask_logs()
+    root = project_root()
+    key = cluster_key(cluster, bound=bound_environment())
+    context = RunContext(root, key.partition("/")[0], key, str(flow_run.get_id()))
+    record = record_for_this_process(
+        flow_run_id=context.flow_run_id,
+        flow=str(flow_run.get_flow_name()),
+        cluster=key,
+        api_url=PREFECT_API_URL.value() or "",
+    )
+    records = context.paths.state / "runs"
+    write_record(records, record)
+    try:
+        with guard():
+            yield context
+    except Exception as error:
+        remove_record(records, context.flow_run_id)
+        clean = masked_error(error, cluster=key)
+        if clean is error:
+            raise
+        raise clean from None
+    except PrefectSignal:
+        # Suspended or told to stop by the server, which therefore knows. A termination passes by here: where the
+        # worker is dead, nobody tells the server how the run ended, so its record stays for the watch.
+        remove_record(records, context.flow_run_id)
+        raise
+    remove_record(records, context.flow_run_id)
