@@ -37,11 +37,15 @@ def _equal(
     claims: Callable[[ClusterSpec], Iterator[Claim]], specs: Mapping[str, ClusterSpec]
 ) -> Iterator[tuple[str, Finding]]:
     first: dict[Any, Claim] = {}
+    said: set[tuple[str, Path, str]] = set()
     for spec in specs.values():
         for claim in claims(spec):
             taken = first.setdefault(claim.value, claim)
-            if taken.cluster != claim.cluster:
-                wrong = f"{claim.what} {claim.value} is used by {taken.cluster} too ({taken.what})"
+            pair = (claim.cluster, claim.path, taken.cluster)
+            if taken.cluster != claim.cluster and pair not in said:
+                said.add(pair)
+                by = f" ({taken.what})" if taken.what != claim.what else ""
+                wrong = f"{claim.what} {claim.value} is used by {taken.cluster} too{by}"
                 yield claim.cluster, Finding(claim.path, wrong, "a value of its own is expected")
 
 
@@ -102,11 +106,15 @@ def _overlapping(specs: Mapping[str, ClusterSpec]) -> Iterator[tuple[str, Findin
         key=lambda claim: (int(claim.value.first), int(claim.value.last)),
     )
     open_claims: list[Claim] = []
+    said: set[tuple[str, Path, str]] = set()
     for claim in claims:
         open_claims = [other for other in open_claims if other.value.last >= claim.value.first]
         for other in open_claims:
-            if other.cluster != claim.cluster:
-                yield _clash(*sorted((other, claim), key=lambda one: one.cluster))
+            kept, blamed = sorted((other, claim), key=lambda one: one.cluster)
+            pair = (blamed.cluster, blamed.path, kept.cluster)
+            if kept.cluster != blamed.cluster and pair not in said:
+                said.add(pair)
+                yield _clash(kept, blamed)
         open_claims.append(claim)
 
 

@@ -165,7 +165,7 @@ class Layers:
     def _is_name(self, file: Path, name: str) -> bool:
         if _NAME.match(name) and len(name) <= 32:
             return True
-        self._blame(file, f"{name!r} is no name", f"{NAME} are expected")
+        self._blame(file, f"{name!r} is no name", f"{NAME} is expected")
         return False
 
     def _blame(self, file: Path, wrong: str, right: str) -> None:

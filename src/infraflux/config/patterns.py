@@ -1,6 +1,6 @@
 """What the patterns of the models mean to a person; a test holds the list complete."""
 
-NAME = "1 to 32 of a-z, 0-9 and -, beginning with a letter, not ending with -"
+NAME = "a name of 1 to 32 characters a-z, 0-9 and -, beginning with a letter, not ending with -,"
 
 MEANINGS: dict[str, str] = {
     r"^[a-z]([-a-z0-9]{0,30}[a-z0-9])?$": NAME,
@@ -32,7 +32,7 @@ MEANINGS: dict[str, str] = {
     r"^[A-Za-z0-9][A-Za-z0-9_.-]*$": "a mapping's name such as gpu",
     r"^[A-Za-z0-9][A-Za-z0-9._+-]*$": "a CPU type such as x86-64-v2-AES",
     r"^/dev/[a-z0-9/_-]+$": "a device such as /dev/sda",
-    r"^([01]\d|2[0-3]):[0-5]\d$": "a time such as 09:30, in quotes",
+    r"^([01]\d|2[0-3]):[0-5]\d$": "a time such as 09:30 in quotes",
     r"^age1[0-9a-z]{58}$": "an age recipient (age1...)",
     r"^[a-z0-9]+/[a-z0-9][a-z0-9.-]*$": "an extension such as siderolabs/qemu-guest-agent",
 }

@@ -210,7 +210,7 @@ def write_new(files: dict[Path, str], *, root: Path) -> None:
 
 def _check_name(name: str) -> None:
     if not re.match(NAME_PATTERN, name):
-        raise _user(f"{name!r} is no name: {NAME} are expected")
+        raise _user(f"{name!r} is no name: {NAME} is expected")
 
 
 def _must_be_new(file: Path, what: str) -> None:

@@ -19,13 +19,14 @@ from infraflux.config.tree import Value, children, nearest
 Words = tuple[str, str]
 """What is wrong, what would be right."""
 
+_ADDRESS, _NETWORK = "an IPv4 address such as 10.0.0.10", "a network such as 10.0.0.0/24"
 _TYPES = {
     "int_type": "a whole number", "int_from_float": "a whole number", "int_parsing": "a whole number",
     "bool_type": "true or false", "string_type": "text",
     "dict_type": "a map of keys and values", "model_type": "a map of keys and values",
     "model_attributes_type": "a map of keys and values", "tuple_type": "a list", "list_type": "a list",
     "float_type": "a number", "date_type": "a date such as 2030-01-31",
-    "ip_v4_address": "an IPv4 address such as 10.0.0.10", "ip_v4_network": "a network such as 10.0.0.0/24",
+    "ip_v4_address": _ADDRESS, "ip_v4_network": _NETWORK,
 }  # fmt: skip
 
 
@@ -69,6 +70,8 @@ def words(detail: ErrorDetails, path: Path) -> Words:
         return _wrong_type(detail, _TYPES[kind])
     if kind in _SPEAKERS:
         return _SPEAKERS[kind](detail, path)
+    if kind == "value_error" and (address := _address_kind(path)):
+        return _wrong_type(detail, address)
     message = detail["msg"].removeprefix("Value error, ")
     wrong, _, right = message.partition("; ")
     return wrong, right or _hint(path)
@@ -76,13 +79,20 @@ def words(detail: ErrorDetails, path: Path) -> Words:
 
 def _wrong_type(detail: ErrorDetails, expected: str) -> Words:
     given = detail["input"]
-    if detail["type"] == "ip_v4_network" and isinstance(given, str) and (network := _network_of(given)):
+    if expected == _NETWORK and isinstance(given, str) and (network := _network_of(given)):
         return f"{given} has host bits set", f"{network} would be right"
     if isinstance(given, str) and expected != "text":
         if expected.startswith(("a whole", "true", "a number")):
             return f"{given!r} is text", f"{expected} is expected, without quotes"
         return f"{given!r} is not {expected.split(' such as ', maxsplit=1)[0]}", f"{expected} is expected"
     return f"{describe(given)} stands here", f"{expected} is expected" + _quoting(given, expected)
+
+
+def _address_kind(path: Path) -> str:
+    """What a value is expected to be where ipaddress, not a model, refused it; empty elsewhere."""
+    info = field_at(ClusterSpec, path) or field_at(ClusterSpec, path[:-1])
+    shown = str(info.annotation) if info else ""
+    return _NETWORK if "IPv4Network" in shown else _ADDRESS if "IPv4Address" in shown else ""
 
 
 def _network_of(text: str) -> IPv4Network | None:
@@ -124,12 +134,14 @@ def _missing(_detail: ErrorDetails, path: Path) -> Words:
 def _hint(path: Path) -> str:
     info = field_at(ClusterSpec, path)
     text = (info.description or "").strip().split("\n")[0] if info else ""
-    return text.rstrip(".") or "a value is expected"
+    return text.rstrip(".").replace("; ", ", ") or "a value is expected"
 
 
 def _pattern(detail: ErrorDetails, _path: Path) -> Words:
     meaning = MEANINGS.get(detail["ctx"]["pattern"], f"text like {detail['ctx']['pattern']}")
-    return f"{detail['input']!r} is not valid here", f"{meaning} is expected"
+    # What stands in the place of a reference may be the secret itself.
+    given = "what stands here (not shown)" if "env:" in detail["ctx"]["pattern"] else repr(detail["input"])
+    return f"{given} is not valid here", f"{meaning} is expected"
 
 
 def _limit(symbol: str) -> Callable[[ErrorDetails, Path], Words]:

@@ -253,4 +253,6 @@ def _explain_syntax(problem: str, text: str, line: int) -> tuple[str, str]:
     shown = lines[line - 1] if 0 < line <= len(lines) else ""
     if "\t" in shown and ("token" in problem or "tab" in problem or "mapping" in problem):
         return "is indented with a tab", "indent with spaces"
+    if problem == "found unexpected ':'":
+        return "has a colon in a value between { and }", "write that value in quotes"
     return f"is no YAML: {problem}", "check indentation, colons and quotes around here"

@@ -21,6 +21,11 @@ def size_of(pool: NodePool) -> int:
     return len(pool.nodes) or pool.count or 0
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 node`, `2 nodes`, `2 addresses`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
 def derived(spec: ClusterSpec) -> tuple[Node, ...]:
     """The nodes, or none where they cannot be derived: another rule says why."""
     try:
@@ -52,7 +57,9 @@ def control_planes_are_an_odd_number(subject: Subject) -> Iterator[Finding]:
         )
     elif count % 2 == 0:
         yield Finding(
-            path, f"{count} control planes tolerate no more losses than {count - 1}", f"{count - 1} or {count + 1}"
+            path,
+            f"{count} control planes tolerate no more losses than {count - 1}",
+            f"{count - 1} or {count + 1} would be right",
         )
 
 
@@ -72,7 +79,7 @@ def pools_say_how_many_nodes(subject: Subject) -> Iterator[Finding]:
         if pool.nodes and pool.count is not None and pool.count != len(pool.nodes):
             yield Finding(
                 ("node_pools", pool.name, "count"),
-                f"is {pool.count} while {len(pool.nodes)} nodes are named",
+                f"is {pool.count} beside {counted(len(pool.nodes), 'named node')}",
                 "give one of the two",
             )
 
@@ -82,11 +89,13 @@ def pools_have_an_address_for_each_node(subject: Subject) -> Iterator[Finding]:
     for pool in subject.spec.node_pools:
         without = [node for node in pool.nodes if node.address is None] or range(0 if pool.nodes else pool.count or 0)
         if pool.addresses is None and without:
-            yield Finding(("node_pools", pool.name, "addresses"), "is missing", "a range such as 10.0.0.21-10.0.0.40")
+            yield Finding(
+                ("node_pools", pool.name, "addresses"), "is missing", "a range such as 10.0.0.21-10.0.0.40 is expected"
+            )
         elif pool.addresses is not None and without and len(pool.addresses) < size_of(pool):
             yield Finding(
                 ("node_pools", pool.name, "addresses"),
-                f"{pool.addresses} has {len(pool.addresses)} addresses for {size_of(pool)} nodes",
+                f"{pool.addresses} is {counted(len(pool.addresses), 'address')} for {counted(size_of(pool), 'node')}",
                 f"{pool.addresses.first}-{pool.addresses.first + size_of(pool) - 1} or more would be right",
             )
 
@@ -150,16 +159,18 @@ def nodes_share_nothing(subject: Subject) -> Iterator[Finding]:
 
 @needs("node_pools", "proxmox", "network", "vm_id_start")
 def node_addresses_are_free(subject: Subject) -> Iterator[Finding]:
-    spec = subject.spec
+    spec, said = subject.spec, set[Path]()
     for node in derived(spec):
+        path = node_path(spec, node, "address")
         wrong = outside(node.address, spec.network.node_cidr) or _taken(spec, node.address)
-        if wrong:
+        if wrong and path not in said:  # one range, one message
+            said.add(path)
             right = (
                 hosts_of(spec.network.node_cidr)
                 if "outside" in wrong or "broadcast" in wrong
                 else "a free address is expected"
             )
-            yield Finding(node_path(spec, node, "address"), f"{node.address} of {node.name} {wrong}", right)
+            yield Finding(path, f"{node.address} of {node.name} {wrong}", right)
 
 
 def _taken(spec: ClusterSpec, address: IPv4Address) -> str:

@@ -21,7 +21,7 @@ def _no_template_syntax(text: str) -> str:
         if marker in text:
             raise ValueError(f"{text!r} contains {marker!r}, which templates would interpret; plain text is expected")
     if text.startswith("-"):
-        raise ValueError(f"{text!r} begins with '-', which programs read as an option")
+        raise ValueError(f"{text!r} begins with '-', which programs read as an option; plain text is expected")
     return text
 
 

@@ -3,7 +3,7 @@
 from functools import cached_property
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from infraflux.config.models.base import Name, Section, Text
 from infraflux.config.models.derive import derive_nodes
@@ -77,5 +77,9 @@ class ClusterSpec(Section):
     @model_validator(mode="after")
     def pools_have_addresses_and_nodes(self) -> Self:
         """Deriving the nodes raises ValueError with the pool's name where an address range is too small."""
-        _ = self.nodes
+        try:
+            _ = self.nodes
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"a derived node has a wrong {first['loc'][0]}: {first['input']!r}") from None
         return self

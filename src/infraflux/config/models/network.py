@@ -49,11 +49,13 @@ class Network(Section):
 
     node_cidr: IPv4Network
     """Network of the nodes, such as `10.0.0.0/24`."""
-    gateway: IPv4Address = Field(default_factory=lambda seen: first_host(seen["node_cidr"]))
+    gateway: IPv4Address = Field(default_factory=lambda seen: first_host(seen["node_cidr"]), validate_default=False)
     """The first address of the node network where it is not given."""
     vip: IPv4Address
     """Virtual IP of the Kubernetes API; used by nobody else."""
-    dns: tuple[IPv4Address, ...] = Field(default_factory=lambda seen: (seen["gateway"],), min_length=1)
+    dns: tuple[IPv4Address, ...] = Field(
+        default_factory=lambda seen: (seen["gateway"],), min_length=1, validate_default=False
+    )
     """Resolvers of the nodes; the gateway where they are not given."""
     ntp: tuple[NetworkHost, ...] = Field(min_length=1)
     """Time servers of the nodes."""
