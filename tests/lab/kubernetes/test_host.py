@@ -107,6 +107,12 @@ async def test_a_deployment_runs_and_follows_its_node(
     placed = await kubectl(lab, "get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].spec.nodeName}")
     assert placed.split() == ["n3", "n3"], "the control plane is tainted"
 
+    # The node goes and comes back within the eviction time: its pods are not ready, then they are again.
+    await lab.node_down(cluster_id, "n3")
+    await kubectl(lab, "wait", "deployment/web", "--for=condition=Available=False", "--timeout=60s")
+    await lab.node_up(cluster_id, node(3, control_plane=False))
+    await kubectl(lab, "rollout", "status", "deployment/web", "--timeout=60s")
+
 
 async def test_data_survives_kills_and_moves_with_its_home(
     lab: KubernetesLab, config: dict[str, Any], node: Any, kubectl: Kubectl

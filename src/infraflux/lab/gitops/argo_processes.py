@@ -1,6 +1,7 @@
 """Argo CD's processes of one cluster, as many as have a workload there; with a cache of their own."""
 
 import asyncio
+import shutil
 import threading
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -60,6 +61,7 @@ class ArgoProcesses:
         await asyncio.gather(*(process.stop(grace_s=_STOP_GRACE_S) for process in self._running.values()))
         self._running.clear()
         await self._stop_cache()
+        await asyncio.to_thread(shutil.rmtree, self._site.sockets, ignore_errors=True)
 
     async def _converge_one(self, name: str, *, wanted: bool, facts: ArgoFacts) -> bool:
         made = program(name, self._site, facts)

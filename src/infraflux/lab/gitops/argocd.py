@@ -4,8 +4,10 @@ Command lines and environments are pure functions; which of the programs run is 
 exist in the cluster, see `workloads.py`.
 """
 
+import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +85,12 @@ class ArgoSite:
         return f"{self.home}:{REPO_SERVER_PORT}"
 
     @property
+    def sockets(self) -> Path:
+        """A short directory: the name of a Unix socket holds about 100 bytes, a state directory may be longer."""
+        digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"infraflux-argocd-{os.getuid()}-{digest}"
+
+    @property
     def bin(self) -> Path:
         """Programs the repo server calls, and Argo CD under the names of its roles."""
         return self.root / "bin"
@@ -94,8 +102,10 @@ def prepare(site: ArgoSite) -> None:
     for name in ("bin", "tmp", "tls", "ssh", "gpg", "gnupg", "plugins", ".kube"):
         private_directory(site.root / name)
     _link(site.root / ".kube" / "config", site.kubeconfig)
-    for program in WORKLOADS.values():
-        _link(site.bin / program, site.binaries["argocd"])
+    private_directory(site.sockets)
+    # `argocd` itself hands a repository's credential to Git.
+    for name in ("argocd", *WORKLOADS.values()):
+        _link(site.bin / name, site.binaries["argocd"])
     for tool in ("helm", "kustomize"):
         _link(site.bin / tool, site.binaries[tool])
     wrapper = site.bin / "git-verify-wrapper.sh"
@@ -129,6 +139,8 @@ def environment(name: str, site: ArgoSite, facts: ArgoFacts) -> dict[str, str]:
         "ARGOCD_GPG_DATA_PATH": str(site.root / "gpg"),
         "ARGOCD_GNUPGHOME": str(site.root / "gnupg"),
         "ARGOCD_GPG_ENABLED": "false",
+        # Else all clusters would share one socket in /tmp.
+        "ARGOCD_ASK_PASS_SOCK": str(site.sockets / "ask-pass.sock"),
         "ARGOCD_PLUGINSOCKFILEPATH": str(site.root / "plugins"),
         "GIT_CONFIG_NOSYSTEM": "1",
     }

@@ -156,8 +156,10 @@ async def _answer(request: web.Request, process: asyncio.subprocess.Process) -> 
         headers[key] = value.strip()
     status = int(headers.pop("Status", "200").split()[0])
     answer = web.StreamResponse(status=status, headers=headers)
-    await answer.prepare(request)
-    while chunk := await process.stdout.read(_CHUNK_BYTES):
-        await answer.write(chunk)
-    await answer.write_eof()
+    # Git hangs up as soon as it knows enough.
+    with contextlib.suppress(ConnectionResetError):
+        await answer.prepare(request)
+        while chunk := await process.stdout.read(_CHUNK_BYTES):
+            await answer.write(chunk)
+        await answer.write_eof()
     return answer
