@@ -3,13 +3,14 @@
 import datetime as dt
 
 from infraflux.lab.contracts import NodeFacts
-from infraflux.lab.kubernetes.api import ApiClient, eventually
+from infraflux.lab.kubernetes.api import ApiClient, ApiError, eventually
 from infraflux.lab.kubernetes.objects import (
     kubelet_label,
     node_object,
     node_path,
     node_status,
     not_ready_conditions,
+    pod_not_ready,
     pod_path,
     provider_id,
     static_pods,
@@ -43,6 +44,19 @@ class Nodes:
         await self._api.merge(node_path(name), kubelet_label(present=False))
         now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         await self._api.strategic_merge(f"{node_path(name)}/status", not_ready_conditions(now))
+        listing = await self._api.get(f"/api/v1/pods?fieldSelector=spec.nodeName={name}") or {}
+        for pod in listing.get("items", ()):
+            metadata = pod["metadata"]
+            path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/status"
+            await self._mark(path, now)
+
+    async def _mark(self, path: str, now: str) -> None:
+        try:
+            await self._api.strategic_merge(path, pod_not_ready(now))
+        except ApiError as error:
+            # Deleted since it was listed.
+            if error.status != 404:
+                raise
 
     async def forget_kubelets(self, *, except_for: set[str]) -> None:
         """After a restart nobody plays a kubelet but for the machines that are known to be on."""

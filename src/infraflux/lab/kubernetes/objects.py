@@ -86,6 +86,11 @@ def not_ready_conditions(now: str) -> dict[str, Any]:
     return {"status": {"conditions": [condition]}}
 
 
+def pod_not_ready(now: str) -> dict[str, Any]:
+    """What the node controller says of pods whose kubelet is gone: Services and Deployments stop counting them."""
+    return {"status": {"conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": now}]}}
+
+
 def static_pods(node: NodeFacts, settings: ClusterSettings, *, config_version: str) -> list[dict[str, Any]]:
     """The control plane pods Talos' health checks and `upgrade-k8s` look for; kwok makes them Ready.
 
