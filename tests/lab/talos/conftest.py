@@ -17,6 +17,7 @@ import pytest
 from infraflux.adapters.tools import locate
 from infraflux.config.errors import InfrafluxError
 from infraflux.lab.contracts import Disk, EtcdFacts, Machine, Nic, NodeFacts
+from infraflux.lab.kubernetes import KubernetesLab
 from infraflux.lab.talos import TalosLab
 
 OCTET = os.environ.get("INFRAFLUX_TEST_OCTET", "78")
@@ -253,6 +254,10 @@ class World:
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(WAIT_S)
 
+    @staticmethod
+    def address(number: int) -> str:
+        return address(number)
+
     def restart_lab(self) -> None:
         """Stop the emulator as a crash of the lab would and start it on the same state; machines get power again."""
         self.run(self.lab.stop())
@@ -397,6 +402,29 @@ def world(talosctl: Path, generated: Path, tmp_path: Path) -> Iterator[World]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+PROGRAMS = ("etcd", "etcdutl", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
+
+
+@pytest.fixture
+def real(world: World, tmp_path: Path) -> Iterator[World]:
+    """The world of the other tests, with real processes in place of the books."""
+    try:
+        binaries = {name: locate(name) for name in PROGRAMS}
+    except InfrafluxError as error:
+        pytest.skip(f"a program is missing: {error}")
+    host = KubernetesLab(state_dir=tmp_path / "kubernetes", binaries=binaries, events=world.log, latency=world.latency)
+    world.run(world.lab.stop())
+    world.kubernetes = host
+    world.lab = world.make()
+    world.run(host.open())
+    world.run(world.lab.start())
+    try:
+        yield world
+    finally:
+        world.run(world.lab.stop())
+        world.run(host.close())
 
 
 GOLDEN = Path(__file__).parent / "golden"

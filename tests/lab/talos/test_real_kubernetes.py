@@ -7,32 +7,8 @@ import subprocess
 import pytest
 
 from infraflux.adapters.tools import locate
-from infraflux.config.errors import InfrafluxError
-from infraflux.lab.kubernetes import KubernetesLab
 
 pytestmark = [pytest.mark.lab, pytest.mark.tools]
-
-PROGRAMS = ("etcd", "etcdutl", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
-
-
-@pytest.fixture
-def real(world, tmp_path):
-    """The world of the other tests, with real processes in place of the books."""
-    try:
-        binaries = {name: locate(name) for name in PROGRAMS}
-    except InfrafluxError as error:
-        pytest.skip(f"a program is missing: {error}")
-    host = KubernetesLab(state_dir=tmp_path / "kubernetes", binaries=binaries, events=world.log, latency=world.latency)
-    world.run(world.lab.stop())
-    world.kubernetes = host
-    world.lab = world.make()
-    world.run(host.open())
-    world.run(world.lab.start())
-    try:
-        yield world
-    finally:
-        world.run(world.lab.stop())
-        world.run(host.close())
 
 
 def kubectl(world, tmp_path, *words):

@@ -1,0 +1,129 @@
+"""The project's own Talos adapter against the emulator with the real control plane: from blank machines and back."""
+
+from ipaddress import IPv4Address
+
+import pytest
+from fakes.specs import make_spec
+
+from infraflux.adapters.talos.credentials import ensure_kubeconfig, ensure_talosconfig
+from infraflux.adapters.talos.facts import read_facts
+from infraflux.adapters.talos.health import wait_healthy
+from infraflux.adapters.talos.setup import ensure_secrets
+from infraflux.adapters.talos.teardown import teardown
+from infraflux.assembly.talos import open_talos
+from infraflux.config.errors import InfrafluxError, Permanent
+from infraflux.config.outcomes import Noop
+from infraflux.lab.contracts import Disk, Machine, Nic
+
+pytestmark = [pytest.mark.lab, pytest.mark.tools]
+GIB = 1024**3
+
+
+def spec_on_loopback(world, *, control_planes, workers):
+    """The test spec with addresses this machine has."""
+    net = str(world.address(0)).rsplit(".", 1)[0]
+    document = make_spec(control_planes=control_planes, workers=workers).model_dump(mode="json")
+    network = document["network"] | {"node_cidr": f"{net}.0/24", "gateway": f"{net}.1", "vip": f"{net}.10"}
+    network["load_balancer"] = {"pools": [{"name": "main", "addresses": f"{net}.200-{net}.219"}]}
+    pools = [
+        {**pool, "addresses": f"{net}.{start}-{net}.{start + 9}"}
+        for pool, start in zip(document["node_pools"], (11, 21), strict=True)
+    ]
+    secrets = {"identity": "file:.infraflux/age/identity.txt"}
+    return make_spec(network=network, node_pools=pools, secrets=secrets)
+
+
+def machine_of(node):
+    return Machine(
+        environment="dev",
+        vm_id=node.vm_id,
+        name=node.name,
+        uuid=node.uuid,
+        host=node.host,
+        cores=node.cores,
+        memory_mib=node.memory_mib,
+        disks=[
+            Disk(
+                interface="scsi0",
+                size_bytes=node.system_disk_gib * GIB,
+                volume=f"local-lvm:vm-{node.vm_id}-disk-0",
+                image="local:import/talos-v1.13.9-nocloud-amd64.raw",
+                generation="1",
+            )
+        ],
+        nics=[Nic(mac=node.mac, bridge="vmbr0", address=str(IPv4Address(node.address)))],
+    )
+
+
+def power_on(world, spec):
+    for node in spec.nodes:
+        machine = machine_of(node)
+        world.power.add(machine)
+        world.run(world.power.start(machine.key))
+
+
+def bootstrap(talos):
+    """What `infraflux cluster bootstrap` does."""
+    outcomes = [*ensure_secrets(talos.workspace), ensure_talosconfig(talos), talos.configure_first_control_plane()]
+    outcomes += [talos.bootstrap_etcd(), *talos.join_nodes().values(), ensure_kubeconfig(talos)]
+    wait_healthy(talos, require_ready=True)
+    return outcomes
+
+
+@pytest.mark.parametrize(("control_planes", "workers"), [(1, 1), (3, 2)], ids=["1+1", "3+2"])
+def test_from_blank_machines_to_healthy_and_back(real, tmp_path, control_planes, workers):
+    spec = spec_on_loopback(real, control_planes=control_planes, workers=workers)
+    power_on(real, spec)
+    log = []
+    talos = open_talos(spec, root=tmp_path, log=log.append)
+    bootstrap(talos)
+
+    again = bootstrap(open_talos(spec, root=tmp_path))
+    assert all(isinstance(outcome, Noop) for outcome in again), again
+    facts = read_facts(talos)
+    assert {node.version for node in facts.nodes.values()} == {"v1.13.9"}
+    assert not any(node.config_changes for node in facts.nodes.values())
+    assert facts.etcd is not None
+    assert len(facts.etcd.members) == control_planes
+
+    teardown(talos)
+    assert not real.power.on
+    real.until(lambda: "etcd-data-gone" in real.log.kinds(), "data gone with the last member")
+
+
+def test_drift_is_seen(real, tmp_path):
+    spec = spec_on_loopback(real, control_planes=1, workers=1)
+    power_on(real, spec)
+    talos = open_talos(spec, root=tmp_path)
+    bootstrap(talos)
+    worker = spec.workers[0]
+    real.run(real.lab.edit_config(f"dev/{worker.vm_id}", {"machine": {"nodeLabels": {"by": "hand"}}}))
+    facts = read_facts(talos)
+    assert [change.path for change in facts.nodes[worker.name].config_changes] == ["v1alpha1.machine.nodeLabels.by"]
+    bootstrap(talos)
+    assert not read_facts(talos).nodes[worker.name].config_changes
+
+
+def test_wrong_machine_gets_nothing(real, tmp_path):
+    spec = spec_on_loopback(real, control_planes=1, workers=0)
+    first = spec.control_planes[0]
+    real.faults.add("wrong-identity", f"dev/{first.vm_id}")
+    power_on(real, spec)
+    with pytest.raises(Permanent, match="should be"):
+        bootstrap(open_talos(spec, root=tmp_path))
+    assert "config-installed" not in real.log.kinds()
+
+
+def test_lost_answers_are_made_up_for(real, tmp_path):
+    """The bootstrap's reply is lost and one machine reboots for ever: the first heals, the second is named."""
+    spec = spec_on_loopback(real, control_planes=1, workers=1)
+    first, worker = spec.control_planes[0], spec.workers[0]
+    spec = spec.model_copy(update={"talos": spec.talos.model_copy(update={"boot_timeout_s": 30})})
+    real.faults.add("bootstrap-race", f"dev/{first.vm_id}")
+    real.faults.add("never-boots", f"dev/{worker.vm_id}")
+    power_on(real, spec)
+    with pytest.raises(InfrafluxError, match=worker.name):
+        bootstrap(open_talos(spec, root=tmp_path))
+    assert real.log.kinds().count("bootstrapped") == 1
+    real.run(real.power.guest_reboot(f"dev/{worker.vm_id}"))
+    bootstrap(open_talos(spec, root=tmp_path))
