@@ -250,7 +250,15 @@ def fault_act(
     state_dir: StateDir = DEFAULT_STATE_DIR,
 ) -> None:
     """Change something behind the clients' back, such as `edit-vm --env dev vm=10011 cores=8`."""
-    result = _call(state_dir, "act", action=action, environment=environment, params=_pairs(params or []))
+    pairs = _pairs(params or [])
+    if action == "edit-config":
+        if "machine" not in pairs:
+            raise LabError("say which: machine=NAME")
+        machine = pairs.pop("machine")
+        key = f"{environment}/{machine}" if machine.isdigit() else machine
+        result = _call(state_dir, "edit-config", machine=key, patch=_nested(pairs))
+    else:
+        result = _call(state_dir, "act", action=action, environment=environment, params=pairs)
     typer.echo(json.dumps(result))
 
 
@@ -263,6 +271,18 @@ def _pairs(texts: Sequence[str]) -> dict[str, str]:
     if wrong:
         raise LabError(f"not name=value: {', '.join(wrong)}")
     return dict(text.split("=", 1) for text in texts)
+
+
+def _nested(pairs: Mapping[str, str]) -> dict[str, Any]:
+    """`{"machine.sysctls.a": "b"}` as nested mappings; an empty value deletes the key."""
+    patch: dict[str, Any] = {}
+    for path, value in pairs.items():
+        *parents, leaf = path.split(".")
+        home = patch
+        for name in parents:
+            home = home.setdefault(name, {})
+        home[leaf] = value or None
+    return patch
 
 
 def _times(fault: Mapping[str, Any]) -> str:

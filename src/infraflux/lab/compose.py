@@ -1,6 +1,8 @@
 """Which parts make the lab, in the order they start. The one place where parts meet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from infraflux.lab.factory import ImageFactory
 from infraflux.lab.gitops.archives import ChartError
@@ -12,7 +14,23 @@ from infraflux.lab.state import LabError
 from infraflux.lab.talos.lab import TALOS_API_VERSION, TalosLab
 
 
-def compose(context: LabContext) -> tuple[Hypervisor, list[Part]]:
+@dataclass(frozen=True, kw_only=True)
+class Lab:
+    """The parts, in the order they start."""
+
+    parts: Sequence[Part]
+    hypervisor: Hypervisor
+    talos: TalosLab
+
+    async def edit_config(self, machine: str, patch: Mapping[str, Any]) -> None:
+        """Change a machine's Talos configuration behind everybody's back; LabError for an unknown machine."""
+        try:
+            await self.talos.edit_config(machine, patch)
+        except KeyError as error:
+            raise LabError(str(error.args[0])) from None
+
+
+def compose(context: LabContext) -> Lab:
     """All parts; whoever observes machines starts before the hypervisor that tells of them."""
     hypervisor = ProxmoxPart(context)
     factory = ImageFactory(context.spec.image_factory, context.events, store=context.paths.root / "schematics.json")
@@ -34,7 +52,8 @@ def compose(context: LabContext) -> tuple[Hypervisor, list[Part]]:
     gitops = gitops_part(context)
     kubernetes.observe(gitops.lab)
     hypervisor.observe(talos)
-    return hypervisor, [factory, KubernetesPart(kubernetes), gitops, TalosPart(talos), hypervisor]
+    parts: list[Part] = [factory, KubernetesPart(kubernetes), gitops, TalosPart(talos), hypervisor]
+    return Lab(parts=parts, hypervisor=hypervisor, talos=talos)
 
 
 def gitops_part(context: LabContext) -> "GitOpsPart":

@@ -44,7 +44,8 @@ class LabDaemon:
             project=project,
             programs=programs,
         )
-        self._hypervisor, self._parts = compose(context)
+        self._lab = compose(context)
+        self._hypervisor, self._parts = self._lab.hypervisor, self._lab.parts
         self._stop = asyncio.Event()
         self._control = ControlServer(paths.socket, self._operations())
         self._listening_after_s = 0.0
@@ -80,6 +81,7 @@ class LabDaemon:
             "fault-list": self._fault_list,
             "fault-clear": self._fault_clear,
             "act": self._act,
+            "edit-config": self._edit_config,
             "requests": self._requests,
             "requests-reset": self._requests_reset,
         }
@@ -122,6 +124,12 @@ class LabDaemon:
             str(request["action"]), environment=str(request["environment"]), params=request.get("params") or {}
         )
 
+    async def _edit_config(self, request: Mapping[str, Any]) -> Any:
+        machine = str(request["machine"])
+        await self._lab.edit_config(machine, request["patch"])
+        self._events.emit("actions", "edit-config", machine=machine)
+        return {"machine": machine}
+
     async def _requests(self, _request: Mapping[str, Any]) -> Any:
         return self._events.requests()
 
@@ -132,6 +140,8 @@ class LabDaemon:
 
 def run_daemon(*, spec_path: Path, state_dir: Path) -> None:
     """Run the lab in this process until SIGTERM, SIGINT or `lab down`; settings of `lab up` apply."""
+    # Git, etcd and others write below the state directory too; none of it is for other users.
+    os.umask(0o077)
     paths = lab_paths(state_dir).create()
     settings = read_json(paths.settings, {})
     spec = load_spec(spec_path, net=settings.get("net"), latency=settings.get("latency"))

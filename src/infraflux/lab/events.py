@@ -11,6 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+# At the start of the daemon only, so that a run's log is always one file; one older log is kept.
+ROTATE_BYTES = 64 * 1024**2
+
 
 class Endpoint(NamedTuple):
     """What requests are counted by."""
@@ -25,6 +28,8 @@ class EventLog:
     """Implements `EventSink` on a file; one `write` per line, so that lines never mix and none is lost on a kill."""
 
     def __init__(self, path: Path) -> None:
+        if path.exists() and path.stat().st_size > ROTATE_BYTES:
+            path.replace(path.with_suffix(".1.jsonl"))
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._requests: Counter[Endpoint] = Counter()
 

@@ -56,6 +56,7 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
         "start-vm": "power a VM on: vm=ID",
         "stop-vm": "power a VM off: vm=ID",
         "unlock-vm": "remove the lock a killed task left: vm=ID",
+        "edit-config": "change a machine's Talos configuration: machine=NAME and dotted paths (machine.sysctls.a=b)",
         "delete-volume": "delete a volume whoever uses it: host=NAME volume=VOLID",
     }
 )
