@@ -105,15 +105,15 @@ def suites() -> list[str]:
 
 def main(wanted: list[str]) -> int:
     """Run all; 1 when anything failed."""
-    total = Tally()
-    if not wanted:
-        for name, argv in CHECKS:
-            total += run_check(name, argv)
-    total += run_check(*TOOLS)
-    for name in wanted or suites():
-        total += run_suite(name)
+    checks = [*(() if wanted else CHECKS), TOOLS]
+    tallies = {name: run_check(name, argv) for name, argv in checks}
+    tallies |= {f"tests/{name}": run_suite(name) for name in wanted or suites()}
+    failed = [name for name, tally in tallies.items() if tally.failed]
+    if failed:
+        say(f"failed: {', '.join(failed)}")
+    total = sum(tallies.values(), start=Tally())
     say(str(total))
-    return 1 if total.failed else 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

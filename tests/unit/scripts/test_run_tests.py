@@ -51,6 +51,20 @@ def test_every_test_directory_is_a_suite(tmp_path: Path, monkeypatch: pytest.Mon
     assert run_tests.suites() == ["unit", "lab", "zebra"]
 
 
+def test_closing_line_comes_last_and_names_what_failed(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = (sys.executable, "-c", "print('said')"), (sys.executable, "-c", "raise SystemExit(3)")
+    monkeypatch.setattr(run_tests, "CHECKS", (("good", good), ("bad", bad)))
+    monkeypatch.setattr(run_tests, "TOOLS", ("tools", good))
+    monkeypatch.setattr(run_tests, "suites", lambda: ["unit"])
+    monkeypatch.setattr(run_tests, "run_suite", lambda name: run_tests.Tally(passed=40, skipped=2))
+    assert run_tests.main([]) == 1
+    shown = capfd.readouterr().out.splitlines()
+    assert shown[-2:] == ["failed: bad", "42 passed, 1 failed, 2 skipped"]
+    assert "said" in shown
+
+
 @pytest.mark.parametrize(
     ("decorator", "body", "finding"),
     [
