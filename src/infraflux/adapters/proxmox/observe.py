@@ -1,0 +1,153 @@
+"""What is there: one look at a Proxmox cluster, in as few calls as the answers need."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from infraflux.adapters.proxmox.client import ProxmoxReader
+from infraflux.config.models import ClusterSpec
+
+MIB = 1024**2
+GIB = 1024**3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """A Proxmox node."""
+
+    name: str
+    online: bool
+    cores: int = 0
+    memory_mib: int = 0
+    bridges: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guest:
+    """A VM or container, ours or anybody's."""
+
+    vm_id: int
+    name: str
+    host: str
+    running: bool = False
+    template: bool = False
+    cores: int = 0
+    memory_mib: int = 0
+    tags: frozenset[str] = frozenset()
+    lock: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageOnHost:
+    """A storage as one host sees it."""
+
+    name: str
+    host: str
+    content: frozenset[str]
+    free_gib: int
+    shared: bool = False
+    active: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """One look at a Proxmox cluster."""
+
+    version: tuple[int, ...]
+    hosts: Mapping[str, Host]
+    guests: tuple[Guest, ...] = ()
+    storages: Mapping[tuple[str, str], StorageOnHost] = field(default_factory=dict)
+    """By (host, storage)."""
+    pools: frozenset[str] = frozenset()
+    images: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Volume ids on the image storage, by host."""
+    privileges: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By path, as the API token has them."""
+
+    def owned(self, tag: str) -> tuple[Guest, ...]:
+        """The guests that carry an ownership tag."""
+        return tuple(guest for guest in self.guests if tag in guest.tags)
+
+
+def observe(reader: ProxmoxReader, spec: ClusterSpec) -> Observed:
+    """Look at everything the preflight of this cluster judges. Raises Retryable or Permanent where that fails."""
+    version = reader.read("version")
+    resources = reader.read("cluster/resources")
+    hosts = {row["node"]: row for row in resources if row["type"] == "node"}
+    online = [host.name for host in spec.proxmox.hosts if hosts.get(host.name, {}).get("status") == "online"]
+    storage = spec.proxmox.storage.images
+    return Observed(
+        version=tuple(int(part) for part in str(version["version"]).split(".")[:2] if part.isdigit()),
+        hosts={
+            name: _host(row, reader.read(f"nodes/{name}/network") if name in online else ())
+            for name, row in sorted(hosts.items())
+        },
+        guests=guests_of(resources),
+        storages={(one.host, one.name): one for one in _storages(resources)},
+        # Only a pool that the configuration names has to be there beforehand.
+        pools=frozenset(str(row["poolid"]) for row in reader.read("pools")) if spec.proxmox.pool else frozenset(),
+        images={name: _images(reader, name, storage) for name in online if _has_storage(resources, name, storage)},
+        privileges={path: frozenset(found) for path, found in reader.read("access/permissions").items()},
+    )
+
+
+def observe_guests(reader: ProxmoxReader) -> tuple[Guest, ...]:
+    """Only the guests: one call."""
+    return guests_of(reader.read("cluster/resources", type="vm"))
+
+
+def guests_of(resources: Iterable[Mapping[str, Any]]) -> tuple[Guest, ...]:
+    """The guests among the rows of `cluster/resources`, by id."""
+    found = [
+        Guest(
+            vm_id=int(row["vmid"]),
+            name=str(row.get("name", "")),
+            host=str(row["node"]),
+            running=row.get("status") == "running",
+            template=bool(row.get("template")),
+            cores=int(row.get("maxcpu") or 0),
+            memory_mib=int(row.get("maxmem") or 0) // MIB,
+            # Older versions separate by comma, newer ones by semicolon.
+            tags=frozenset(tag for tag in str(row.get("tags") or "").replace(",", ";").split(";") if tag),
+            lock=str(row.get("lock") or ""),
+        )
+        for row in resources
+        if row["type"] in ("qemu", "lxc")
+    ]
+    return tuple(sorted(found, key=lambda guest: guest.vm_id))
+
+
+def _host(row: Mapping[str, Any], network: Iterable[Mapping[str, Any]]) -> Host:
+    return Host(
+        name=str(row["node"]),
+        online=row.get("status") == "online",
+        cores=int(row.get("maxcpu") or 0),
+        memory_mib=int(row.get("maxmem") or 0) // MIB,
+        bridges=frozenset(
+            str(interface["iface"])
+            for interface in network
+            if str(interface.get("type", "")).lower() in ("bridge", "ovsbridge", "vnet")
+        ),
+    )
+
+
+def _storages(resources: Iterable[Mapping[str, Any]]) -> Iterable[StorageOnHost]:
+    for row in resources:
+        if row["type"] == "storage":
+            yield StorageOnHost(
+                name=str(row["storage"]),
+                host=str(row["node"]),
+                content=frozenset(str(row.get("content") or "").split(",")),
+                free_gib=(int(row.get("maxdisk") or 0) - int(row.get("disk") or 0)) // GIB,
+                shared=bool(int(row.get("shared") or 0)),
+                active=row.get("status") == "available",
+            )
+
+
+def _has_storage(resources: Iterable[Mapping[str, Any]], host: str, storage: str) -> bool:
+    return any(row["type"] == "storage" and (row["node"], row["storage"]) == (host, storage) for row in resources)
+
+
+def _images(reader: ProxmoxReader, host: str, storage: str) -> frozenset[str]:
+    rows = reader.read(f"nodes/{host}/storage/{storage}/content", content="import")
+    return frozenset(str(row["volid"]) for row in rows)
