@@ -86,6 +86,17 @@ class Stack:
         self._lock_wait_s = lock_wait_s
         self._holders = locks.HolderRecords(place.state / "holders")
 
+    def beside(self, place: Place) -> "Stack":
+        """Another stack of the same environment, with the same program and credentials."""
+        return Stack(
+            place=place,
+            tool=self._tool,
+            label=f"{place.environment}/{place.name}",
+            env=self._env,
+            secret_values=self._secrets,
+            lock_wait_s=self._lock_wait_s,
+        )
+
     # Plan and apply
 
     def plan(

@@ -1,0 +1,276 @@
+"""The machines of one cluster: preflight, one plan over both stacks, apply, destroy, orphans.
+
+The order is always: read Proxmox and the state, decide in pure functions, plan, and act only on a plan that was read.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from infraflux.adapters import proxmox, terraform, tools
+from infraflux.adapters.proxmox import Finding, Guest, Observed, Orphans, ProxmoxAccess, ProxmoxReader
+from infraflux.adapters.terraform import Applied, OnEvent, Place, Plan, Stack, StateHead, Tool
+from infraflux.config.errors import ErrorClass, Permanent, Retryable
+from infraflux.config.load import Fleet
+from infraflux.config.models import ClusterSpec
+from infraflux.config.outcomes import Done, Noop, Outcome
+from infraflux.config.paths import ProjectPaths
+from infraflux.config.secrets_ref import resolve
+from infraflux.render.terraform import render_cluster, render_globals, to_tfvars
+
+STAGE = "machines"
+_BACKEND_NAMES = ("PG", "AWS_", "TF_HTTP_")
+"""Variables by which backends get their credentials: for Terraform only, on no command line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachinesPlan:
+    """What an apply would do: to what the environment's clusters share, and to this cluster."""
+
+    shared: Plan
+    cluster: Plan
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Equal for every plan that does the same."""
+        return hashlib.sha256(f"{self.shared.summary.digest}{self.cluster.summary.digest}".encode()).hexdigest()
+
+    @property
+    def changes(self) -> tuple[terraform.Change, ...]:
+        """All changes, the shared ones first, in the order they are applied."""
+        return (*self.shared.summary.changes, *self.cluster.summary.changes)
+
+    @property
+    def empty(self) -> bool:
+        return self.shared.summary.empty and self.cluster.summary.empty
+
+    def __str__(self) -> str:
+        parts = [str(plan.summary) for plan in (self.shared, self.cluster) if not plan.summary.empty]
+        return "; ".join(parts) or "no changes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preflight:
+    """What was seen and judged before a plan."""
+
+    observed: Observed
+    findings: tuple[Finding, ...]
+    orphans: Orphans
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What does not stop the plan but should be read."""
+        stray = [
+            f"VM {guest.vm_id} ({guest.name}) on {guest.host} carries our tag and is not declared:"
+            " see `infraflux machines orphans`"
+            for guest in self.orphans.stray
+        ]
+        adopted = [
+            f"{guest.name} (VM {guest.vm_id}) was made by a run that never recorded it: it is adopted"
+            for guest in self.orphans.adoptable
+        ]
+        return (*(finding.message for finding in self.findings if not finding.fatal), *adopted, *stray)
+
+
+class Machines:
+    """The machines of one cluster."""
+
+    def __init__(
+        self, *, spec: ClusterSpec, siblings: Sequence[ClusterSpec], access: ProxmoxAccess, shared: Stack, own: Stack
+    ) -> None:
+        self.spec = spec
+        self.shared = shared
+        self.own = own
+        self._siblings = siblings
+        self._access = access
+
+    # Read
+
+    def preflight(self) -> Preflight:
+        """Look and judge; raises PreflightFailed with every finding that stops a plan."""
+        self.own.require_sound_state()
+        known = _known(self.own.state())
+        observed = proxmox.observe(ProxmoxReader(self._access), self.spec)
+        findings = proxmox.judge_preflight(self.spec, observed, known=known)
+        proxmox.require_passed(findings, cluster=self.spec.key)
+        orphans = proxmox.find_orphans(self.spec, guests=observed.guests, known=known)
+        if orphans.being_made:
+            names = ", ".join(guest.name for guest in orphans.being_made)
+            raise Retryable(
+                f"Proxmox still works on {names}, left by an interrupted run",
+                cluster=self.spec.key,
+                stage=STAGE,
+                next_step="run it again when its task has ended",
+            )
+        return Preflight(observed=observed, findings=(*findings, *self._answering(observed)), orphans=orphans)
+
+    def orphans(self) -> Orphans:
+        """Machines of ours that the state does not know, and the reverse."""
+        guests = proxmox.observe_guests(ProxmoxReader(self._access))
+        return proxmox.find_orphans(self.spec, guests=guests, known=_known(self.own.state()))
+
+    def plan(self, *, preflight: Preflight | None = None, on_event: OnEvent | None = None) -> MachinesPlan:
+        """Plan both stacks, side by side: neither needs the other's result."""
+        seen = preflight or self.preflight()
+        placement = proxmox.placement(self.spec, seen.observed.guests)
+        own = to_tfvars(render_cluster(self.spec, placement=placement, adopt=seen.orphans.adopt))
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            shared = pool.submit(self.shared.plan, self._shared_variables)
+            cluster = self.own.plan(own, on_event=on_event)
+            both = MachinesPlan(shared=shared.result(), cluster=cluster)
+        texts = (*seen.warnings, *both.cluster.summary.warnings, *both.cluster.warnings)
+        return MachinesPlan(shared=both.shared, cluster=cluster, warnings=tuple(dict.fromkeys(texts)))
+
+    def reopen(self, *, shared_run: str, cluster_run: str, digest: str) -> MachinesPlan:
+        """A plan of an earlier step; PlanStale where it is not the one of this digest."""
+        plan = MachinesPlan(shared=self.shared.reopen(shared_run), cluster=self.own.reopen(cluster_run))
+        if plan.digest != digest:
+            raise terraform.PlanStale(
+                "the saved plan is not the one that was shown",
+                cluster=self.spec.key,
+                stage=STAGE,
+                next_step="plan again",
+            )
+        return plan
+
+    def guard(self, plan: MachinesPlan, *, today: date) -> None:
+        """Raises DestructionRefused with everything the policy forbids."""
+        terraform.require_allowed(
+            plan.cluster.summary, policy=self.spec.policy.destruction_guard, today=today, cluster=self.spec.key
+        )
+
+    # Act
+
+    def apply(self, plan: MachinesPlan, *, on_event: OnEvent | None = None) -> Outcome:
+        """Apply exactly this plan, the shared part first."""
+        applied: list[Applied] = []
+        for stack, part in ((self.shared, plan.shared), (self.own, plan.cluster)):
+            if not part.summary.empty:
+                applied.append(stack.apply(part, on_event=on_event))
+        if not applied:
+            return Noop(f"the machines of {self.spec.key} are as declared")
+        return Done(f"{self.spec.key}: {plan}, applied in {sum(one.elapsed_s for one in applied):.0f} s")
+
+    def destroy(self, *, on_event: OnEvent | None = None) -> tuple[Outcome, ...]:
+        """Remove every machine of this cluster, also unrecorded ones, and what no other cluster shares any more."""
+        self._require_destroyable()
+        outcomes = [self._destroy_stack(self.own, to_tfvars(render_cluster(self.spec)), on_event=on_event)]
+        left = self.orphans()
+        outcomes += [self.remove(guest) for guest in (*left.adoptable, *left.being_made, *left.stray)]
+        if self._last_of_environment():
+            outcomes.append(self._destroy_stack(self.shared, self._shared_variables, on_event=on_event))
+        return tuple(outcomes)
+
+    def remove(self, guest: Guest) -> Outcome:
+        """Remove one orphan, after its tag was read once more."""
+        return proxmox.StrayRemover(self._access, tag=self.spec.ownership_tag).remove(guest)
+
+    # Inside
+
+    @property
+    def _shared_variables(self) -> str:
+        return to_tfvars(render_globals(self._siblings))
+
+    def _destroy_stack(self, stack: Stack, variables: str, *, on_event: OnEvent | None) -> Outcome:
+        state = stack.state()
+        if state is None or state.resources == 0:
+            return Noop(f"{stack.label}: nothing is left of it")
+        plan = stack.plan(variables, destroy=True)
+        stack.apply(plan, on_event=on_event)
+        return Done(f"{stack.label}: {plan.summary}")
+
+    def _require_destroyable(self) -> None:
+        policy = self.spec.policy
+        if policy.allow_destroy and not policy.deletion_protection:
+            return
+        what = "deletion_protection to false, apply that" if policy.deletion_protection else "allow_destroy to true"
+        raise Permanent(
+            f"the policy of {self.spec.environment} forbids to destroy its clusters",
+            cluster=self.spec.key,
+            stage=STAGE,
+            error_class=ErrorClass.USER,
+            next_step=f"set policy.{what}, and destroy then",
+        )
+
+    def _last_of_environment(self) -> bool:
+        """Whether no other cluster of the environment has machines in its state."""
+        here = self.own.place
+        names = {spec.name for spec in self._siblings} | {path.name for path in here.state.parent.glob("*")}
+        for name in sorted(names - {here.name, terraform.GLOBALS}):
+            state = here.state.parent / name
+            place = Place(source=here.source, state=state, environment=here.environment, name=name)
+            head = self.own.beside(place).state()
+            if head is not None and head.resources:
+                return False
+        return True
+
+    def _answering(self, observed: Observed) -> tuple[Finding, ...]:
+        present = {guest.vm_id for guest in observed.guests}
+        new = [str(node.address) for node in self.spec.nodes if node.vm_id not in present]
+        return tuple(
+            Finding(
+                error_class=ErrorClass.CONFLICT,
+                message=f"{address} answers already although its machine does not exist",
+                fatal=False,
+            )
+            for address in proxmox.answering(new)
+        )
+
+
+def open_machines(spec: ClusterSpec, *, root: Path, fleet: Fleet, environ: Mapping[str, str] | None = None) -> Machines:
+    """Resolves the API token, finds Terraform; nothing is asked of Proxmox yet."""
+    if spec.name == terraform.GLOBALS:
+        raise Permanent(
+            f"a cluster cannot be called {spec.name}: the environment's shared state has that name",
+            cluster=spec.key,
+            error_class=ErrorClass.CONFIG,
+        )
+    access = _access(spec, root=root)
+    tool = Tool(binary=tools.locate("terraform"), mirror=tools.provider_mirror())
+    env = _environment(access, os.environ if environ is None else environ)
+
+    def stack(name: str) -> Stack:
+        place = Place(
+            source=root / "terraform",
+            state=ProjectPaths(root).terraform_state(spec.environment, name),
+            environment=spec.environment,
+            name=name,
+        )
+        label = f"{spec.environment}/{name}"
+        return Stack(place=place, tool=tool, label=label, env=env, secret_values=[access.token_secret])
+
+    return Machines(
+        spec=spec,
+        siblings=fleet.of(spec.environment),
+        access=access,
+        shared=stack(terraform.GLOBALS),
+        own=stack(spec.name),
+    )
+
+
+def _access(spec: ClusterSpec, *, root: Path) -> ProxmoxAccess:
+    return ProxmoxAccess(
+        endpoint=spec.proxmox.endpoint,
+        token_id=spec.proxmox.token.id,
+        token_secret=resolve(spec.proxmox.token.secret, root=root).reveal(),
+        ca_file=root / spec.proxmox.ca_file if spec.proxmox.ca_file else None,
+        insecure=spec.proxmox.insecure,
+    )
+
+
+def _environment(access: ProxmoxAccess, environ: Mapping[str, str]) -> dict[str, str]:
+    env = {name: value for name, value in environ.items() if name.startswith(_BACKEND_NAMES)}
+    env["PROXMOX_VE_API_TOKEN"] = access.provider_token
+    if access.ca_file is not None:
+        # Read besides the system's certificate directory, not in its place.
+        env["SSL_CERT_FILE"] = str(access.ca_file)
+    return env
+
+
+def _known(state: StateHead | None) -> dict[int, str]:
+    return {machine.vm_id: machine.name for machine in state.machines} if state else {}
