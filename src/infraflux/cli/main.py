@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lab": ("infraflux.cli.lab:app", "The local lab: simulated Proxmox and Talos, real Kubernetes."),
     "secrets": ("infraflux.cli.secrets:app", "The encrypted Talos secrets bundle of a cluster"),
     "platform": ("infraflux.cli.platform:app", "Cilium, Argo CD and the handoff to Git"),
+    "machines": ("infraflux.cli.machines:app", "Plan, apply and destroy the virtual machines of one cluster"),
     "cluster": ("infraflux.cli.cluster:app", "Bootstrap, health and credentials of one cluster"),
     "release": ("infraflux.cli.release:app", "Immutable bundles of what an environment runs"),
 }

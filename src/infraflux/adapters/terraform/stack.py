@@ -217,12 +217,21 @@ class Stack:
             )
         if self.place.backend()[0] == "local":
             if self.place.local_state.exists():
-                damaged = self.place.state / "damaged" / f"{time.time_ns()}.tfstate"
-                write_private(damaged, self.place.local_state.read_bytes())
+                self._set_aside()
             write_private(self.place.local_state, text)
         else:
             self._push(text)
         return parse_state(text)
+
+    def forget_state(self) -> None:
+        """Give up a state that is lost for good: what is left of a local one is kept aside, backups stay."""
+        if self.place.backend()[0] == "local" and self.place.local_state.exists():
+            self._set_aside()
+        self.archive.forget()
+
+    def _set_aside(self) -> None:
+        write_private(self.place.state / "damaged" / f"{time.time_ns()}.tfstate", self.place.local_state.read_bytes())
+        self.place.local_state.unlink()
 
     # Inside
 
