@@ -69,6 +69,17 @@ class Project:
     def act(self, action: str, *, environment: str = "dev", **params: str) -> None:
         self.ask("act", action=action, environment=environment, params=params)
 
+    def restart_lab(self, change: Callable[[Any], None]) -> None:
+        """Start the lab again with another specification; it reads its file only then."""
+        self.edit("config/lab.yaml", change)
+        lifecycle.down(self.lab.root)
+        lifecycle.up(spec_path=self.root / "config" / "lab.yaml", state_dir=self.lab.root)
+
+    def vms(self, environment: str, number: int) -> dict[int, str]:
+        """Name by id of every VM there is."""
+        rows = self.client(environment, number).cluster.resources.get(type="vm")
+        return {row["vmid"]: row["name"] for row in rows}
+
     def writes(self) -> int:
         return sum(row["count"] for row in self.ask("requests") if row["mutating"])
 
