@@ -1,4 +1,4 @@
 output "nodes" {
-  description = "The machines by name: VM id, host, role, address and the UUID they must show"
+  description = "The machines by name: VM id, role, address and the UUID they must show"
   value       = module.machines.nodes
 }

@@ -40,7 +40,7 @@ run "nodes_come_out_with_their_identity" {
 
   assert {
     condition = output.nodes["dev-1-cp-1"] == {
-      vm_id = 10011, host = "pve1", role = "control-plane", address = "10.0.0.11"
+      vm_id = 10011, role = "control-plane", address = "10.0.0.11"
       uuid  = "0f8fad5b-d9cb-469f-a165-708677289511"
     }
     error_message = "later steps find and recognise the machine by these"

@@ -129,7 +129,7 @@ def test_a_control_plane_is_not_given_up_without_its_name_in_git(project: Projec
 
 def test_every_change_of_a_machine_is_an_update_in_place(project: Project) -> None:
     apply(project, "dev/dev-1")
-    project.edit("clusters/overlays/dev/dev-1.yaml", pool("worker", cores=4, memory_mib=6144, system_disk_gib=30))
+    project.edit("clusters/overlays/dev/dev-1.yaml", pool("worker", cores=4, memory_mib=6144))
     machines, plan = planned(project, "dev/dev-1")
     (change,) = plan.changes
     assert change.action is Action.UPDATE
@@ -137,10 +137,16 @@ def test_every_change_of_a_machine_is_an_update_in_place(project: Project) -> No
     assert {field.path: field.after for field in change.fields} == {
         "cpu[0].cores": "4",
         "memory[0].dedicated": "6144",
-        "disk[0].size": "30",
     }
     machines.apply(plan)
     assert planned(project, "dev/dev-1")[1].empty
+    # A restart belongs to a flow that drains the node: Proxmox keeps the new values for the next start.
+    assert project.events(kind="powered-off") == []
+
+    project.edit("clusters/overlays/dev/dev-1.yaml", pool("worker", system_disk_gib=30))
+    apply(project, "dev/dev-1")
+    assert planned(project, "dev/dev-1")[1].empty
+    assert project.events(kind="powered-off") == []
 
 
 def test_data_disks_grow_and_are_not_lost_unasked(project: Project) -> None:

@@ -21,6 +21,7 @@ CASES = [
     ("unexpected EOF", ErrorClass.TRANSIENT, True),
     ("can't remove VM 100 - protection mode enabled", ErrorClass.USER, False),
     ("checksum mismatch: got 'aa' != expect 'bb'", ErrorClass.CONFIG, False),
+    ("cannot resize disks ... automatic power-offs/reboots are disabled by", ErrorClass.CONFLICT, False),
     ("something nobody has seen before", ErrorClass.INTERNAL, False),
 ]
 

@@ -52,6 +52,12 @@ _RULES: tuple[tuple[str, type[InfrafluxError], ErrorClass, str], ...] = (
         ErrorClass.CONFLICT,
         "see `infraflux machines orphans`, or change vm_id_start",
     ),
+    (
+        r"automatic power-offs/reboots are disabled",
+        Permanent,
+        ErrorClass.CONFLICT,
+        "run it again: a disk of a running machine grows in a step of its own, after the other changes were recorded",
+    ),
     (r"protection mode", Permanent, ErrorClass.USER, "turn policy.deletion_protection off and apply that first"),
     (
         r"\b(500|502|503|504|595|596|599)\b|connection (refused|reset)|EOF|i/o timeout|TLS handshake|no route to host"
