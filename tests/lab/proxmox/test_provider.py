@@ -129,6 +129,9 @@ def test_moved_by_ha_is_no_replacement(lab: Lab, terraform: Terraform) -> None:
     code, text = terraform.plan()
     assert code == CHANGES
     assert "0 to add, 1 to change, 0 to destroy" in text
+    terraform.apply()
+    assert terraform.plan()[0] == NO_CHANGES
+    assert lab.client().nodes("pve-dev-1").qemu(10011).status.current.get()["status"] == "running"
 
 
 def test_edited_and_deleted_behind_its_back(lab: Lab, terraform: Terraform) -> None:
@@ -153,12 +156,12 @@ def test_lost_reply_leaves_a_machine_that_terraform_does_not_know(lab: Lab, terr
 
 
 def test_the_provider_takes_over_a_foreign_machine_with_its_id(lab: Lab, terraform: Terraform) -> None:
-    """Why a preflight must look for id clashes: Terraform itself does not refuse."""
-    lab.act("create-vm", vm="10011", name="somebody-elses")
+    """Why a preflight must look for id clashes: the provider does not stop at "already exists"."""
+    lab.act("create-vm", vm="10011", name="somebody-elses", scsi0="local-lvm:5")
     terraform.run("apply", "-auto-approve")
-    refused = [event for event in lab.events(kind="request", route="/nodes/{node}/qemu") if event["status"] == 500]
-    assert refused
-    assert config(lab, 10011, "pve-dev-1")["name"] == "somebody-elses"
+    found = config(lab, 10011, "pve-dev-1")
+    assert found["name"] == "somebody-elses"
+    assert "size=20G" in found["scsi0"]
 
 
 def test_failing_task_fails_the_apply_with_its_log(lab: Lab, terraform: Terraform) -> None:
