@@ -40,6 +40,11 @@ class Recorded:
 
 
 @pytest.fixture
+def recorded() -> Recorded:
+    return Recorded()
+
+
+@pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
 

@@ -124,6 +124,11 @@ class GitOpsLab:
         if shadow:
             await shadow.stop()
 
+    def argo_pids(self, cluster_id: str) -> Mapping[str, int]:
+        """Process ids of a cluster's Argo CD by program; empty where none is installed."""
+        shadow = self._shadows.get(cluster_id)
+        return shadow.argo_pids() if shadow else {}
+
     def describe(self) -> list[GitOpsFacts]:
         """Servers, charts and Argo CD, real or simulated."""
         simulated = [archive for archive in self._archives if archive.simulated]

@@ -78,6 +78,10 @@ class Shadow:
         await self._argo.stop()
         await self._api.close()
 
+    def argo_pids(self) -> dict[str, int]:
+        """Process ids of Argo CD by program."""
+        return self._argo.running
+
     async def refresh(self) -> None:
         """Let Argo CD compare with Git at once: Applications by annotation, ApplicationSets likewise."""
         for plural, annotations in _REFRESH.items():
