@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from infraflux.adapters.clock import Clock
+from infraflux.adapters.clock import Clock, wait_for
 from infraflux.adapters.kubernetes import Kubernetes, Ref
 from infraflux.config.errors import ErrorClass, Permanent, Retryable
 
@@ -15,9 +15,13 @@ API = "argoproj.io/v1alpha1"
 NAMESPACE = "argocd"
 ROOT = "root"
 POLL_S = 2.0
+RELEASE_DEADLINE_S = 120.0
 DEGRADED_PATIENCE_S = 120.0
 """How long an error must stand: Argo CD retries, a first sync often meets a CRD that is seconds away, and a first
 certificate over ACME takes a minute."""
+DELETING = "being deleted"
+REFRESH = "argocd.argoproj.io/refresh"
+REFRESH_SET = "argocd.argoproj.io/application-set-refresh"
 TRACKING = "argocd.argoproj.io/tracking-id"
 
 
@@ -44,10 +48,12 @@ class Application:
     message: str = ""
     """The most telling thing Argo CD says, with the resource it says it of; empty when all is well."""
     revision: str = ""
+    refreshing: bool = False
+    """Asked to look at Git again and not done yet: what it says is of before."""
 
     @property
     def done(self) -> bool:
-        return self.sync == "Synced" and self.health == "Healthy"
+        return not self.refreshing and self.sync == "Synced" and self.health == "Healthy"
 
     @property
     def failed(self) -> bool:
@@ -55,24 +61,31 @@ class Application:
 
     def __str__(self) -> str:
         tail = f": {self.message}" if self.message else ""
+        tail += " (comparing with Git)" if self.refreshing else ""
         return f"{self.kind} {self.name} is {self.sync}/{self.health}{tail}"
 
 
 def read_application(document: Mapping[str, Any]) -> Application:
     """An Application document as Argo CD writes it."""
+    name = document["metadata"]["name"]
+    if document["metadata"].get("deletionTimestamp"):
+        return Application(kind="Application", name=name, sync="OutOfSync", health="Progressing", message=DELETING)
     status = document.get("status") or {}
     sync = status.get("sync") or {}
     operation = status.get("operationState") or {}
-    failed = operation.get("phase") in {"Failed", "Error"}
+    said = operation.get("message", "")
+    # While it retries the phase stays Running; only the text tells that an attempt failed.
+    failed = operation.get("phase") in {"Failed", "Error"} or "Retrying attempt" in said
     health = (status.get("health") or {}).get("status", "Unknown")
-    error = _condition(status) or (operation.get("message", "") if failed else "")
+    error = _condition(status) or (said if failed else "")
     return Application(
         kind="Application",
-        name=document["metadata"]["name"],
+        name=name,
         sync=sync.get("status", "Unknown"),
         health="Degraded" if error else health,
         message=error or _worst_resource(status) or (status.get("health") or {}).get("message", ""),
         revision=sync.get("revision") or ",".join(sync.get("revisions") or []),
+        refreshing=_refreshing(document),
     )
 
 
@@ -88,7 +101,14 @@ def read_application_set(document: Mapping[str, Any]) -> Application:
         sync="Synced" if current and not bad else "OutOfSync",
         health="Degraded" if bad else ("Healthy" if current else "Progressing"),
         message=error.get("message", "") if bad else "",
+        refreshing=_refreshing(document),
     )
+
+
+def _refreshing(document: Mapping[str, Any]) -> bool:
+    """Argo CD takes the annotation away once it has looked."""
+    annotations = document["metadata"].get("annotations") or {}
+    return REFRESH in annotations or REFRESH_SET in annotations
 
 
 def _condition(status: Mapping[str, Any]) -> str:
@@ -132,9 +152,39 @@ class ArgoCd:
         for one in seen:
             ref = Ref(api_version=API, kind=one.kind, name=one.name, namespace=NAMESPACE)
             if one.kind == "ApplicationSet":
-                self._kubernetes.annotate(ref, {"argocd.argoproj.io/application-set-refresh": "true"})
+                self._kubernetes.annotate(ref, {REFRESH_SET: "true"})
             else:
-                self._kubernetes.annotate(ref, {"argocd.argoproj.io/refresh": "hard" if hard else "normal"})
+                self._kubernetes.annotate(ref, {REFRESH: "hard" if hard else "normal"})
+
+    def release(self, *, clock: Clock, deadline_s: float = RELEASE_DEADLINE_S) -> list[str]:
+        """Take every Application away and leave what it made: no cascade, no finalizer that nobody would ever serve.
+
+        The root goes first, then the sets, and only when they are gone the rest: a set that still lives would give
+        its Applications their deleting finalizer back. Returns the names. Raises Retryable at the deadline.
+        """
+        until = clock.monotonic() + deadline_s
+        released = self._let_go("Application", only=ROOT, orphan=False, clock=clock, until=until)
+        released += self._let_go("ApplicationSet", orphan=True, clock=clock, until=until)
+        return released + self._let_go("Application", orphan=False, clock=clock, until=until)
+
+    def _let_go(self, kind: str, *, only: str = "", orphan: bool, clock: Clock, until: float) -> list[str]:
+        def left() -> list[str]:
+            found = self._kubernetes.list_objects(API, kind, namespace=NAMESPACE)
+            return [one["metadata"]["name"] for one in found if only in ("", one["metadata"]["name"])]
+
+        chosen = left()
+        for name in chosen:
+            ref = Ref(api_version=API, kind=kind, name=name, namespace=NAMESPACE)
+            self._kubernetes.drop_finalizers(ref)
+            self._kubernetes.delete(ref, orphan=orphan)
+        if wait_for(lambda: None if left() else True, clock=clock, deadline_s=until - clock.monotonic()) is None:
+            raise Retryable(
+                f"{kind} {', '.join(left())} would not go",
+                cluster=self._cluster,
+                stage="release",
+                next_step="run the same command again",
+            )
+        return [f"{kind} {name}" for name in chosen]
 
     def wait_until_synced(
         self,
@@ -151,8 +201,14 @@ class ArgoCd:
         """
         watch = _Watch(on_change=on_change)
         until = clock.monotonic() + deadline_s
+        seen: list[Application] = []
         while True:
-            seen = self.read()
+            try:
+                seen = self.read()
+            except Retryable:
+                # An API server that restarts is no verdict; the deadline is.
+                if clock.monotonic() >= until:
+                    raise
             watch.note(seen, now=clock.monotonic())
             if seen and seen[0].name == ROOT and all(one.done for one in seen):
                 return seen

@@ -15,11 +15,13 @@ from urllib.parse import quote
 import urllib3
 from kubernetes import client, config
 
+from infraflux.adapters.clock import Clock, SystemClock
 from infraflux.config.errors import ErrorClass, InfrafluxError, Permanent, Retryable
 from infraflux.config.outcomes import Done, Noop, Outcome
 
 FIELD_MANAGER = "infraflux"
 REQUEST_TIMEOUT_S = 30.0
+BUSY_TRIES = 10
 Manifest = dict[str, Any]
 
 
@@ -112,6 +114,7 @@ class Kubernetes:
 
     transport: Transport
     cluster: str = ""
+    clock: Clock = field(default_factory=SystemClock, repr=False)
     _resources: dict[tuple[str, str], tuple[str, bool]] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -129,7 +132,7 @@ class Kubernetes:
             path = self._path(ref)
         except KindMissing:
             return None
-        answer = self.transport.request("GET", path)
+        answer = self._send("GET", path)
         return None if answer.status == HTTPStatus.NOT_FOUND else self._require(answer, f"reading {ref}")
 
     def list_objects(
@@ -141,7 +144,7 @@ class Kubernetes:
         except KindMissing:
             return []
         query = f"?labelSelector={quote(label_selector)}" if label_selector else ""
-        answer = self._require(self.transport.request("GET", path + query), f"listing {kind}")
+        answer = self._require(self._send("GET", path + query), f"listing {kind}")
         return [{"apiVersion": api_version, "kind": kind, **one} for one in answer.get("items") or []]
 
     def apply(self, manifest: Manifest, *, dry_run: bool = False, force: bool = False) -> Outcome:
@@ -153,7 +156,7 @@ class Kubernetes:
         ref = Ref.of(manifest)
         before = self.read(ref)
         query = f"?fieldManager={FIELD_MANAGER}&force={str(force).lower()}&fieldValidation=Strict"
-        answer = self.transport.request(
+        answer = self._send(
             "PATCH",
             self._path(ref) + query + ("&dryRun=All" if dry_run else ""),
             body=json.dumps(manifest),
@@ -173,14 +176,24 @@ class Kubernetes:
         """Merge annotations into an object that somebody else owns."""
         body = json.dumps({"metadata": {"annotations": dict(annotations)}})
         path = f"{self._path(ref)}?fieldManager={FIELD_MANAGER}"
-        answer = self.transport.request("PATCH", path, body=body, content_type="application/merge-patch+json")
+        answer = self._send("PATCH", path, body=body, content_type="application/merge-patch+json")
         self._require(answer, f"annotating {ref}")
 
-    def delete(self, ref: Ref) -> Outcome:
-        """Delete; Noop where it does not exist."""
+    def drop_finalizers(self, ref: Ref) -> None:
+        """Let an object go whose finalizers nobody will serve any more; nothing happens where it is gone already."""
+        body = json.dumps({"metadata": {"finalizers": None}})
+        answer = self._send("PATCH", self._path(ref), body=body, content_type="application/merge-patch+json")
+        if answer.status != HTTPStatus.NOT_FOUND:
+            self._require(answer, f"dropping finalizers of {ref}")
+
+    def delete(self, ref: Ref, *, orphan: bool = False) -> Outcome:
+        """Delete; Noop where it does not exist. `orphan` leaves what the object owns."""
         if self.read(ref) is None:
             return Noop(f"{ref} does not exist")
-        self._require(self.transport.request("DELETE", self._path(ref)), f"deleting {ref}")
+        path = self._path(ref) + ("?propagationPolicy=Orphan" if orphan else "")
+        answer = self._send("DELETE", path)
+        if answer.status != HTTPStatus.NOT_FOUND:
+            self._require(answer, f"deleting {ref}")
         return Done(f"deleted {ref}")
 
     def require_kind(self, ref: Ref) -> None:
@@ -198,7 +211,7 @@ class Kubernetes:
     def _resource(self, api_version: str, kind: str) -> tuple[str, bool]:
         key = (api_version, kind)
         if key not in self._resources:
-            answer = self.transport.request("GET", _root(api_version))
+            answer = self._send("GET", _root(api_version))
             known = (
                 []
                 if answer.status == HTTPStatus.NOT_FOUND
@@ -215,6 +228,15 @@ class Kubernetes:
                 next_step="install what brings its CRD first",
             )
         return self._resources[key]
+
+    def _send(self, method: str, path: str, *, body: str | None = None, content_type: str = "") -> Answer:
+        """One request, again where the server asks for that: it does while it opens the storage of a new CRD."""
+        for _ in range(BUSY_TRIES):
+            answer = self.transport.request(method, path, body=body, content_type=content_type)
+            if answer.status != HTTPStatus.TOO_MANY_REQUESTS:
+                break
+            self.clock.sleep(float((answer.body.get("details") or {}).get("retryAfterSeconds") or 1))
+        return answer
 
     def _require(self, answer: Answer, doing: str) -> Manifest:
         if answer.status < HTTPStatus.MULTIPLE_CHOICES:

@@ -77,6 +77,21 @@ def status(
         )
 
 
+@app.command()
+def release(
+    cluster: Cluster,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Let Argo CD go of everything without deleting any of it (the way out, and before taking a cluster apart)."""
+    if not yes:
+        typer.confirm(
+            f"Take every Application of {cluster} away? What runs keeps running, but follows Git no more", abort=True
+        )
+    installer = _open(cluster).installer
+    for name in installer.argocd.release(clock=installer.clock):
+        console().print(f"released {name}")
+
+
 def _print(applications: list[Application], cluster: str) -> None:
     table = Table(title=f"Applications of {cluster}", title_justify="left")
     for column in ("kind", "name", "sync", "health", "says"):

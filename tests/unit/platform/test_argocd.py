@@ -5,6 +5,7 @@ from fakes.clock import FakeClock
 
 from infraflux.adapters.argocd import (
     API,
+    REFRESH,
     ArgoCd,
     HandoffDegraded,
     HandoffSlow,
@@ -79,6 +80,12 @@ class FakeKubernetes:
             ),
             ("Synced", "Degraded", "Deployment x/y is Degraded: crash"),
         ),
+        (
+            application(
+                "a", sync="OutOfSync", operationState={"phase": "Running", "message": "refused. Retrying attempt #2"}
+            ),
+            ("OutOfSync", "Degraded", "refused. Retrying attempt #2"),
+        ),
         ({"metadata": {"name": "new"}, "kind": "Application"}, ("Unknown", "Unknown", "")),
     ],
 )
@@ -142,3 +149,18 @@ def test_refresh_is_an_annotation_on_each():
 
 def test_owner_is_who_tracks_the_object():
     assert ArgoCd(FakeKubernetes([])).owns(None) == "cilium"
+
+
+def test_what_was_said_before_a_refresh_does_not_count():
+    stale = application("root")
+    stale["metadata"]["annotations"] = {REFRESH: "hard"}
+    clock = FakeClock()
+    ArgoCd(FakeKubernetes([stale], [stale], [application("root")])).wait_until_synced(clock=clock, deadline_s=60)
+    assert clock.now > 0
+
+
+def test_what_is_being_deleted_is_neither_done_nor_failed():
+    going = application("a", conditions=[{"type": "ComparisonError", "message": "app path does not exist"}])
+    going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    found = read_application(going)
+    assert (found.done, found.failed, found.message) == (False, False, "being deleted")

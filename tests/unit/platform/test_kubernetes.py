@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from fakes.clock import FakeClock
 
 from infraflux.adapters.kubernetes import Answer, FieldConflict, KindMissing, Kubernetes, Ref
 from infraflux.config.errors import ErrorClass, Permanent, Retryable
@@ -105,3 +106,12 @@ def test_a_missing_kind_reads_as_nothing_and_cannot_be_applied():
 def test_delete_says_when_there_was_nothing():
     missing = Ref(api_version="v1", kind="Secret", namespace="n", name="gone")
     assert Kubernetes(FakeServer()).delete(missing) == Noop("Secret n/gone does not exist")
+
+
+def test_a_busy_server_is_asked_again_after_the_time_it_names():
+    clock = FakeClock()
+    busy = Answer(429, {"details": {"retryAfterSeconds": 3}})
+    server = FakeServer(answer=busy)
+    clock.on_sleep = lambda now: setattr(server, "answer", None)
+    assert Kubernetes(server, clock=clock).apply(CONFIG_MAP) == Done("create ConfigMap n/a")
+    assert clock.slept == [3.0]
