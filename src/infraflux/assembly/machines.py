@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from infraflux.adapters import proxmox, terraform, tools
+from infraflux.adapters.image_factory import register_schematic
 from infraflux.adapters.proxmox import Finding, Guest, Observed, Orphans, ProxmoxAccess, ProxmoxReader
 from infraflux.adapters.terraform import Applied, OnEvent, Place, Plan, Stack, StateHead, Tool
 from infraflux.config.errors import ErrorClass, Permanent, Retryable
@@ -20,6 +21,7 @@ from infraflux.config.models import ClusterSpec
 from infraflux.config.outcomes import Done, Noop, Outcome
 from infraflux.config.paths import ProjectPaths
 from infraflux.config.secrets_ref import resolve
+from infraflux.render.talos import schematic_document, schematic_id
 from infraflux.render.terraform import render_cluster, render_globals, to_tfvars
 
 STAGE = "machines"
@@ -91,14 +93,22 @@ class Machines:
 
     # Read
 
-    def preflight(self) -> Preflight:
-        """Look and judge; raises PreflightFailed with every finding that stops a plan."""
+    def look(self) -> Preflight:
+        """What is there, with every finding; nothing is refused: drift is reported, not stopped."""
         self.own.require_sound_state()
         known = _known(self.own.state())
         observed = proxmox.observe(ProxmoxReader(self._access), self.spec)
-        findings = proxmox.judge_preflight(self.spec, observed, known=known)
+        return Preflight(
+            observed=observed,
+            findings=proxmox.judge_preflight(self.spec, observed, known=known),
+            orphans=proxmox.find_orphans(self.spec, guests=observed.guests, known=known),
+        )
+
+    def preflight(self) -> Preflight:
+        """Look and judge; raises PreflightFailed with every finding that stops a plan."""
+        seen = self.look()
+        observed, findings, orphans = seen.observed, seen.findings, seen.orphans
         proxmox.require_passed(findings, cluster=self.spec.key)
-        orphans = proxmox.find_orphans(self.spec, guests=observed.guests, known=known)
         if orphans.being_made:
             names = ", ".join(guest.name for guest in orphans.being_made)
             raise Retryable(
@@ -149,6 +159,8 @@ class Machines:
     def apply(self, plan: MachinesPlan, *, on_event: OnEvent | None = None) -> Outcome:
         """Apply exactly this plan, the shared part first."""
         applied: list[Applied] = []
+        if not plan.shared.summary.empty:
+            self._register_schematics()
         for stack, part in ((self.shared, plan.shared), (self.own, plan.cluster)):
             if not part.summary.empty:
                 applied.append(stack.apply(part, on_event=on_event))
@@ -171,6 +183,16 @@ class Machines:
         return proxmox.StrayRemover(self._access, tag=self.spec.ownership_tag).remove(guest)
 
     # Inside
+
+    def _register_schematics(self) -> None:
+        """The factory serves only schematics it was given; one that the user names by id was given by hand."""
+        wanted = {(one.image.factory_url, one.image.schematic) for one in self._siblings if not one.image.schematic.id}
+        for factory_url, schematic in sorted(wanted, key=str):
+            register_schematic(
+                factory_url=factory_url,
+                document=schematic_document(schematic),
+                expected_id=schematic_id(schematic),
+            )
 
     @property
     def _shared_variables(self) -> str:

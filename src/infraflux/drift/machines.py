@@ -1,0 +1,112 @@
+"""The machines layer: Terraform's plan, where the machines really are, and what no state knows."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from infraflux.adapters.proxmox import Guest, Orphans
+from infraflux.adapters.terraform import Action, Change, PlanSummary
+from infraflux.config.models import ClusterSpec, Node, Role
+from infraflux.drift.findings import DriftClass, Finding, Layer, Owner
+
+# Proxmox shows these and nothing runs by them.
+_COSMETIC = ("description", "tags", "startup", "on_boot", "keyboard_layout", "boot_order", "timeout_")
+
+
+def find_machine_drift(
+    spec: ClusterSpec, *, plans: Sequence[PlanSummary], guests: Iterable[Guest], orphans: Orphans
+) -> list[Finding]:
+    """Findings of the shared stack, the cluster's stack and Proxmox itself."""
+    by_id = {guest.vm_id: guest for guest in guests if spec.ownership_tag in guest.tags}
+    found = [finding for plan in plans for finding in _plan_findings(plan)]
+    found += [one for node in spec.nodes if (guest := by_id.get(node.vm_id)) for one in _guest_findings(node, guest)]
+    return found + list(_orphan_findings(orphans))
+
+
+def _finding(name: str, field: str, *, wanted: str, seen: str, drift_class: DriftClass, owner: Owner) -> Finding:
+    return Finding(
+        layer=Layer.MACHINES, object=name, field=field, wanted=wanted, seen=seen, drift_class=drift_class, owner=owner
+    )
+
+
+def _plan_findings(plan: PlanSummary) -> Iterator[Finding]:
+    for change in plan.changes:
+        yield from _change_findings(change)
+    for name in plan.outputs:
+        yield _finding(
+            f"output {name}",
+            "value",
+            wanted="as the configuration computes it",
+            seen="as the last apply left it",
+            drift_class=DriftClass.REPAIRABLE,
+            owner=Owner.TERRAFORM,
+        )
+
+
+def _change_findings(change: Change) -> Iterator[Finding]:
+    name = change.node or change.address
+    if change.action is Action.UPDATE and change.fields:
+        for one in change.fields:
+            drift_class = _field_class(change, one.path)
+            yield _finding(
+                name, one.path, wanted=one.after, seen=one.before, drift_class=drift_class, owner=Owner.TERRAFORM
+            )
+        return
+    wanted, seen = _WORDS[change.action]
+    field = ", ".join(change.forced_by) if change.forced_by else "existence"
+    yield _finding(name, field, wanted=wanted, seen=seen, drift_class=_object_class(change), owner=Owner.TERRAFORM)
+
+
+_WORDS = {
+    Action.CREATE: ("exists", "absent"),
+    Action.UPDATE: ("as declared", "changed"),
+    Action.REPLACE: ("as declared", "so different that it would be made anew"),
+    Action.DESTROY: ("absent", "exists"),
+    Action.ADOPT: ("in the state", "made by an interrupted run"),
+    Action.FORGET: ("not in the state", "in the state"),
+}
+
+
+def _object_class(change: Change) -> DriftClass:
+    """Making a worker or a shared object again repairs; ending a machine or touching quorum needs a person."""
+    if change.ends_machine or change.lost_disks or (change.is_machine and change.control_plane):
+        return DriftClass.DANGEROUS
+    return DriftClass.REPAIRABLE
+
+
+def _field_class(change: Change, path: str) -> DriftClass:
+    if path.startswith(_COSMETIC):
+        return DriftClass.HARMLESS
+    # Any other attribute of a running VM may restart it when it is put back.
+    return DriftClass.DANGEROUS if change.control_plane and change.is_machine else DriftClass.REPAIRABLE
+
+
+def _guest_findings(node: Node, guest: Guest) -> Iterator[Finding]:
+    if guest.host != node.host:
+        yield _finding(
+            node.name,
+            "host",
+            wanted=node.host,
+            seen=guest.host,
+            drift_class=DriftClass.EXPECTED,
+            owner=Owner.NOBODY,
+        )
+    if not guest.running:
+        drift_class = DriftClass.DANGEROUS if node.role is Role.CONTROL_PLANE else DriftClass.REPAIRABLE
+        yield _finding(
+            node.name, "power", wanted="running", seen="stopped", drift_class=drift_class, owner=Owner.TERRAFORM
+        )
+    if guest.lock:
+        yield _finding(
+            node.name, "lock", wanted="none", seen=guest.lock, drift_class=DriftClass.DANGEROUS, owner=Owner.NOBODY
+        )
+
+
+def _orphan_findings(orphans: Orphans) -> Iterator[Finding]:
+    for guest in orphans.stray:
+        yield _finding(
+            f"{guest.name} (VM {guest.vm_id} on {guest.host})",
+            "existence",
+            wanted="absent, no node is declared so",
+            seen="carries our ownership tag",
+            drift_class=DriftClass.DANGEROUS,
+            owner=Owner.NOBODY,
+        )
