@@ -3,9 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from infraflux.adapters.kubernetes import Ref
 from infraflux.adapters.talos.facts import read_facts
@@ -53,17 +51,8 @@ def look_at_drift(
         commit=commit,
         findings=ignored.findings,
         unknown=tuple(look.unknown),
-        simulated=on_loopback(spec.proxmox.endpoint),
+        simulated=spec.proxmox.on_loopback,
     )
-
-
-def on_loopback(endpoint: str) -> bool:
-    """Whether an endpoint is this machine's own: real Proxmox hosts are not, the lab's simulated ones are."""
-    host = urlsplit(endpoint).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _machines(spec: ClusterSpec, *, root: Path, fleet: Fleet) -> list[Finding]:

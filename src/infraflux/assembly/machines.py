@@ -252,7 +252,7 @@ def open_machines(spec: ClusterSpec, *, root: Path, fleet: Fleet, environ: Mappi
             cluster=spec.key,
             error_class=ErrorClass.CONFIG,
         )
-    access = _access(spec, root=root)
+    access = proxmox_access(spec, root=root)
     tool = Tool(binary=tools.locate("terraform"), mirror=tools.provider_mirror())
     env = _environment(access, os.environ if environ is None else environ)
 
@@ -275,7 +275,8 @@ def open_machines(spec: ClusterSpec, *, root: Path, fleet: Fleet, environ: Mappi
     )
 
 
-def _access(spec: ClusterSpec, *, root: Path) -> ProxmoxAccess:
+def proxmox_access(spec: ClusterSpec, *, root: Path) -> ProxmoxAccess:
+    """How the environment's Proxmox API is reached; resolves the token."""
     return ProxmoxAccess(
         endpoint=spec.proxmox.endpoint,
         token_id=spec.proxmox.token.id,

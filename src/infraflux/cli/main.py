@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "machines": ("infraflux.cli.machines:app", "Plan, apply and destroy the virtual machines of one cluster"),
     "cluster": ("infraflux.cli.cluster:app", "Bootstrap, health and credentials of one cluster"),
     "release": ("infraflux.cli.release:app", "Immutable bundles of what an environment runs"),
+    "status": ("infraflux.cli.status:status", "The fleet at a glance"),
 }
 
 

@@ -29,6 +29,10 @@ class ProjectPaths:
         """Local Terraform state of `<env>/globals` or `<env>/<cluster>`."""
         return self.state / "terraform" / environment / stack
 
+    def last_drift(self, environment: str, cluster: str) -> Path:
+        """The newest drift report of a cluster, as JSON."""
+        return self.state / "delivery" / "drift" / f"{environment}-{cluster}.json"
+
 
 def find_root(start: Path) -> Path:
     """The project root at or above `start`: the first directory with `config/defaults` and `clusters`.

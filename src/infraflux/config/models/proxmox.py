@@ -1,6 +1,8 @@
 """Where the machines of an environment live."""
 
 from enum import StrEnum
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -69,3 +71,12 @@ class Proxmox(Section):
     """`required`: refuse a configuration in which two control planes share a host."""
     cpu_type: str = Field(default="x86-64-v2-AES", pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
     description: Text = ""
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether the API is on this machine: a real Proxmox host never is, the lab's simulated ones always are."""
+        host = urlsplit(self.endpoint).hostname or ""
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"

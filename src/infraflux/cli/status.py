@@ -1,0 +1,34 @@
+"""`infraflux status`: the fleet at a glance."""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from infraflux.assembly.status import as_json, read_status
+from infraflux.cli.project import console, project_root
+from infraflux.config.load import examine
+
+
+def status(
+    target: Annotated[str | None, typer.Argument(metavar="[ENV[/CLUSTER]]", help="Everything if left out.")] = None,
+    as_json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Machines, Talos, Kubernetes, etcd, drift and age of every cluster; what does not answer says so."""
+    root = project_root()
+    found = examine(root)
+    keys = found.select(target) if target else found.keys
+    rows = read_status([found.fleet.cluster(key) for key in keys], root=root)
+    if as_json_:
+        typer.echo(json.dumps(as_json(rows), indent=2))
+        return
+    table = Table(box=None)
+    for title in ("CLUSTER", "MACHINES", "TALOS", "KUBERNETES", "ETCD", "DRIFT", "AGE"):
+        table.add_column(title, no_wrap=True)
+    for row in rows:
+        cells = (row.cluster, row.machines, row.talos, row.kubernetes, row.etcd, row.drift, row.age)
+        table.add_row(*cells, style="" if row.healthy else "yellow")
+    console().print(table, crop=False)
+    if any(row.simulated for row in rows):
+        console().print("simulated: the Proxmox and Talos APIs of these environments are the lab's", style="dim")
