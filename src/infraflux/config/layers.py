@@ -3,6 +3,7 @@
 config/defaults/*.yaml                 what holds everywhere
 clusters/base/*.yaml                   what every cluster is made of
 clusters/templates/<size>.yaml         how big it is
+releases/<release>.yaml                its `pins`, where the environment names a release
 config/environments/<env>.yaml         where its machines live and what is allowed there
 clusters/overlays/<env>/<cluster>.yaml this one cluster
 """
@@ -24,10 +25,13 @@ BASE = Path("clusters/base")
 TEMPLATES = Path("clusters/templates")
 ENVIRONMENTS = Path("config/environments")
 OVERLAYS = Path("clusters/overlays")
+RELEASES = Path("releases")
 
 # What belongs to one cluster only; a more general layer that set it would give it to several.
 OVERLAY_ONLY = ("cluster_id", "vm_id_start")
 FROM_THE_PATH = ("environment", "name")
+# What an environment as a whole runs; promotion writes it.
+ENVIRONMENT_ONLY = ("release",)
 
 _NAME = re.compile(NAME_PATTERN)
 
@@ -102,7 +106,8 @@ class Layers:
 
     def environment_tree(self, environment: str) -> Value | None:
         """What an environment's clusters start from: defaults, base and the environment's own file."""
-        return _fold([self._common(), self.read(self.root / ENVIRONMENTS / f"{environment}.yaml")]).tree
+        own = self.read(self.root / ENVIRONMENTS / f"{environment}.yaml")
+        return _fold([self._common(), *self._release(own.tree), own]).tree
 
     def read(self, file: Path) -> Layered:
         """One file, cached."""
@@ -127,7 +132,7 @@ class Layers:
         if key not in self._merged or size.file == relative(cluster.file, self.root):
             template = self._template(size)
             if key not in self._merged or template.tree is None:
-                self._merged[key] = _fold([common, template, environment])
+                self._merged[key] = _fold([common, template, *self._release(environment.tree), environment])
         return self._merged[key]
 
     def _common(self) -> Layered:
@@ -141,6 +146,27 @@ class Layers:
             right = did_you_mean(str(size.data), self.sizes())
             return Layered(None, (Problem(size.file, size.line, "size", f"there is no template {size.data!r}", right),))
         return self.read(self.root / TEMPLATES / f"{size.data}.yaml")
+
+    def _release(self, environment: Value | None) -> list[Layered]:
+        """The `pins` of the release an environment names, with the lines of the release's file; none where it names
+        none. Whether the file is still what was cut is the release commands' question."""
+        named = environment.data.get("release") if environment and isinstance(environment.data, dict) else None
+        if named is None or named.data is None:
+            return []
+        names = [file.stem for file in self._yaml_files(RELEASES)]
+        if named.data not in names:
+            right = did_you_mean(str(named.data), names) if names else "cut one with `infraflux release cut`"
+            wrong = f"there is no release {named.data!r}"
+            return [Layered(None, (Problem(named.file, named.line, "release", wrong, right),))]
+        layered = self.read(self.root / RELEASES / f"{named.data}.yaml")
+        if layered.tree is None:
+            return [layered]
+        pins = layered.tree.data.get("pins") if isinstance(layered.tree.data, dict) else None
+        if pins is None or not isinstance(pins.data, dict):
+            shown = f"{RELEASES}/{named.data}.yaml"
+            right = "restore the file from Git; releases are never edited"
+            return [Layered(None, (Problem(shown, 1, "pins", "is no map of what the release pins", right),))]
+        return [Layered(pins)]
 
     def _environment(self, cluster: ClusterFile) -> Layered:
         file = ENVIRONMENTS / f"{cluster.environment}.yaml"
@@ -199,6 +225,8 @@ def _with_identity(tree: Value, cluster: ClusterFile, shown: str) -> Value:
 def _misplaced(tree: Value, file: Path) -> list[Problem]:
     """Keys that this kind of file must not set."""
     assert isinstance(tree.data, dict)
+    if file.is_relative_to(RELEASES):
+        return []
     found = []
     for key in FROM_THE_PATH:
         if value := tree.data.pop(key, None):
@@ -208,6 +236,11 @@ def _misplaced(tree: Value, file: Path) -> list[Problem]:
             if value := tree.data.get(key):
                 right = f"set it in {OVERLAYS}/<environment>/<cluster>.yaml"
                 found.append(Problem(value.file, value.line, key, "belongs to one cluster", right))
+    if not file.is_relative_to(ENVIRONMENTS):
+        for key in ENVIRONMENT_ONLY:
+            if value := tree.data.pop(key, None):
+                right = f"set it in {ENVIRONMENTS}/<environment>.yaml"
+                found.append(Problem(value.file, value.line, key, "belongs to a whole environment", right))
     return found
 
 

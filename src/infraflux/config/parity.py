@@ -25,7 +25,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "issuer": ("*.issuer", "*.issuer.*", "*.clusterIssuer", "platform.gateway.tls_hosts"),
     "policy": ("policy.*",),
     # An environment is ahead of the next one while a release is promoted through them.
-    "promotion": ("versions.*", "platform.components.*.version", "gitops.*.revision", "image.sha256"),
+    "promotion": ("release", "versions.*", "platform.components.*.version", "gitops.*.revision", "image.sha256"),
 }  # fmt: skip
 # Left out of the comparison: rules about the network that must be the same everywhere.
 NEVER = ("network.load_balancer.mode", "network.cluster_domain")

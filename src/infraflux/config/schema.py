@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from infraflux.config.layers import FROM_THE_PATH, OVERLAY_ONLY
+from infraflux.config.layers import ENVIRONMENT_ONLY, FROM_THE_PATH, OVERLAY_ONLY
 from infraflux.config.models import ClusterSpec
 from infraflux.config.tree import DELETE_KEY
 
@@ -29,7 +29,8 @@ def schema_of(kind: str) -> dict[str, Any]:
         return schema
     for section in (schema, *schema["$defs"].values()):
         _relax(section)
-    for key in (*FROM_THE_PATH, DELETE_KEY, *(OVERLAY_ONLY if kind != "overlay" else ())):
+    misplaced = (OVERLAY_ONLY if kind != "overlay" else ()) + (ENVIRONMENT_ONLY if kind != "environment" else ())
+    for key in (*FROM_THE_PATH, DELETE_KEY, *misplaced):
         schema["properties"].pop(key)
     del schema["required"]
     return schema

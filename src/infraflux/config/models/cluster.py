@@ -27,6 +27,8 @@ class ClusterSpec(Section):
     vm_id_start: int = Field(ge=100, le=999_000_000)
     """VM ids are this plus the host number of the node's address."""
     description: Text = ""
+    release: Name | None = None
+    """The release whose `pins` the environment runs; written by promotion. None: the layers' own versions."""
     versions: Versions
     image: Image = Image()
     proxmox: Proxmox
