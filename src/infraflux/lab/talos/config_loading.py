@@ -8,6 +8,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from cryptography import x509
@@ -49,8 +50,12 @@ class ConfigError(ValueError):
     """The configuration is refused; the message lists every reason and never a value that could be secret."""
 
 
+@lru_cache(maxsize=256)
 def parse(data: bytes) -> MachineConfig:
-    """Decode and validate; ConfigError lists everything that is wrong."""
+    """Decode and validate; ConfigError lists everything that is wrong.
+
+    Remembered, because a machine's configuration is read far more often than it changes.
+    """
     config = MachineConfig(raw=data, documents=_decode(data))
     problems = _unknown_keys(config) or _problems(config)
     if problems:

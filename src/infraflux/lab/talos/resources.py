@@ -1,5 +1,6 @@
 """What a machine's resources hold at this moment: a pure reading of its state."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -43,16 +44,32 @@ class Content:
     type: str
     id: str
     proto: bytes
-    yaml: str
+    spec: object
+    """What `yaml` shows; the text is made only of what somebody asks for, it costs more than all the rest."""
     annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, str, str]:
         return self.namespace, self.type, self.id
 
+    @property
+    def yaml(self) -> str:
+        """The spec as YAML: a string as a YAML string, which is how Talos shows a machine config."""
+        return _string_yaml(self.spec) if isinstance(self.spec, str) else _spec_yaml(json.dumps(self.spec))
+
 
 def _content(namespace: str, kind: str, name: str, proto: Message, spec: object) -> Content:
-    return Content(namespace=namespace, type=kind, id=name, proto=proto.SerializeToString(), yaml=to_yaml(spec))
+    return Content(namespace=namespace, type=kind, id=name, proto=proto.SerializeToString(), spec=spec)
+
+
+@lru_cache(maxsize=2048)
+def _spec_yaml(document: str) -> str:
+    return to_yaml(json.loads(document))
+
+
+@lru_cache(maxsize=256)
+def _string_yaml(text: str) -> str:
+    return to_yaml(LiteralScalarString(text))
 
 
 def to_yaml(spec: object) -> str:
@@ -253,14 +270,13 @@ def _configuration(node: Node, config: MachineConfig) -> Iterator[Content]:
     """The configuration in force, and the one on disk that the next boot will use."""
     persisted = config if node.record.config is None else parse(node.record.config.encode())
     for name, shown in (("v1alpha1", config), ("persistent", persisted)):
-        text = shown.raw.decode()
         yield Content(
             namespace="config",
             type="MachineConfigs.config.talos.dev",
             id=name,
             proto=specs_pb2.MachineConfigSpec(yaml_marshalled=shown.raw).SerializeToString(),
             # A YAML string that holds YAML: so it is in Talos, marked by the annotation.
-            yaml=to_yaml(LiteralScalarString(text)),
+            spec=shown.raw.decode(),
             annotations={"talos.dev/yaml-spec": "1"},
         )
 
