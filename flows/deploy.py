@@ -1,44 +1,49 @@
 """Bring one cluster to what its configuration says, from nothing or from anything in between."""
 
-from typing import Annotated
-
 from prefect import flow
-from pydantic import Field
 
-from tasks import talos
+from tasks import machines, platform, talos
 from tasks.configuration import load_configuration
-from tasks.events import ClusterEvent, emit
+from tasks.plans import approve_plan, bound, show_plan
 from tasks.recipe import recipe
+from tasks.results import announce_deployed
 from tasks.run_context import run_name
 
-BEFORE = (("Talos secrets", talos.ensure_secrets),)
-AFTER_APPLY = (
+CLUSTER = (
     ("first control plane", talos.configure_first_control_plane),
     ("etcd", talos.bootstrap_etcd),
     ("kubeconfig", talos.write_kubeconfig),
     ("join nodes", talos.join_nodes),
+    ("Cilium", platform.install_cilium),
+    ("Argo CD", platform.install_argocd),
+    ("handoff", platform.hand_off),
 )
-PLANNED = ("load", *(name for name, _ in (*BEFORE, *AFTER_APPLY)), "verify")
+PLANNED = ("load", "preflight", "plan", "guard", "approve", "Talos secrets", "apply", *dict(CLUSTER), "verify", "sync")
 
 
 @flow(name="deploy", flow_run_name=run_name, persist_result=False)
-def deploy(
-    cluster: Annotated[
-        str, Field(title="Cluster", description="Which cluster of this environment.", json_schema_extra={"position": 0})
-    ],
-    dry_run: Annotated[bool, Field(title="Dry run", description="Plan and show, change nothing.")] = False,
-    auto_approve: Annotated[  # noqa: ARG001 - read by the approval stage
-        bool, Field(title="Auto-approve", description="Do not ask where the environment's policy leaves it to you.")
-    ] = False,
-    reason: Annotated[str, Field(title="Reason", description="Why; kept with the run.")] = "",
-) -> None:
-    """Idempotent: what is done already is only looked at, so the same run again continues or changes nothing."""
+def deploy(cluster: str, dry_run: bool = False, auto_approve: bool = False, reason: str = "") -> None:
+    """Bring a cluster to what its configuration says. What is done already is only looked at.
+
+    Args:
+        cluster: Which cluster of this environment.
+        dry_run: Plan and show, change nothing.
+        auto_approve: Do not ask where the environment's policy leaves it to you.
+        reason: Why; kept with the run.
+    """
     with recipe(cluster, planned=PLANNED) as run:
         facts = run.look("load", load_configuration)
-        if dry_run:
-            return
         with run.locked():
-            run.do_all(BEFORE)
-            run.do_all(AFTER_APPLY)
-            run.do("verify", talos.wait_for_health, require_ready=True)
-        emit(ClusterEvent.DEPLOYED, cluster=run.run.cluster, facts={"git_sha": facts["commit"], "reason": reason})
+            run.look("preflight", machines.preflight)
+            plan = run.look("plan", machines.plan_machines)
+            show_plan(run, plan)
+            run.look("guard", machines.guard_plan, **bound(plan))
+            if dry_run:
+                return
+            approve_plan(run, plan, facts, auto_approve=auto_approve)
+            run.do("Talos secrets", talos.ensure_secrets)
+            run.do("apply", machines.apply_machines, **bound(plan))
+            run.do_all(CLUSTER)
+            run.look("verify", talos.wait_for_health, require_ready=True)
+            run.look("sync", platform.wait_until_synced)
+        announce_deployed(run, facts, plan, reason=reason)

@@ -4,6 +4,7 @@ The run is suspended: its process ends, lock and worker slot are free. After the
 the top and plans anew; it goes on only where that plan is, digest for digest, the one that was shown.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
@@ -72,7 +73,7 @@ def decide(
 
 
 def approve(
-    *, cluster: str, plan: dict[str, Any], markdown: str, required: bool, auto_approve: bool, timeout_s: int
+    *, cluster: str, plan: Mapping[str, Any], markdown: str, required: bool, auto_approve: bool, timeout_s: int
 ) -> str:
     """Ask where somebody has to be asked; returns how it was approved. Permanent where it was not."""
     digest = str(plan["digest"])

@@ -1,12 +1,15 @@
 """How every task runs: retried where the error says that a retry can help, logged to its run, rooted in the project."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import wraps
+from logging import Logger
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from prefect import Task, get_run_logger, task
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.exceptions import MissingContextError
 from prefect.tasks import exponential_backoff
 
 from infraflux.config.errors import InfrafluxError, Permanent
@@ -42,7 +45,8 @@ def step(name: str, *, retries: int = RETRIES) -> Callable[[Callable[P, R]], Tas
         @wraps(function)
         def clean(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
-                return function(*args, **kwargs)
+                with _logging_threads():
+                    return function(*args, **kwargs)
             except Exception as error:
                 # Prefect stores the message as the state of the task.
                 shown = masked_error(error)
@@ -61,9 +65,32 @@ def step(name: str, *, retries: int = RETRIES) -> Callable[[Callable[P, R]], Tas
     return wrap
 
 
+_of_threads: list[Logger] = []
+"""The log of the running step, for threads that an adapter starts: they do not inherit Prefect's context."""
+
+
+@contextmanager
+def _logging_threads() -> Iterator[None]:
+    try:
+        _of_threads.append(cast(Logger, get_run_logger()))
+    except MissingContextError:  # called as a plain function
+        yield
+        return
+    try:
+        yield
+    finally:
+        _of_threads.pop()
+
+
 def log_line(line: str) -> None:
-    """One line to the log of the running task or flow."""
-    get_run_logger().info("%s", line)
+    """One line to the log of the running task or flow, also from a thread that a task started."""
+    try:
+        logger = cast(Logger, get_run_logger())
+    except MissingContextError:
+        if not _of_threads:
+            raise
+        logger = _of_threads[-1]
+    logger.info("%s", line)
 
 
 def project_root() -> Path:

@@ -100,7 +100,18 @@ def follow_run(service: Service, run: str, *, title: str, console: Console) -> V
 def finish(view: View) -> None:
     """Exit 1 with the run's own message where it did not complete."""
     if view.state_type != "COMPLETED":
-        raise Permanent(view.message or f"the run ended {view.state_name}", next_step="read the log of the run above")
+        raise RunFailed(view)
+
+
+class RunFailed(Permanent):
+    """The run's own message, which says class and next step already."""
+
+    def __init__(self, view: View) -> None:
+        super().__init__(view.message.removeprefix("Flow run encountered an exception: "))
+        self.state = view.state_name
+
+    def __str__(self) -> str:
+        return f"the run ended {self.state}: {self.message or 'no message'}"
 
 
 def run_here(service: Service, flow: str, environment: str, parameters: dict[str, Any]) -> None:

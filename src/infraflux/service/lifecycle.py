@@ -19,7 +19,7 @@ from infraflux.service.forms import fill_forms
 from infraflux.service.paths import ServicePaths
 from infraflux.service.programs import healthy, wait_healthy
 from infraflux.service.register import register
-from infraflux.service.settings import ServiceSettings, resolve_database
+from infraflux.service.settings import ServiceSettings, file_port, resolve_database
 from infraflux.service.supervisor import ProgramStatus, Supervisor, render_config
 from infraflux.service.sync import launch_command, load_wanted, sync
 
@@ -75,7 +75,7 @@ class Service:
         environment = self.environment()
         digest = self._digest()
         if self.supervisor.running():
-            if read_json(self.paths.root / "started.json") == {"digest": digest}:
+            if (read_json(self.paths.started) or {}).get("digest") == digest:
                 return Noop("the service runs with these settings")
             self.supervisor.stop()
             what = "restarted the service with changed settings"
@@ -83,7 +83,8 @@ class Service:
             what = "started the service"
         self._check_port()
         self.supervisor.start(environment)
-        write_json(self.paths.root / "started.json", {"digest": digest})
+        started = {"digest": digest, "port": self.settings.server.port, "file_port": file_port(self.paths.project)}
+        write_json(self.paths.started, started)
         return Done(what)
 
     def _digest(self) -> str:

@@ -46,6 +46,11 @@ class ServicePaths:
         return self.root / "credentials.json"
 
     @property
+    def started(self) -> Path:
+        """Digest of the settings and port of the service that was started last."""
+        return self.root / "started.json"
+
+    @property
     def registered(self) -> Path:
         """What was last synced and registered, so that the second `up` changes nothing."""
         return self.root / "registered.json"

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 
 from infraflux.config.errors import ErrorClass, Permanent
+from infraflux.service.files import read_json
+from infraflux.service.paths import ServicePaths
 
 Port = Annotated[int, Field(ge=1024, le=65535)]
 
@@ -50,11 +52,25 @@ class ServiceSettings(Section):
         return f"{self.url}/api"
 
 
+def file_port(project: Path) -> int | None:
+    """The port that the file itself says."""
+    path = project / "deployments" / "service.yaml"
+    raw = YAML(typ="safe").load(path) if path.is_file() else {}
+    port = ((raw or {}).get("server") or {}).get("port")
+    return int(port) if port is not None else None
+
+
 def load_settings(project: Path, *, port: int | None = None, database: str | None = None) -> ServiceSettings:
-    """Read the file; `port` and `database` are this machine's overrides. Permanent with every mistake in the file."""
+    """Read the file; `port` and `database` are this machine's overrides. Permanent with every mistake in the file.
+
+    Without an override, a service that was started here with one is found where it listens.
+    """
     path = project / "deployments" / "service.yaml"
     raw = YAML(typ="safe").load(path) if path.is_file() else {}
     server = {**(raw or {}).get("server", {})}
+    started = read_json(ServicePaths(project).started) or {}
+    if port is None and started.get("file_port") == server.get("port"):
+        port = started.get("port")
     if port is not None:
         server["port"] = port
     if database is not None:

@@ -29,6 +29,17 @@ def test_overrides_of_one_machine_win(tmp_path: Path) -> None:
     assert settings.api_url == "http://127.0.0.1:4400/api"
 
 
+def test_a_service_started_on_another_port_is_found_there(tmp_path: Path) -> None:
+    root = project(tmp_path, "server: {port: 4300}")
+    paths = ServicePaths(root)
+    paths.make()
+    paths.started.write_text('{"digest": "d", "port": 4999, "file_port": 4300}')
+    assert load_settings(root).server.port == 4999
+    assert load_settings(root, port=5000).server.port == 5000
+    (root / "deployments" / "service.yaml").write_text("server: {port: 4301}")
+    assert load_settings(root).server.port == 4301
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -1,0 +1,164 @@
+"""Every entry of prefect.yaml: the flow loads, the parameters bind, the environment is bound, schedules parse."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect import Flow
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.utilities.callables import parameter_schema
+from ruamel.yaml import YAML
+
+from infraflux.config.errors import Permanent
+from infraflux.config.load import Fleet
+from infraflux.service.forms import environment_of, with_clusters
+from tasks.approval import Approval, Ask, Refuse, Skip, decide
+from tasks.configuration import check_commit, judge_destroy, secret_references
+from tasks.run_context import cluster_key
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = YAML(typ="safe").load(ROOT / "prefect.yaml")
+QUEUES = {queue["name"] for queue in YAML(typ="safe").load(ROOT / "deployments" / "work-pool.yaml")["queues"]}
+
+
+def load_flow(entry: dict[str, Any]) -> Flow[..., Any]:
+    path, _, name = entry["entrypoint"].partition(":")
+    found: Flow[..., Any] = getattr(import_module(path.removesuffix(".py").replace("/", ".")), name)
+    return found
+
+
+def full_name(entry: dict[str, Any]) -> str:
+    return f"{Path(entry['entrypoint'].partition(':')[0]).stem}/{entry['name']}"
+
+
+@pytest.mark.parametrize("entry", DOCUMENT["deployments"], ids=full_name)
+class TestEntry:
+    def test_the_flow_is_named_as_its_file(self, entry: dict[str, Any]) -> None:
+        assert load_flow(entry).name == full_name(entry).partition("/")[0]
+
+    def test_the_parameters_bind(self, entry: dict[str, Any]) -> None:
+        flow = load_flow(entry)
+        given = entry.get("parameters", {})
+        assert flow.validate_parameters(given).items() >= given.items()
+
+    def test_every_parameter_is_flat_and_described(self, entry: dict[str, Any]) -> None:
+        for name, field in parameter_schema(load_flow(entry)).properties.items():
+            assert field.get("type") in ("string", "boolean", "integer", "number"), name
+            assert field.get("description"), name
+
+    def test_the_queue_exists(self, entry: dict[str, Any]) -> None:
+        assert entry["work_pool"]["name"] == "infraflux"
+        assert entry["work_pool"]["work_queue_name"] in QUEUES
+
+    def test_schedules_parse(self, entry: dict[str, Any]) -> None:
+        for schedule in entry.get("schedules", []):
+            CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"])
+            assert schedule["slug"]
+
+
+def clusters_of(environment: str) -> list[str]:
+    return [spec.name for spec in Fleet.load(ROOT).of(environment)]
+
+
+BOUND = [entry for entry in DOCUMENT["deployments"] if environment_of(entry["work_pool"])]
+
+
+@pytest.mark.parametrize("entry", BOUND, ids=full_name)
+def test_a_bound_deployment_is_of_its_environment(entry: dict[str, Any]) -> None:
+    environment = environment_of(entry["work_pool"])
+    assert entry["work_pool"]["work_queue_name"] == environment
+    assert entry["parameters"]["cluster"] in clusters_of(environment)
+    assert entry["enforce_parameter_schema"] is True
+
+
+def test_deploy_and_destroy_exist_for_every_environment() -> None:
+    names = {full_name(entry) for entry in DOCUMENT["deployments"]}
+    for environment in Fleet.load(ROOT).environments:
+        assert {f"deploy/{environment}", f"destroy/{environment}"} <= names
+
+
+def test_the_form_offers_the_clusters() -> None:
+    schema = {"properties": {"cluster": {"type": "string"}, "dry_run": {"type": "boolean"}}}
+    filled = with_clusters(schema, ["a", "b"])
+    assert filled["properties"]["cluster"]["enum"] == ["a", "b"]
+    assert "enum" not in schema["properties"]["cluster"]
+    assert with_clusters({}, ["a"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("cluster", "bound", "key"),
+    [("dev-1", "dev", "dev/dev-1"), ("dev/dev-1", "dev", "dev/dev-1"), ("dev/dev-1", "", "dev/dev-1")],
+)
+def test_cluster_key(cluster: str, bound: str, key: str) -> None:
+    assert cluster_key(cluster, bound=bound) == key
+
+
+@pytest.mark.parametrize(
+    ("cluster", "bound", "message"),
+    [("prod/prod-1", "dev", "acts in dev only"), ("dev-1", "", "is not <env>/<name>"), ("dev/", "dev", "is not")],
+)
+def test_no_way_into_another_environment(cluster: str, bound: str, message: str) -> None:
+    with pytest.raises(Permanent, match=message):
+        cluster_key(cluster, bound=bound)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        pytest.param({}, Skip, id="free-environment"),
+        pytest.param({"required": True}, Ask, id="policy-asks"),
+        pytest.param({"required": True, "auto_approve": True}, Ask, id="policy-is-never-spared"),
+        pytest.param({"required": True, "changes": 0}, Skip, id="nothing-to-approve"),
+        pytest.param({"destroys": 1}, Ask, id="destruction-asks-anywhere"),
+        pytest.param({"destroys": 1, "auto_approve": True}, Skip, id="destruction-auto-approved"),
+        pytest.param({"asked": "d1"}, Ask, id="resumed-with-the-same-plan"),
+        pytest.param({"asked": "d0"}, Refuse, id="resumed-with-another-plan"),
+        pytest.param({"asked": "d0", "changes": 0}, Refuse, id="resumed-and-nothing-left-to-do"),
+    ],
+)
+def test_decide_approval(given: dict[str, Any], kind: type) -> None:
+    situation = {"required": False, "changes": 3, "destroys": 0, "auto_approve": False, "asked": "", "digest": "d1"}
+    assert isinstance(decide(**{**situation, **given}), kind)
+
+
+def test_an_empty_answer_is_a_rejection() -> None:
+    assert Approval().decision == "reject"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"confirm": ""}, "the confirmation is ''"),
+        ({"confirm": "dev-1"}, "not 'dev/dev-1'"),
+        ({"allowed": False}, "allows no destruction"),
+        ({"allowed": False, "dry_run": True}, "allows no destruction"),
+    ],
+)
+def test_destruction_is_refused(given: dict[str, Any], message: str) -> None:
+    asked = {"cluster": "dev/dev-1", "confirm": "dev/dev-1", "dry_run": False, "allowed": True, **given}
+    with pytest.raises(Permanent, match=message):
+        judge_destroy(**asked)
+
+
+def test_a_confirmed_destruction_goes_on() -> None:
+    assert judge_destroy(cluster="dev/dev-1", confirm="dev/dev-1", dry_run=False, allowed=True) == "confirmed"
+    assert "dry run" in judge_destroy(cluster="dev/dev-1", confirm="", dry_run=True, allowed=True)
+
+
+def test_a_dirty_tree_is_refused_where_the_policy_says_so() -> None:
+    from infraflux.adapters.git_head import Head  # noqa: PLC0415
+
+    fleet = Fleet.load(ROOT)
+    prod, dev = fleet.cluster("prod/prod-1"), fleet.cluster("dev/dev-1")
+    for head in (Head("abc", True), Head("", False)):
+        check_commit(dev, head)
+        with pytest.raises(Permanent, match="acts for commits only"):
+            check_commit(prod, head)
+    check_commit(prod, Head("abc", False))
+
+
+def test_every_secret_reference_is_found() -> None:
+    found = secret_references(Fleet.load(ROOT).cluster("dev/dev-1"))
+    assert "file:.infraflux/lab/credentials/dev.token" in found
+    assert "file:.infraflux/age/identity.txt" in found
