@@ -5,12 +5,14 @@ import shutil
 import threading
 from collections.abc import Collection, Mapping
 from pathlib import Path
-
-from fakeredis import TcpFakeServer
+from typing import TYPE_CHECKING
 
 from infraflux.lab.contracts import EventSink
 from infraflux.lab.gitops.argocd import REDIS_PORT, WORKLOADS, ArgoFacts, ArgoSite, prepare, program
 from infraflux.lab.kubernetes.process import SupervisedProcess
+
+if TYPE_CHECKING:
+    from fakeredis import TcpFakeServer
 
 _STOP_GRACE_S = 3.0
 
@@ -86,8 +88,11 @@ class ArgoProcesses:
             cache.server_close()
 
 
-def _start_cache(home: str) -> TcpFakeServer:
+def _start_cache(home: str) -> "TcpFakeServer":
     """A Redis in this process: Argo CD loses nothing with it, it only compares anew."""
+    # A quarter of the lab's start would be this import; most labs start without an Argo CD.
+    from fakeredis import TcpFakeServer  # noqa: PLC0415
+
     cache = TcpFakeServer((home, REDIS_PORT), server_type="redis")
     cache.daemon_threads = True
     threading.Thread(target=cache.serve_forever, name=f"cache {home}", daemon=True).start()
