@@ -102,11 +102,13 @@ class Installer:
 
         `secrets` come first: the first sync needs them. Raises Retryable or Permanent as the API server answers.
         """
-        outcomes = [self._ensure_namespace(one["metadata"]["namespace"], dry_run=dry_run) for one in secrets]
-        objects = [*secrets, *self.bundle.manifests]
+        namespaces = dict.fromkeys(one["metadata"]["namespace"] for one in secrets)
+        made = [self._ensure_namespace(name, dry_run=dry_run) for name in namespaces]
         # Forced: these objects are ours, also where Argo CD made an empty one (project `default`) before us.
-        outcomes += [self.kubernetes.apply(one, dry_run=dry_run, force=True) for one in objects]
-        return [one for one in outcomes if not (isinstance(one, Noop) and "namespace" in one.reason)]
+        applied = [
+            self.kubernetes.apply(one, dry_run=dry_run, force=True) for one in (*secrets, *self.bundle.manifests)
+        ]
+        return [one for one in made if not isinstance(one, Noop)] + applied
 
     def wait_until_synced(self, *, deadline_s: float = HANDOFF_DEADLINE_S) -> list[Application]:
         """Refresh everything and wait until Git's state is the cluster's; then prove that webhooks answer.
@@ -133,7 +135,7 @@ class Installer:
         application = self.argocd.owns(MARKERS[component])
         if application:
             return f"Argo CD (Application {application})"
-        return "InfraFlux (helm)" if self.kubernetes.read(MARKERS[component]) else "nobody"
+        return "nobody" if self.kubernetes.read(MARKERS[component]) is None else "InfraFlux (helm)"
 
     def _first_install(self, component: str, *, deadline_s: float, dry_run: bool) -> Outcome:
         application = self.argocd.owns(MARKERS[component])
@@ -166,7 +168,7 @@ class Installer:
 
     def _ensure_namespace(self, name: str, *, dry_run: bool) -> Outcome:
         """Make a namespace that a Secret needs before its component's own manifest brings labels and policies."""
-        if self.kubernetes.read(Ref(api_version="v1", kind="Namespace", name=name)):
+        if self.kubernetes.read(Ref(api_version="v1", kind="Namespace", name=name)) is not None:
             return Noop(f"namespace {name} exists")
         manifest: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         return self.kubernetes.apply(manifest, dry_run=dry_run)

@@ -25,7 +25,7 @@ from infraflux.render.talos import schematic_document, schematic_id
 from infraflux.render.terraform import render_cluster, render_globals, to_tfvars
 
 STAGE = "machines"
-_BACKEND_NAMES = ("PG", "AWS_", "TF_HTTP_")
+BACKEND_NAMES = ("PG", "AWS_", "TF_HTTP_")
 """Variables by which backends get their credentials: for Terraform only, on no command line."""
 
 
@@ -287,7 +287,7 @@ def proxmox_access(spec: ClusterSpec, *, root: Path) -> ProxmoxAccess:
 
 
 def _environment(access: ProxmoxAccess, environ: Mapping[str, str]) -> dict[str, str]:
-    env = {name: value for name, value in environ.items() if name.startswith(_BACKEND_NAMES)}
+    env = {name: value for name, value in environ.items() if name.startswith(BACKEND_NAMES)}
     env["PROXMOX_VE_API_TOKEN"] = access.provider_token
     if access.ca_file is not None:
         # Read besides the system's certificate directory, not in its place.

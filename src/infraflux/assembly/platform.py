@@ -1,5 +1,6 @@
 """The platform side of one cluster, ready to install, hand over and be looked at."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -12,8 +13,9 @@ from infraflux.adapters.clock import SystemClock
 from infraflux.adapters.helm import Helm
 from infraflux.adapters.kubernetes import Kubernetes, Manifest, Ref
 from infraflux.adapters.platform import Bundle, Installer
-from infraflux.adapters.terraform.state import parse_state
-from infraflux.adapters.tools import locate
+from infraflux.adapters.terraform import Place, Stack, Tool
+from infraflux.adapters.tools import locate, provider_mirror
+from infraflux.assembly.machines import BACKEND_NAMES
 from infraflux.config.errors import Permanent
 from infraflux.config.models import ClusterSpec
 from infraflux.config.paths import ProjectPaths
@@ -46,7 +48,7 @@ def open_platform(
     outputs: Mapping[str, Any] | None = None,
     log: Callable[[str], None] = lambda _line: None,
 ) -> Platform:
-    """Connects to nothing yet. `outputs` are those of the cluster's Terraform stack (default: from its local state).
+    """Connects to nothing yet. `outputs` are those of the cluster's Terraform stack (default: read from its state).
 
     Raises Permanent where there is no kubeconfig or no output `platform`.
     """
@@ -66,7 +68,7 @@ def open_platform(
     installer = Installer(
         spec=spec,
         tree=root / "platform",
-        bundle=Bundle.from_outputs(_local_outputs(spec, root) if outputs is None else outputs),
+        bundle=Bundle.from_outputs(read_outputs(spec, root=root) if outputs is None else outputs),
         kubernetes=kubernetes,
         helm=Helm(binary=locate("helm"), kubeconfig=kubeconfig, cluster=spec.key, forget_record=forget_record),
         argocd=ArgoCd(kubernetes, cluster=spec.key),
@@ -76,6 +78,16 @@ def open_platform(
     return Platform(installer=installer, kubernetes=kubernetes, root=root)
 
 
-def _local_outputs(spec: ClusterSpec, root: Path) -> Mapping[str, Any]:
-    path = ProjectPaths(root).terraform_state(spec.environment, spec.name) / "terraform.tfstate"
-    return parse_state(path.read_text()).outputs if path.exists() else {}
+def read_outputs(spec: ClusterSpec, *, root: Path, environ: Mapping[str, str] | None = None) -> Mapping[str, Any]:
+    """Outputs of the cluster's Terraform stack as its state has them, wherever the backend keeps it."""
+    environ = os.environ if environ is None else environ
+    place = Place(
+        source=root / "terraform",
+        state=ProjectPaths(root).terraform_state(spec.environment, spec.name),
+        environment=spec.environment,
+        name=spec.name,
+    )
+    tool = Tool(binary=locate("terraform"), mirror=provider_mirror())
+    backend = {name: value for name, value in environ.items() if name.startswith(BACKEND_NAMES)}
+    head = Stack(place=place, tool=tool, label=spec.key, env=backend, secret_values=tuple(backend.values())).state()
+    return head.outputs if head else {}

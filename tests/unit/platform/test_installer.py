@@ -1,0 +1,124 @@
+"""The order of the handoff, the values of the first install, and who is left alone."""
+
+import json
+from pathlib import Path
+
+import pytest
+from fakes.clock import FakeClock
+from fakes.specs import make_spec
+
+from infraflux.adapters.platform import Bundle, Installer, read_component
+from infraflux.assembly.platform import open_platform
+from infraflux.config.errors import Permanent, Retryable
+from infraflux.config.outcomes import Done, Noop
+
+TREE = Path(__file__).parents[3] / "platform"
+
+
+class Recorder:
+    """Kubernetes that has nothing but `there`, and fails `busy` times before it applies."""
+
+    def __init__(self, *there, busy=0):
+        self.there, self.busy, self.applied = set(there), busy, []
+
+    def read(self, ref):
+        return {} if ref.name in self.there else None
+
+    def apply(self, manifest, *, dry_run=False, force=False):
+        if self.busy:
+            self.busy -= 1
+            raise Retryable("failed calling webhook")
+        self.applied.append(manifest["metadata"]["name"])
+        return Done(f"create {manifest['metadata']['name']}")
+
+
+class Owner:
+    def __init__(self, name):
+        self.name = name
+
+    def owns(self, ref):
+        return self.name
+
+
+class Helm:
+    def __init__(self):
+        self.charts = []
+
+    def ensure(self, chart, **_):
+        self.charts.append((chart, [json.loads(path.read_text()) for path in chart.values if path.suffix == ".json"]))
+        return Done("installed")
+
+
+def installer(*, owner=None, kubernetes=None, manifests=(), clock=None, **spec):
+    components = [{"name": "cilium", "version": "1.19.9", "values": {"debug": {"enabled": True}}}]
+    return Installer(
+        spec=make_spec(**({"platform": {"components": components}} | spec)),
+        tree=TREE,
+        bundle=Bundle(values={"cilium": {"cluster": {"id": 7}}}, manifests=list(manifests)),
+        kubernetes=kubernetes or Recorder(),
+        helm=Helm(),
+        argocd=Owner(owner),
+        clock=clock or FakeClock(),
+    )
+
+
+def manifest(name, namespace="argocd"):
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}}
+
+
+def test_first_install_has_the_version_and_values_of_the_cluster():
+    one = installer()
+    one.install_cilium()
+    chart, generated = one.helm.charts[0]
+    assert (chart.release, chart.namespace, chart.version) == ("cilium", "kube-system", "1.19.9")
+    assert chart.repository == "https://helm.cilium.io"
+    assert [path.parent.name for path in chart.values[:2]] == ["base", "dev"]
+    assert generated == [{"cluster": {"id": 7}}, {"debug": {"enabled": True}}], "the cluster's own values come last"
+
+
+def test_a_mirror_replaces_the_upstream():
+    one = installer(platform={"chart_repository": "https://mirror.example.org", "components": []})
+    one.install_cilium()
+    assert one.helm.charts[0][0].repository == "https://mirror.example.org"
+
+
+def test_what_argo_tracks_is_left_alone():
+    one = installer(owner="cilium")
+    outcome = one.install_cilium()
+    assert isinstance(outcome, Noop)
+    assert "Application cilium" in outcome.reason
+    assert one.helm.charts == []
+
+
+def test_secrets_are_there_before_the_root_application():
+    kubernetes = Recorder("argocd")
+    one = installer(kubernetes=kubernetes, manifests=[manifest("project"), manifest("root")])
+    one.hand_off([manifest("repository"), manifest("provider", namespace="external-secrets")])
+    assert kubernetes.applied == ["external-secrets", "repository", "provider", "project", "root"]
+
+
+def test_webhook_is_asked_until_it_answers():
+    clock = FakeClock()
+    installer(kubernetes=Recorder(busy=3), clock=clock).check_webhooks()
+    assert clock.now == 3
+
+
+def test_webhook_that_never_answers_raises_what_the_server_said():
+    with pytest.raises(Retryable, match="failed calling webhook"):
+        installer(kubernetes=Recorder(busy=10_000)).check_webhooks()
+
+
+@pytest.mark.parametrize("outputs", [{}, {"platform": None}, {"platform": {"values": {}}}])
+def test_a_state_without_the_output_says_what_to_do(outputs):
+    with pytest.raises(Permanent, match="infraflux deploy"):
+        Bundle.from_outputs(outputs)
+
+
+def test_a_cluster_without_kubeconfig_says_what_to_do(tmp_path):
+    with pytest.raises(Permanent, match="infraflux cluster bootstrap dev/dev-1"):
+        open_platform(make_spec(), root=tmp_path, outputs={})
+
+
+def test_an_unregistered_component_is_a_configuration_error(tmp_path):
+    with pytest.raises(Permanent, match=r"component\.yaml"):
+        read_component(tmp_path, "nothing")
