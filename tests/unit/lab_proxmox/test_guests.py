@@ -200,3 +200,12 @@ def test_everything_survives(pve: Pve) -> None:
     pve.reopen()
     assert (pve.config(), pve.volumes(), pve.status(), pve.ok("GET", "/pools", poolid="p")) == before
     assert pve.ok("GET", f"/nodes/h1/tasks/{upid}/status")["exitstatus"] == "OK"
+
+
+def test_tasks_of_one_machine_wait_for_each_other(pve: Pve) -> None:
+    pve.guest()
+    pve.fault("slow-task", times=None, seconds="0.05")
+    starts = [pve.call("POST", "/nodes/h1/qemu/100/status/start").data for _ in range(2)]
+    stop = pve.call("POST", "/nodes/h1/qemu/100/status/stop").data
+    assert [pve.end(upid) for upid in (*starts, stop)] == ["OK", "VM 100 already running", "OK"]
+    assert pve.watcher.kinds == ["on", "off"]

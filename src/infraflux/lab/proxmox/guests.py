@@ -1,7 +1,9 @@
 """Life of guests: create, change, start, stop, move, delete."""
 
+import asyncio
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -32,6 +34,7 @@ class Guests:
 
     def __init__(self, cluster: Cluster, storages: Storages, tasks: Tasks, notifier: Notifier) -> None:
         self.cluster, self.storages, self.tasks, self.notifier = cluster, storages, tasks, notifier
+        self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def check_free(self, vm_id: int) -> None:
         """Refuse an id that is taken, on whichever host."""
@@ -58,7 +61,7 @@ class Guests:
             if start:
                 await self.start_now(worker, guest)
 
-        return self.tasks.start(node=node, kind="qmcreate", subject=str(vm_id), user=user, work=work)
+        return self._task(guest, "qmcreate", user, work)
 
     async def _create(
         self, worker: Worker, guest: Guest, *, options: dict[str, Any], drives: Mapping[str, DriveRequest],
@@ -344,7 +347,13 @@ class Guests:
         return config
 
     def _task(self, guest: Guest, kind: str, user: str, work: Callable[[Worker], Awaitable[None]]) -> str:
-        return self.tasks.start(node=guest.node, kind=kind, subject=str(guest.vm_id), user=user, work=work)
+        """Start a task that has the guest to itself: the next one waits, as for Proxmox's lock file."""
+
+        async def alone(worker: Worker) -> None:
+            async with self._locks[guest.vm_id]:
+                await work(worker)
+
+        return self.tasks.start(node=guest.node, kind=kind, subject=str(guest.vm_id), user=user, work=alone)
 
 
 __all__ = ["Guests", "split_drives"]
