@@ -23,10 +23,11 @@ class Lab:
     talos: TalosLab
 
     async def edit_config(self, machine: str, patch: Mapping[str, Any]) -> None:
-        """Change a machine's Talos configuration behind everybody's back; LabError for an unknown machine."""
+        """Change a machine's Talos configuration behind everybody's back; LabError for an unknown machine or a patch
+        that Talos would refuse."""
         try:
             await self.talos.edit_config(machine, patch)
-        except KeyError as error:
+        except (KeyError, ValueError) as error:
             raise LabError(str(error.args[0])) from None
 
 

@@ -94,6 +94,8 @@ def test_configuration_edited_out_of_band(world):
         assert "vm.swappiness" in shown["spec"]
     with pytest.raises(KeyError, match="no configured machine"):
         world.edit(99, {})
+    with pytest.raises(ValueError, match="unknown keys"):
+        world.edit(21, {"machine": {"sysctl": {}}})
 
 
 def test_log_holds_no_secret(world):

@@ -52,6 +52,18 @@ def nodes(world, tmp_path):
     return json.loads(kubectl(world, tmp_path, "get", "nodes", "-o", "json"))["items"]
 
 
+def test_upgrade_drains_the_node_and_gives_it_back(real, tmp_path):
+    """talosctl cordons and evicts through the real API, reboots the machine, and lifts the cordon."""
+    real.cluster(control_planes=1, workers=1)
+    image = f"factory.talos.dev/nocloud-installer/{'cd' * 32}:v1.14.0"
+    answer = real.talosctl("upgrade", "--image", image, "--timeout=50s", node=21, endpoint=11)
+    assert "upgrade completed" in answer.text
+    real.until(lambda: real.ready(21), "ready again")
+    (worker,) = [node for node in nodes(real, tmp_path) if node["metadata"]["name"] == "node-21"]
+    assert not worker["spec"].get("unschedulable")
+    assert worker["status"]["nodeInfo"]["osImage"] == "Talos (v1.14.0)"
+
+
 def test_the_api_survives_the_death_of_its_home(real, tmp_path):
     real.cluster(control_planes=3, workers=0)
     assert real.talosctl("health", "--wait-timeout=60s", node=12).code == 0

@@ -113,11 +113,13 @@ class TalosLab:
     # Control
 
     async def edit_config(self, machine: str, patch: Mapping[str, Any]) -> None:
-        """Change a machine's configuration behind everybody's back (drift); KeyError for an unknown machine.
+        """Change a machine's configuration behind everybody's back (drift).
 
-        `machine` is a key (`dev/10011`) or a name; `patch` is merged into the v1alpha1 document, None deletes.
+        `machine` is a key (`dev/10011`) or a name, with or without its environment; `patch` is merged into the
+        v1alpha1 document, None deletes. KeyError for an unknown machine, ConfigError (a ValueError) for a patch that
+        Talos would refuse.
         """
-        node = next((node for node in self._context.nodes.values() if machine in (node.key, node.machine.name)), None)
+        node = next((node for node in self._context.nodes.values() if machine in _names(node)), None)
         if node is None or node.config is None:
             raise KeyError(f"no configured machine {machine}")
         config = parse(merged(node.config, patch))
@@ -138,6 +140,10 @@ class TalosLab:
                 for cluster in self._clusters.all()
             ],
         }
+
+
+def _names(node: Node) -> tuple[str, ...]:
+    return node.key, node.machine.name, f"{node.machine.environment}/{node.machine.name}"
 
 
 def _describe_node(node: Node) -> dict[str, Any]:
