@@ -95,4 +95,4 @@ async def measure(directory: Path) -> dict[str, Any]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
-        print(json.dumps(asyncio.run(measure(Path(scratch)))))  # noqa: T201 - what a bench is for
+        print(json.dumps(asyncio.run(measure(Path(scratch)))))

@@ -3,7 +3,8 @@
 import pytest
 
 from infraflux.config.models.talos import Schematic
-from infraflux.render.talos import dump_yaml, schematic_id
+from infraflux.render.block_yaml import dump
+from infraflux.render.talos import schematic_id
 
 KNOWN_IDS = {
     # Both are published in Talos' own documentation.
@@ -26,4 +27,4 @@ def test_given_schematic_id_is_kept():
 
 @pytest.mark.parametrize("word", ["off", "on", "No", "yes", "null", "~"])
 def test_words_that_yaml_1_1_reads_as_something_else_are_quoted(word: str):
-    assert dump_yaml({"auto": word}) == f'auto: "{word}"\n'
+    assert dump({"auto": word}) == f'auto: "{word}"\n'

@@ -7,19 +7,17 @@ node. Field names: https://www.talos.dev/v1.13/reference/configuration/ (v1alpha
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from infraflux.config.errors import ErrorClass, Permanent
 from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.config.models.talos import Patch, Schematic
-
-# What YAML 1.1 readers (talosctl among them) take for something else than text.
-_AMBIGUOUS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "~"}
+from infraflux.render.block_yaml import dump
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,8 @@ def render_patches(spec: ClusterSpec, *, root: Path) -> PatchSet:
     """All patches of a cluster; `root` is where patch files of the configuration are read from."""
     patches = spec.talos.patches
     return PatchSet(
-        all=(dump_yaml(_all_nodes(spec)), *_own(patches.all, root)),
-        control_plane=(dump_yaml(_control_plane(spec)), *_own(patches.control_plane, root)),
+        all=(dump(_all_nodes(spec)), *_own(patches.all, root)),
+        control_plane=(dump(_control_plane(spec)), *_own(patches.control_plane, root)),
         worker=_own(patches.worker, root),
         node={node.name: _node_patches(spec, node, root) for node in spec.nodes},
     )
@@ -49,7 +47,7 @@ def render_patches(spec: ClusterSpec, *, root: Path) -> PatchSet:
 def _node_patches(spec: ClusterSpec, node: Node, root: Path) -> tuple[str, ...]:
     own = [patch for patch in spec.talos.patches.node if patch.node == node.name]
     hostname = {"apiVersion": "v1alpha1", "kind": "HostnameConfig", "auto": "off", "hostname": node.name}
-    return (dump_yaml(_node(spec, node)), dump_yaml(hostname), *_own(own, root))
+    return (dump(_node(spec, node)), dump(hostname), *_own(own, root))
 
 
 def _all_nodes(spec: ClusterSpec) -> dict[str, Any]:
@@ -111,6 +109,7 @@ def installer_image(spec: ClusterSpec) -> str:
     return f"{spec.image.installer_registry}/nocloud-installer/{schematic_id(schematic)}:{spec.versions.talos}"
 
 
+@lru_cache(maxsize=256)
 def schematic_document(schematic: Schematic) -> str:
     """What is posted to the image factory; key order as its own marshaller writes it."""
     customization: dict[str, Any] = {}
@@ -118,7 +117,13 @@ def schematic_document(schematic: Schematic) -> str:
         customization["extraKernelArgs"] = list(schematic.kernel_args)
     if schematic.extensions:
         customization["systemExtensions"] = {"officialExtensions": sorted(schematic.extensions)}
-    return dump_yaml({"customization": customization}, indent=4)
+    yaml = YAML(typ="rt", pure=True)
+    yaml.default_flow_style = False
+    yaml.width = 4096
+    yaml.indent(mapping=4, sequence=6, offset=4)
+    stream = StringIO()
+    yaml.dump({"customization": customization}, stream)
+    return stream.getvalue()
 
 
 def schematic_id(schematic: Schematic) -> str:
@@ -142,7 +147,7 @@ def _own(patches: Iterable[Patch], root: Path) -> tuple[str, ...]:
 
 def _own_patch(patch: Patch, root: Path) -> str:
     if patch.file is None:
-        return dump_yaml(patch.content or {})
+        return dump(patch.content or {})
     path = (root / patch.file).resolve()
     if not path.is_relative_to(root.resolve()):
         raise Permanent(f"patch {patch.name}: {patch.file} leaves the repository", error_class=ErrorClass.CONFIG)
@@ -152,24 +157,3 @@ def _own_patch(patch: Patch, root: Path) -> str:
         raise Permanent(
             f"patch {patch.name}: {patch.file} cannot be read ({error.strerror})", error_class=ErrorClass.CONFIG
         ) from error
-
-
-def dump_yaml(document: Mapping[str, Any], *, indent: int = 2) -> str:
-    """YAML with stable bytes; strings that a YAML 1.1 reader would turn into something else are quoted."""
-    yaml = YAML(typ="rt", pure=True)
-    yaml.default_flow_style = False
-    yaml.width = 4096
-    yaml.indent(mapping=indent, sequence=indent + 2, offset=indent)
-    stream = StringIO()
-    yaml.dump(_quoted(document), stream)
-    return stream.getvalue()
-
-
-def _quoted(node: Any) -> Any:
-    if isinstance(node, Mapping):
-        return {key: _quoted(value) for key, value in node.items()}
-    if isinstance(node, list | tuple):
-        return [_quoted(value) for value in node]
-    if isinstance(node, str) and node.lower() in _AMBIGUOUS:
-        return DoubleQuotedScalarString(node)
-    return node

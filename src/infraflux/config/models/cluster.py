@@ -19,7 +19,9 @@ class ClusterSpec(Section):
     """A cluster after layering: `environment` and `name` come from the path of its overlay file."""
 
     environment: Name
+    """The overlay's directory."""
     name: Name
+    """The overlay's file name."""
     size: Name
     """Which file of `clusters/templates/` it is built from."""
     cluster_id: int = Field(ge=1, le=255)
@@ -27,6 +29,7 @@ class ClusterSpec(Section):
     vm_id_start: int = Field(ge=100, le=999_000_000)
     """VM ids are this plus the host number of the node's address."""
     description: Text = ""
+    """For people; shown in listings."""
     release: Name | None = None
     """The release whose `pins` the environment runs; written by promotion. None: the layers' own versions."""
     versions: Versions

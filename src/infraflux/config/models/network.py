@@ -20,14 +20,22 @@ class LoadBalancerMode(StrEnum):
 
 
 class BgpPeer(Section):
+    """One router."""
+
     name: Name
     address: IPv4Address
+    """The router's address."""
     asn: int = Field(ge=1, le=4_294_967_295)
+    """Number of the router's autonomous system."""
 
 
 class Bgp(Section):
+    """Announcing addresses to routers."""
+
     local_asn: int = Field(ge=1, le=4_294_967_295)
+    """Number of the cluster's autonomous system."""
     peers: tuple[BgpPeer, ...] = Field(min_length=1)
+    """Routers that learn the addresses."""
 
 
 class LoadBalancerPool(Section):
@@ -35,11 +43,16 @@ class LoadBalancerPool(Section):
 
     name: Name
     addresses: AddressRange
+    """Used by nobody else; in the node network with mode `l2`."""
 
 
 class LoadBalancer(Section):
+    """How Services of type LoadBalancer get addresses."""
+
     mode: LoadBalancerMode = LoadBalancerMode.L2
+    """How addresses are announced: ARP in the node network, or BGP."""
     pools: tuple[LoadBalancerPool, ...] = Field(min_length=1)
+    """Where addresses come from."""
     bgp: Bgp | None = None
     """Required with mode `bgp`."""
 
@@ -60,9 +73,13 @@ class Network(Section):
     ntp: tuple[NetworkHost, ...] = Field(min_length=1)
     """Time servers of the nodes."""
     pod_cidr: IPv4Network
+    """Network of the pods; every node gets a /24 of it."""
     service_cidr: IPv4Network
+    """Network of the services."""
     domain: DnsName
     """DNS name of the cluster for people: `dev-1.example.org`."""
     cluster_domain: DnsName = "cluster.local"
+    """DNS domain inside the cluster."""
     mtu: int = Field(default=1500, ge=1280, le=9216)
+    """Largest packet of the nodes' network, in bytes."""
     load_balancer: LoadBalancer

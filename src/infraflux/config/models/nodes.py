@@ -38,8 +38,11 @@ class TaintEffect(StrEnum):
 
 class Taint(Section):
     key: LabelKey
+    """Key of the taint."""
     value: LabelValue = ""
+    """Value of the taint."""
     effect: TaintEffect
+    """What it keeps away."""
 
 
 class DataDisk(Section):
@@ -47,9 +50,11 @@ class DataDisk(Section):
 
     name: Name
     size_gib: int = Field(ge=1, le=65536)
+    """Size; it can grow and never shrink."""
     storage: StorageName | None = None
     """The environment's disk storage where it is not given."""
     ssd: bool = True
+    """Present it to the guest as a solid state disk."""
 
 
 class ExtraNic(Section):
@@ -57,7 +62,9 @@ class ExtraNic(Section):
 
     name: Name
     bridge: BridgeName
+    """The bridge it is plugged into."""
     vlan: int | None = Field(default=None, ge=1, le=4094)
+    """Its VLAN tag."""
 
 
 class PciDevice(Section):
@@ -65,9 +72,13 @@ class PciDevice(Section):
 
     name: Name
     mapping: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    """Name of the Proxmox resource mapping."""
     pcie: bool = True
+    """Pass it through as PCI Express."""
     rombar: bool = True
+    """Show its ROM to the guest."""
     primary_gpu: bool = False
+    """Make it the guest's main display."""
 
 
 class NamedNode(Section):
@@ -75,13 +86,21 @@ class NamedNode(Section):
 
     name: Name
     address: IPv4Address | None = None
+    """Its address; the next of the pool's range where it is not given."""
     host: HostName | None = None
+    """Pins it to a Proxmox host."""
     vm_id: int | None = Field(default=None, ge=100, le=999_999_999)
+    """Its VM id; derived where it is not given."""
     mac: MacAddress | None = None
+    """MAC of its first card; derived from its name where it is not given."""
     cores: int | None = Field(default=None, ge=1, le=512)
+    """Overrides the pool's."""
     memory_mib: int | None = Field(default=None, ge=256)
+    """Overrides the pool's."""
     system_disk_gib: int | None = Field(default=None, ge=1)
+    """Overrides the pool's."""
     labels: dict[LabelKey, LabelValue] = {}
+    """Added to the pool's."""
 
 
 class NodePool(Section):
@@ -89,21 +108,33 @@ class NodePool(Section):
 
     name: Name
     role: Role
+    """What its nodes are."""
     count: int | None = Field(default=None, ge=0, le=200)
+    """How many nodes; they are named `<cluster>-<pool>-<number>`."""
     nodes: tuple[NamedNode, ...] = ()
+    """Its nodes by name, in place of `count`."""
     addresses: AddressRange | None = None
     """Nodes get addresses from here in order; not needed where every node names its own."""
     vm_id_start: int | None = Field(default=None, ge=100, le=999_000_000)
     """VM ids count up from here; derived from the cluster's `vm_id_start` and the address where it is not given."""
     cores: int = Field(ge=1, le=512)
+    """CPU cores of each node."""
     memory_mib: int = Field(ge=256)
+    """Memory of each node."""
     system_disk_gib: int = Field(ge=1, le=65536)
+    """System disk of each node; it can grow and never shrink."""
     data_disks: tuple[DataDisk, ...] = ()
+    """Extra disks of each node."""
     nics: tuple[ExtraNic, ...] = ()
+    """Extra network cards of each node."""
     pci_devices: tuple[PciDevice, ...] = ()
+    """PCI and GPU devices of each node."""
     labels: dict[LabelKey, LabelValue] = {}
+    """Kubernetes labels of its nodes."""
     taints: tuple[Taint, ...] = ()
+    """Kubernetes taints of its nodes."""
     tags: tuple[Name, ...] = ()
+    """Extra Proxmox tags of its machines."""
 
 
 class Node(Section):

@@ -12,7 +12,9 @@ class Approval(Section):
     """A person looks at the plan before it is applied."""
 
     required: bool = False
+    """Nothing is applied before a person has approved the plan."""
     timeout_s: int = Field(default=3600, ge=1, le=604_800)
+    """How long an approval may take; then the plan is rejected."""
 
 
 class Window(Section):
@@ -20,9 +22,13 @@ class Window(Section):
 
     name: Name
     days: tuple[str, ...] = ("mon", "tue", "wed", "thu", "fri")
+    """Days on which it opens: mon to sun."""
     start: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    """When it opens, in quotes."""
     end: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    """When it closes, in quotes."""
     timezone: str = "UTC"
+    """Time zone of both."""
 
 
 class PromotionMode(StrEnum):
@@ -41,11 +47,15 @@ class Promotion(Section):
     source: Name | None = None
     """The environment a release must have been verified in; None: the first of the chain."""
     mode: PromotionMode = PromotionMode.MANUAL
+    """`auto`: promote as soon as the release is ready; `manual`: when a person says so."""
     soak_s: int = Field(default=0, ge=0)
     """Seconds a release must have been verified upstream."""
     windows: tuple[Window, ...] = ()
+    """Promotions start in these times only; none: always."""
     freeze: bool = False
+    """No promotion starts."""
     write: PinWriting = PinWriting.COMMIT
+    """Write the new pins to the branch itself, or to a branch for review."""
 
 
 class DriftFix(StrEnum):
@@ -59,18 +69,28 @@ class DriftIgnore(Section):
 
     name: Name
     layer: str = Field(pattern=r"^(machines|talos|kubernetes|gitops|\*)$")
+    """Layer of the difference."""
     object: Text
     """Name of the object, `*` as wildcard."""
     field: Text = "*"
+    """Field, `*` as wildcard."""
     owner: Text
+    """Who answers for it."""
     reason: Text
+    """Why it is ignored."""
     expires: date
+    """Day from which it is reported again."""
 
 
 class Drift(Section):
+    """What the nightly check does with differences."""
+
     fix: DriftFix = DriftFix.NONE
+    """Which differences the nightly check repairs by itself."""
     ignore: tuple[DriftIgnore, ...] = ()
+    """Known differences."""
     certificate_min_days: int = Field(default=30, ge=1)
+    """Certificates that end sooner are reported."""
     notify_url: SecretRefOrUrl | None = None
     """Where findings are posted: a URL, or a reference to one that is secret."""
 
@@ -82,24 +102,36 @@ class GuardOverride(Section):
     target: Text
     """Node name, or `<node>/<disk>`."""
     reason: Text
+    """Why it is allowed."""
     expires: date
+    """Day from which it is forbidden again."""
 
 
 class DestructionGuard(Section):
     max_destroyed_percent: int = Field(default=34, ge=0, le=100)
     """Share of the cluster's nodes that one plan may replace or destroy."""
     overrides: tuple[GuardOverride, ...] = ()
+    """Objects that may be replaced or destroyed for now."""
 
 
 class Policy(Section):
+    """What an environment allows."""
+
     approval: Approval = Approval()
+    """Who looks before a change."""
     promotion: Promotion = Promotion()
+    """How releases reach this environment."""
     drift: Drift = Drift()
+    """What the nightly check does."""
     destruction_guard: DestructionGuard = DestructionGuard()
+    """What one plan may destroy."""
     require_clean_git: bool = False
     """Refuse to act from a dirty working tree."""
     allow_single_control_plane: bool = False
+    """Allow a cluster that does not survive the loss of its control plane."""
     deletion_protection: bool = False
     """Proxmox refuses to remove the VMs until this is turned off and applied."""
     allow_insecure_tls: bool = False
+    """Allow `proxmox.insecure`."""
     allow_destroy: bool = True
+    """Allow `destroy` of a whole cluster."""

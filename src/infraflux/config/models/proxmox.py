@@ -15,6 +15,7 @@ class ApiToken(Section):
     id: str = Field(pattern=r"^[^\s@!]+@[a-z0-9]+![A-Za-z0-9._-]+$")
     """`user@realm!name`, for example `infraflux@pve!dev`."""
     secret: SecretRef
+    """Where the token's secret is."""
 
 
 class Storage(Section):
@@ -32,7 +33,9 @@ class Bridge(Section):
     """The network the first card of every node is plugged into."""
 
     name: BridgeName
+    """A bridge that every host has."""
     vlan: int | None = Field(default=None, ge=1, le=4094)
+    """VLAN tag of the nodes' first card."""
 
 
 class Spread(StrEnum):
@@ -46,6 +49,7 @@ class Host(Section):
     """A Proxmox node that may carry this environment's machines."""
 
     name: HostName
+    """As Proxmox names it."""
 
 
 class Proxmox(Section):
@@ -70,7 +74,9 @@ class Proxmox(Section):
     control_plane_spread: Spread = Spread.PREFERRED
     """`required`: refuse a configuration in which two control planes share a host."""
     cpu_type: str = Field(default="x86-64-v2-AES", pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
+    """CPU type of the machines."""
     description: Text = ""
+    """For people."""
 
     @property
     def on_loopback(self) -> bool:

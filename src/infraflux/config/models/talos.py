@@ -21,7 +21,9 @@ class Versions(Section):
     """What runs; checked against the version matrix."""
 
     talos: Version
+    """Talos of every node, `v1.13.9`."""
     kubernetes: Version
+    """Kubernetes of every node, `v1.36.3`."""
 
 
 class Schematic(Section):
@@ -30,6 +32,7 @@ class Schematic(Section):
     extensions: tuple[ExtensionName, ...] = ()
     """Official system extensions, `siderolabs/qemu-guest-agent`."""
     kernel_args: tuple[Text, ...] = ()
+    """Extra kernel arguments."""
     id: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """Computed from the fields above where it is not given."""
 
@@ -38,7 +41,9 @@ class Image(Section):
     """The nocloud disk image on every host's image storage, and the installer of the same schematic."""
 
     factory_url: Url = "https://factory.talos.dev"
+    """The image factory that Proxmox downloads from."""
     installer_registry: str = Field(default="factory.talos.dev", pattern=r"^[a-z0-9][a-z0-9.:-]*$")
+    """Registry of the installer images."""
     schematic: Schematic = Schematic()
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """Checksum of the downloaded image, checked by Proxmox before it is used."""
@@ -49,30 +54,41 @@ class Patch(Section):
 
     name: Name
     file: RepoPath | None = None
+    """Path of a patch below the repository root."""
     content: dict[str, Any] | None = None
+    """The patch itself."""
 
 
 class NodePatch(Patch):
+    """A patch for one node."""
+
     node: Name
+    """The node it is for."""
 
 
 class Patches(Section):
     """Applied in this order: all, then role, then node."""
 
     all: tuple[Patch, ...] = ()
+    """For every node."""
     control_plane: tuple[Patch, ...] = ()
+    """For control planes."""
     worker: tuple[Patch, ...] = ()
+    """For workers."""
     node: tuple[NodePatch, ...] = ()
+    """For one node each."""
 
 
 class TalosConfig(Section):
     """How Talos is set up on every node."""
 
     install_disk: str = Field(default="/dev/sda", pattern=r"^/dev/[a-z0-9/_-]+$")
+    """The disk Talos is installed on."""
     patches: Patches = Patches()
     boot_timeout_s: int = Field(default=600, ge=1, le=7200)
     """From power-on until the maintenance API answers, per node."""
     health_timeout_s: int = Field(default=900, ge=1, le=7200)
+    """From bootstrap until the cluster is healthy."""
     worker_parallelism: int = Field(default=3, ge=1, le=50)
     """How many workers get their configuration side by side."""
 
