@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# Look after a cluster: scripts/manage-cluster.sh health|kubeconfig|talosconfig ENV/CLUSTER
+set -euo pipefail
+cd "$(dirname "$0")/.."
+exec uv run --frozen infraflux cluster "$@"
