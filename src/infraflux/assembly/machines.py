@@ -15,6 +15,7 @@ from infraflux.adapters import proxmox, terraform, tools
 from infraflux.adapters.image_factory import register_schematic
 from infraflux.adapters.proxmox import Finding, Guest, Observed, Orphans, ProxmoxAccess, ProxmoxReader
 from infraflux.adapters.terraform import Applied, OnEvent, Place, Plan, Stack, StateHead, Tool
+from infraflux.adapters.terraform.stack import DEFAULT_PLAN_S
 from infraflux.config.errors import ErrorClass, Permanent, Retryable
 from infraflux.config.load import Fleet
 from infraflux.config.models import ClusterSpec
@@ -25,6 +26,7 @@ from infraflux.render.talos import schematic_document, schematic_id
 from infraflux.render.terraform import render_cluster, render_globals, to_tfvars
 
 STAGE = "machines"
+ADOPTING_PLAN_S = 1800.0
 BACKEND_NAMES = ("PG", "AWS_", "TF_HTTP_")
 """Variables by which backends get their credentials: for Terraform only, on no command line."""
 
@@ -74,6 +76,7 @@ class Preflight:
         ]
         adopted = [
             f"{guest.name} (VM {guest.vm_id}) was made by a run that never recorded it: it is adopted"
+            + (" (Terraform waits up to 15 minutes for its guest agent, where it has one)" if guest.running else "")
             for guest in self.orphans.adoptable
         ]
         return (*(finding.message for finding in self.findings if not finding.fatal), *adopted, *stray)
@@ -131,7 +134,10 @@ class Machines:
         own = to_tfvars(render_cluster(self.spec, placement=placement, adopt=seen.orphans.adopt))
         with ThreadPoolExecutor(max_workers=1) as pool:
             shared = pool.submit(self.shared.plan, self._shared_variables)
-            cluster = self.own.plan(own, on_event=on_event)
+            # While it imports a running machine the provider does not know yet that it need not wait for the guest
+            # agent: one that does not answer costs its 15 minutes.
+            deadline_s = ADOPTING_PLAN_S if seen.orphans.adoptable else DEFAULT_PLAN_S
+            cluster = self.own.plan(own, on_event=on_event, deadline_s=deadline_s)
             both = MachinesPlan(shared=shared.result(), cluster=cluster)
         texts = (*seen.warnings, *both.cluster.summary.warnings, *both.cluster.warnings)
         return MachinesPlan(shared=both.shared, cluster=cluster, warnings=tuple(dict.fromkeys(texts)))

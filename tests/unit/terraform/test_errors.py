@@ -13,6 +13,7 @@ CASES = [
     ("tls: failed to verify certificate: x509: certificate signed by unknown authority", ErrorClass.CONFIG, False),
     ("received an HTTP 500 response - Reason: can't lock file '/var/lock/lock-100.conf'", ErrorClass.TRANSIENT, True),
     ("task UPID:pve1:0001 failed: can't lock file - got timeout", ErrorClass.TRANSIENT, True),
+    ("lvcreate error: Cannot create new thin volume, free space in thin pool reached", ErrorClass.CAPACITY, False),
     ("unable to create image: No space left on device", ErrorClass.CAPACITY, False),
     ("received an HTTP 500 response - Reason: unable to create VM 100: config file already exists", "conflict", False),
     ("received an HTTP 596 response - Reason: Connection timed out", ErrorClass.TRANSIENT, True),

@@ -35,7 +35,7 @@ _RULES: tuple[tuple[str, type[InfrafluxError], ErrorClass, str], ...] = (
     (r"x509:|certificate (is not trusted|signed by unknown)", Permanent, ErrorClass.CONFIG, "check proxmox.ca_file"),
     (r"checksum mismatch|checksum.*(expected|differ)", Permanent, ErrorClass.CONFIG, "check image.sha256"),
     (
-        r"no space left|not enough (free )?space|out of (disk )?space|quota|insufficient|not enough memory",
+        r"no space left|free space|not enough space|out of (disk )?space|quota|insufficient|not enough memory",
         Permanent,
         ErrorClass.CAPACITY,
         "free space or name another storage",
