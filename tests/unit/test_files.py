@@ -39,3 +39,9 @@ def test_exclusive_never_replaces_and_leaves_no_rest(tmp_path: Path):
         write_private(tmp_path / "f", "new", exclusive=True)
     assert (tmp_path / "f").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_missing_parents_are_private_too(tmp_path: Path) -> None:
+    make_private_dir(tmp_path / "a" / "b" / "c")
+    for path in (tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"):
+        assert path.stat().st_mode & 0o777 == 0o700

@@ -7,7 +7,9 @@ from pathlib import Path
 
 def make_private_dir(path: Path) -> Path:
     """Make `path` (and its parents) with 0700; an existing directory of ours is tightened to it."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # `parents=True` would give the parents the default mode: each missing one is made on its own.
+    for missing in reversed([one for one in (path, *path.parents) if not one.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
     path.chmod(0o700)
     return path
 
