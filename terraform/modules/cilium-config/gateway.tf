@@ -7,7 +7,7 @@ locals {
         name      = "platform"
         namespace = "kube-system"
         annotations = merge(local.late_crd, {
-          # After the issuers, which are in waves 5 to 7 of the same Application.
+          # After the issuers, which are in wave 5 of the same Application.
           "argocd.argoproj.io/sync-wave"   = "10"
           "cert-manager.io/cluster-issuer" = var.gateway.issuer
         })

@@ -1,0 +1,120 @@
+"""Handoff: from a ready Argo CD to the root Healthy, against `kubectl apply` of the same objects on an equal cluster.
+
+Prints the ratio; nothing is asserted. Both clusters are fresh, with Cilium and Argo CD installed and nothing else; the
+applications are in both. What makes up the difference is order: Argo CD waits for each stage, kubectl waits for the
+end only. `python tests/bench/bench_handoff.py`
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from infraflux.adapters.tools import locate, this_machine
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "lab/platform"))
+parts = import_module("conftest")
+WORKLOADS = ("deployment", "daemonset", "statefulset")
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def call(fixture: object) -> Callable[..., object]:
+    """The function behind a pytest fixture."""
+    return getattr(fixture, "_fixture_function", None) or fixture.__wrapped__  # type: ignore[attr-defined]
+
+
+@contextmanager
+def cluster() -> object:
+    """A fresh cluster with Cilium and Argo CD, as the lab tests have it."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        binaries = {one: this_machine().find(one).path for one in parts.PROGRAMS}
+        kubeconfigs = call(parts.kubeconfig)(binaries, directory)
+        kubeconfig = next(kubeconfigs)
+        sites = call(parts.site)(binaries, kubeconfig, directory)
+        site = next(sites)
+        try:
+            site.installer.install_cilium()
+            site.installer.install_argocd()
+            yield site, kubeconfig
+        finally:
+            for generator in (sites, kubeconfigs):
+                next(generator, None)
+
+
+def rendered(site: object) -> list[dict[str, object]]:
+    """Everything Argo CD would render for dev: components that are on, and the applications."""
+    texts = []
+    for component in ("cert-manager", "monitoring"):
+        chart = site.installer.chart(component, site.directory)
+        argv = [locate("helm"), "template", chart.release, chart.name, "--repo", chart.repository, "--include-crds"]
+        argv += ["--version", chart.version, "--namespace", chart.namespace]
+        argv += [word for path in chart.values for word in ("--values", path)]
+        overlay = site.installer.tree / "infrastructure" / component / "overlays/dev"
+        texts += [output(argv), output([locate("kustomize"), "build", overlay])]
+    apps = site.apps.path / "apps/apps"
+    hello = [locate("helm"), "template", "hello", apps / "hello", "--namespace", "apps"]
+    texts += [output([*hello, "--values", apps / "hello/values-dev.yaml"])]
+    texts += [output([locate("kustomize"), "build", apps / "clock/dev"])]
+    found = [one for text in texts for one in YAML(typ="safe").load_all(text) if one]
+    for one in found:
+        if one["metadata"]["name"] in ("hello", "clock"):
+            one["metadata"]["namespace"] = "apps"
+    return sorted(found, key=lambda one: ("CustomResourceDefinition", "Namespace").count(one["kind"]), reverse=True)
+
+
+def output(argv: list[object]) -> str:
+    return subprocess.run([str(word) for word in argv], check=True, capture_output=True, text=True).stdout
+
+
+def by_kubectl(site: object, kubeconfig: Path) -> float:
+    """Apply in two calls (CRDs and namespaces first), then wait for every workload."""
+    objects = rendered(site)
+    first = [one for one in objects if one["kind"] in ("CustomResourceDefinition", "Namespace")]
+    rest = [one for one in objects if one not in first]
+    kubectl = [locate("kubectl"), "--kubeconfig", kubeconfig]
+    site.hand_off()
+    site.installer.argocd.release(clock=site.installer.clock)
+    files = []
+    for number, group in enumerate((first, rest)):
+        files.append(site.directory / f"objects-{number}.yaml")
+        YAML().dump_all(group, files[-1])
+    started = time.perf_counter()
+    output([*kubectl, "apply", "--server-side", "--force-conflicts", "-f", files[0]])
+    crds = [f"crd/{one['metadata']['name']}" for one in first if one["kind"] == "CustomResourceDefinition"]
+    output([*kubectl, "wait", "--for=condition=Established", "--timeout=120s", *crds])
+    output([*kubectl, "apply", "--server-side", "--force-conflicts", "-f", files[1]])
+    for one in rest:
+        if str(one["kind"]).lower() in WORKLOADS:
+            name = f"{one['kind']}/{one['metadata']['name']}"
+            namespace = one["metadata"]["namespace"]
+            output([*kubectl, "--namespace", namespace, "rollout", "status", name, "--timeout=300s"])
+    return time.perf_counter() - started
+
+
+def by_handoff(site: object) -> float:
+    started = time.perf_counter()
+    site.hand_off()
+    site.installer.wait_until_synced(deadline_s=900)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    with cluster() as (site, kubeconfig):
+        theirs = by_kubectl(site, kubeconfig)
+    with cluster() as (site, _):
+        ours = by_handoff(site)
+    say(f"handoff to root Healthy {ours:.1f} s, kubectl apply of the same objects {theirs:.1f} s: {ours / theirs:.2f}")
+
+
+if __name__ == "__main__":
+    main()
