@@ -250,8 +250,18 @@ class Machines:
         )
 
 
-def open_machines(spec: ClusterSpec, *, root: Path, fleet: Fleet, environ: Mapping[str, str] | None = None) -> Machines:
-    """Resolves the API token, finds Terraform; nothing is asked of Proxmox yet."""
+def open_machines(
+    spec: ClusterSpec,
+    *,
+    root: Path,
+    fleet: Fleet,
+    environ: Mapping[str, str] | None = None,
+    program: str = "terraform",
+) -> Machines:
+    """Resolves the API token, finds Terraform; nothing is asked of Proxmox yet.
+
+    `program` is a name of `tools/pins.yaml`: `terraform` is whichever is there, `tofu` is OpenTofu alone.
+    """
     if spec.name == terraform.GLOBALS:
         raise Permanent(
             f"a cluster cannot be called {spec.name}: the environment's shared state has that name",
@@ -259,7 +269,7 @@ def open_machines(spec: ClusterSpec, *, root: Path, fleet: Fleet, environ: Mappi
             error_class=ErrorClass.CONFIG,
         )
     access = proxmox_access(spec, root=root)
-    tool = Tool(binary=tools.locate("terraform"), mirror=tools.provider_mirror())
+    tool = Tool(binary=tools.locate(program), mirror=tools.provider_mirror())
     env = _environment(access, os.environ if environ is None else environ)
 
     def stack(name: str) -> Stack:

@@ -15,7 +15,8 @@ import pytest
 from infraflux.adapters import process
 from infraflux.adapters.proxmox.privileges import required
 from infraflux.adapters.terraform import Action, DestructionRefused, EventKind
-from infraflux.assembly.machines import Machines, MachinesPlan
+from infraflux.assembly.machines import Machines, MachinesPlan, open_machines
+from infraflux.config.load import Fleet
 from infraflux.config.outcomes import Done, Noop
 
 from .conftest import Project
@@ -77,6 +78,19 @@ def test_one_small_cluster_from_the_shipped_configuration(project: Project) -> N
     project.machines("dev/dev-1").destroy()
     assert_nothing_left(project, "dev", 1)
     assert all(isinstance(outcome, Noop) for outcome in project.machines("dev/dev-1").destroy())
+
+
+def test_opentofu_makes_and_removes_the_same_machines(project: Project) -> None:
+    fleet = Fleet.load(project.root)
+
+    def opened() -> Machines:
+        return open_machines(fleet.cluster("dev/dev-1"), root=project.root, fleet=fleet, program="tofu")
+
+    assert isinstance(opened().apply(opened().plan()), Done)
+    assert opened().plan().empty
+    assert project.vms("dev", 1) == {10011: "dev-1-cp-1", 10021: "dev-1-worker-1"}
+    opened().destroy()
+    assert_nothing_left(project, "dev", 1)
 
 
 def test_whole_life_of_three_and_three_with_ha(project: Project) -> None:
