@@ -59,6 +59,7 @@ def learn_secrets(spec: ClusterSpec, root: Path) -> int:
 def facts_of(spec: ClusterSpec, head: Head) -> dict[str, Any]:
     """The small plain facts of a cluster that a recipe decides by (pure)."""
     return {
+        "summary": f"{len(spec.nodes)} nodes, at {head}",
         "cluster": spec.key,
         "commit": head.commit,
         "dirty": head.dirty,
