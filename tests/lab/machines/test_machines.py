@@ -5,6 +5,7 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -227,7 +228,8 @@ def test_the_token_is_nowhere(project: Project) -> None:
     def listen(event: Any) -> None:
         heard.append(repr(event))
         for child in process.live_children():
-            argvs.extend(" ".join(one.cmdline()) for one in [psutil.Process(child.process.pid)])
+            with suppress(psutil.NoSuchProcess):  # it may have ended since
+                argvs.append(" ".join(psutil.Process(child.process.pid).cmdline()))
 
     outcome = machines.apply(plan, on_event=listen)
     texts = [*heard, *argvs, repr(outcome), repr(plan), repr(machines.__dict__)]
