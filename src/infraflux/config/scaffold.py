@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from infraflux.config.errors import ErrorClass, Permanent
@@ -17,8 +17,9 @@ from infraflux.config.problems import ConfigProblems
 from infraflux.config.schema import modeline
 from infraflux.config.suggest import did_you_mean
 
-VIP, CONTROL_PLANES, WORKERS, BALANCER = 10, (11, 20), (21, 40), (200, 219)
-"""Host numbers inside a block of 256 addresses."""
+SPACED = (10, 10), (11, 20), (21, 40), (200, 219)
+COMPACT = (0, 0), (1, 10), (11, 30), (31, 50)
+"""First and last of VIP, control planes, workers and load balancer, counted from the first address they may use."""
 CLUSTER_BLOCK = 256
 
 
@@ -119,7 +120,7 @@ def _cluster_text(
     fleet: Fleet, environment: str, name: str, *, size: str, domain: str | None, cidr: IPv4Network
 ) -> str:
     number = next(one for one in range(1, 256) if one not in {spec.cluster_id for spec in fleet.clusters.values()})
-    block = _free_block(fleet, cidr)
+    vip, control_planes, workers, balancer = _free_ranges(fleet, cidr)
     pods, services = _free_network(fleet, number, 0), _free_network(fleet, number, 100)
     siblings = fleet.of(environment)
     suffix = siblings[0].network.domain.partition(".")[2] if siblings else "example.org"
@@ -128,45 +129,35 @@ size: {size}
 cluster_id: {number}
 vm_id_start: {_free_vm_ids(fleet)}
 network:
-  vip: {block + VIP}
+  vip: {vip}
   pod_cidr: {pods}
   service_cidr: {services}
   domain: {domain or f"{name}.{suffix}"}
   load_balancer:
     pools:
       - name: default
-        addresses: {_range(block, BALANCER)}
+        addresses: {balancer}
 node_pools:
   - name: cp
-    addresses: {_range(block, CONTROL_PLANES)}
+    addresses: {control_planes}
   - name: worker
-    addresses: {_range(block, WORKERS)}
+    addresses: {workers}
 """
 
 
-def _range(block: IPv4Address, numbers: tuple[int, int]) -> str:
-    return f"{block + numbers[0]}-{block + numbers[1]}"
-
-
-def _free_block(fleet: Fleet, cidr: IPv4Network) -> IPv4Address:
-    """The first 256 addresses of the node network in which no cluster has any, else the first free part of one."""
+def _free_ranges(fleet: Fleet, cidr: IPv4Network) -> list[AddressRange]:
+    """VIP, control planes, workers, load balancer: in a block of 256 of its own, else side by side in 51."""
     taken = [one for spec in fleet.clusters.values() for one in _used(spec)]
-    for start in range(int(cidr.network_address), int(cidr.broadcast_address), CLUSTER_BLOCK):
-        block = AddressRange(
-            IPv4Address(start), IPv4Address(min(start + CLUSTER_BLOCK - 1, int(cidr.broadcast_address)))
-        )
+    for start in range(0, cidr.num_addresses, CLUSTER_BLOCK):
+        block = AddressRange(cidr[start], cidr[min(start + CLUSTER_BLOCK, cidr.num_addresses) - 1])
         if len(block) == CLUSTER_BLOCK and not any(block.overlaps(one) for one in taken):
-            return block.first
-    for offset in range(0, int(cidr.num_addresses) - BALANCER[1], 50):
-        wanted = _wanted(cidr.network_address + offset)
-        if wanted[-1].last in cidr and not any(mine.overlaps(one) for mine in wanted for one in taken):
-            return cidr.network_address + offset
+            return [AddressRange(block.first + first, block.first + last) for first, last in SPACED]
+    # The first two addresses are the network's own and, most often, the gateway.
+    for start in range(2, min(cidr.num_addresses, 65536) - COMPACT[-1][1] - 1):
+        whole = AddressRange(cidr[start], cidr[start + COMPACT[-1][1]])
+        if not any(whole.overlaps(one) for one in taken):
+            return [AddressRange(whole.first + first, whole.first + last) for first, last in COMPACT]
     raise _user(f"{cidr} has no room for one more cluster: widen network.node_cidr or write the overlay by hand")
-
-
-def _wanted(block: IPv4Address) -> list[AddressRange]:
-    parts = (VIP, VIP), CONTROL_PLANES, WORKERS, BALANCER
-    return [AddressRange(block + first, block + last) for first, last in parts]
 
 
 def _used(spec: ClusterSpec) -> Iterator[AddressRange]:
