@@ -1,11 +1,14 @@
 """What every command needs first: the project the user stands in, and a place to print."""
 
+import sys
 from pathlib import Path
 
 from rich.console import Console
 
 from infraflux.config.errors import Permanent
 from infraflux.config.paths import find_root
+
+PIPED_WIDTH = 240
 
 
 def project_root() -> Path:
@@ -17,5 +20,8 @@ def project_root() -> Path:
 
 
 def console() -> Console:
-    """Standard output; long lines are left to the terminal so that they can be copied whole."""
-    return Console(soft_wrap=True, highlight=False)
+    """Standard output; long lines are left to the terminal so that they can be copied whole.
+
+    Piped output has no terminal to fit: tables get the room they need.
+    """
+    return Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)

@@ -29,6 +29,6 @@ def status(
     for row in rows:
         cells = (row.cluster, row.machines, row.talos, row.kubernetes, row.etcd, row.drift, row.age)
         table.add_row(*cells, style="" if row.healthy else "yellow")
-    console().print(table, crop=False)
+    console().print(table)
     if any(row.simulated for row in rows):
         console().print("simulated: the Proxmox and Talos APIs of these environments are the lab's", style="dim")
