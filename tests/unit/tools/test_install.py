@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -98,7 +99,15 @@ def test_crash_between_program_and_receipt_is_repaired(machine: Machine) -> None
     assert machine.install("alpha").built == {}
 
 
-def test_interrupted_build_leaves_nothing_and_is_resumed(machine: Machine) -> None:
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell starts background jobs with SIGINT ignored, and a test run may be one."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_interrupted_build_leaves_nothing_and_is_resumed(machine: Machine, interruptible: None) -> None:
     machine.makes(BETA, hang=True)
 
     def interrupt(event: Event) -> None:
