@@ -75,6 +75,7 @@ def postgres() -> Iterator[str]:
 def test_a_run_on_postgres(postgres: str, tmp_path: Path) -> None:
     project = tmp_path / "project"
     shutil.copytree(FIXTURE, project)
+    (project / "deployments").mkdir(exist_ok=True)
     for name in ("work-pool.yaml", "automations.yaml"):
         shutil.copy(SHIPPED / "deployments" / name, project / "deployments" / name)
     (project / "database-url").write_text(postgres + "\n")

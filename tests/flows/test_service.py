@@ -51,6 +51,7 @@ def until(check: Callable[[], Any], *, what: str, deadline_s: float = DEADLINE_S
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     project = tmp_path_factory.mktemp("service") / "project"
     shutil.copytree(FIXTURE, project)
+    (project / "deployments").mkdir(exist_ok=True)
     for name in ("work-pool.yaml", "automations.yaml"):
         shutil.copy(SHIPPED / "deployments" / name, project / "deployments" / name)
     made = Service(project, load_settings(project, port=free_port()))
