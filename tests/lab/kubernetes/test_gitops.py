@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,71 @@ async def _helm(programs: dict[str, Path], kubeconfig: Path, home: Path, *argume
     assert process.returncode == 0, output.decode()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One lab cluster with Git, charts and Argo CD beside it."""
+
+    lab: KubernetesLab
+    gitops: GitOpsLab
+    programs: dict[str, Path]
+    kubectl: Any
+    cluster_id: str
+    home: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://{ADDRESS}:8881"
+
+    async def found(self, *arguments: str) -> Any:
+        text = await self.kubectl(self.lab, "get", *arguments, "-o", "json", check=False)
+        return json.loads(text) if text.startswith("{") else {}
+
+    async def status(self, name: str) -> tuple[str, str]:
+        said = (await self.found("application", "-n", "argocd", name)).get("status", {})
+        return said.get("sync", {}).get("status", ""), said.get("health", {}).get("status", "")
+
+    async def helm(self, *arguments: str) -> None:
+        await _helm(self.programs, self.lab.clusters()[0].kubeconfig, self.home, *arguments)
+
+    async def until_found(self, *arguments: str) -> None:
+        async def there() -> bool:
+            return bool(await self.found(*arguments))
+
+        await _until(there)
+
+    async def install(self) -> None:
+        """Cilium and Argo CD from the lab's charts, then the Applications of this test."""
+        charts = ("--repo", f"http://{ADDRESS}:8880/charts")
+        await self.helm("install", "cilium", "cilium", *charts, "--namespace=kube-system")
+        await self.helm("install", "argocd", "argo-cd", *charts, "--namespace=argocd", "--create-namespace")
+        await self.kubectl(self.lab, "apply", "-f", "-", stdin=POOL)
+        await self.kubectl(self.lab, "apply", "-f", "-", stdin=APPLICATIONS.replace("@GIT@", self.url))
+
+    def credentials(self) -> tuple[str, str]:
+        user, _, password = (self.home / "credentials" / "git").read_text().partition(":")
+        return user, password
+
+    async def give_credentials(self) -> None:
+        user, password = self.credentials()
+        literals = {"type": "git", "url": f"{self.url}/closed.git", "username": user, "password": password}
+        flags = [f"--from-literal={key}={value}" for key, value in literals.items()]
+        await self.kubectl(self.lab, "create", "secret", "generic", "closed", "-n", "argocd", *flags)
+        label = "argocd.argoproj.io/secret-type=repository"
+        await self.kubectl(self.lab, "label", "secret", "closed", "-n", "argocd", label)
+        refresh = "argocd.argoproj.io/refresh=hard"
+        await self.kubectl(self.lab, "annotate", "application", "private", "-n", "argocd", refresh)
+
+    async def push(self, name: str, content: str) -> None:
+        """Commit one file to the open repository and push it."""
+        clone = self.home / "clone"
+        await git("clone", "--quiet", f"{self.url}/open.git", str(clone))
+        (clone / "app" / name).write_text(content)
+        await git("-C", str(clone), "add", "--all")
+        await git("-C", str(clone), "commit", "--quiet", "--message", "more")
+        authorised = self.url.replace("http://", "http://{}:{}@".format(*self.credentials()))
+        await git("-C", str(clone), "push", "--quiet", f"{authorised}/open.git", "main")
+
+
 async def test_a_push_reaches_the_cluster(
     lab: KubernetesLab,
     gitops: GitOpsLab,
@@ -122,84 +188,34 @@ async def test_a_push_reaches_the_cluster(
     await lab.start(cluster_id, config, node(1), new=True)
     await lab.node_up(cluster_id, node(1))
     await lab.node_up(cluster_id, node(2, control_plane=False))
-    kubeconfig = lab.clusters()[0].kubeconfig
-    url = f"http://{ADDRESS}:8881"
-    charts = ("--repo", f"http://{ADDRESS}:8880/charts")
-
-    async def found(*arguments: str) -> Any:
-        text = await kubectl(lab, "get", *arguments, "-o", "json", check=False)
-        return json.loads(text) if text.startswith("{") else {}
+    stage = Stage(lab=lab, gitops=gitops, programs=programs, kubectl=kubectl, cluster_id=cluster_id, home=tmp_path)
 
     # Before Argo CD is installed, nothing of it runs.
     assert gitops.argo_pids(cluster_id) == {}
-    await _helm(programs, kubeconfig, tmp_path, "install", "cilium", "cilium", *charts, "--namespace=kube-system")
-    await _helm(
-        programs,
-        kubeconfig,
-        tmp_path,
-        "install",
-        "argocd",
-        "argo-cd",
-        *charts,
-        "--namespace=argocd",
-        "--create-namespace",
-    )
-    await kubectl(lab, "apply", "-f", "-", stdin=POOL)
-    await kubectl(lab, "apply", "-f", "-", stdin=APPLICATIONS.replace("@GIT@", url))
-
-    async def status(name: str) -> tuple[str, str]:
-        said = (await found("application", "-n", "argocd", name)).get("status", {})
-        return said.get("sync", {}).get("status", ""), said.get("health", {}).get("status", "")
-
-    async def is_healthy() -> bool:
-        return await status("web") == ("Synced", "Healthy")
+    await stage.install()
 
     # A Service of type LoadBalancer is healthy for Argo CD only once it has an address.
+    async def is_healthy() -> bool:
+        return await stage.status("web") == ("Synced", "Healthy")
+
     await _until(is_healthy)
-    ingress = (await found("service", "web"))["status"]["loadBalancer"]["ingress"]
+    ingress = (await stage.found("service", "web"))["status"]["loadBalancer"]["ingress"]
     assert [entry["ip"] for entry in ingress] == ["192.0.2.10"]
     assert len(gitops.argo_pids(cluster_id)) == 3
 
     # Without the credential the private repository is refused, and nothing of it is there.
-    assert (await status("private"))[0] == "Unknown"
-    assert not await found("configmap", "hidden")
-    user, _, password = (tmp_path / "credentials" / "git").read_text().partition(":")
-    literals = {"type": "git", "url": f"{url}/closed.git", "username": user, "password": password}
-    await kubectl(
-        lab,
-        "create",
-        "secret",
-        "generic",
-        "closed",
-        "-n",
-        "argocd",
-        *(f"--from-literal={k}={v}" for k, v in literals.items()),
-    )
-    await kubectl(lab, "label", "secret", "closed", "-n", "argocd", "argocd.argoproj.io/secret-type=repository")
-    await kubectl(lab, "annotate", "application", "private", "-n", "argocd", "argocd.argoproj.io/refresh=hard")
-
-    async def private_is_there() -> bool:
-        return bool(await found("configmap", "hidden"))
-
-    await _until(private_is_there)
+    assert (await stage.status("private"))[0] == "Unknown"
+    assert not await stage.found("configmap", "hidden")
+    await stage.give_credentials()
+    await stage.until_found("configmap", "hidden")
 
     # A push is applied without anybody asking for it.
-    clone = tmp_path / "clone"
-    await git("clone", "--quiet", f"{url}/open.git", str(clone))
-    (clone / "app" / "more.yaml").write_text("{apiVersion: v1, kind: ConfigMap, metadata: {name: pushed}}")
-    await git("-C", str(clone), "add", "--all")
-    await git("-C", str(clone), "commit", "--quiet", "--message", "more")
-    authorised = url.replace("http://", f"http://{user}:{password}@")
-    await git("-C", str(clone), "push", "--quiet", f"{authorised}/open.git", "main")
-
-    async def pushed_is_there() -> bool:
-        return bool(await found("configmap", "pushed"))
-
-    await _until(pushed_is_there)
+    await stage.push("more.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: pushed}}")
+    await stage.until_found("configmap", "pushed")
 
     # Uninstalled, its processes go.
     pids = list(gitops.argo_pids(cluster_id).values())
-    await _helm(programs, kubeconfig, tmp_path, "uninstall", "argocd", "--namespace=argocd")
+    await stage.helm("uninstall", "argocd", "--namespace=argocd")
 
     async def gone() -> bool:
         return not any(psutil.pid_exists(pid) for pid in pids)
