@@ -243,8 +243,6 @@ def test_the_token_is_nowhere(project: Project) -> None:
 
 
 def test_a_lost_state_adopts_the_machines_instead_of_making_them_again(project: Project) -> None:
-    # The lab's machines have no guest agent: with one announced, the import would wait its 15 minutes for it.
-    project.edit("clusters/base/machines.yaml", lambda it: it["image"]["schematic"].update(extensions=[]))
     apply(project, "dev/dev-1")
     shutil.rmtree(project.root / ".infraflux" / "terraform" / "dev" / "dev-1")
     machines, plan = planned(project, "dev/dev-1")

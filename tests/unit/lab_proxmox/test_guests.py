@@ -180,16 +180,22 @@ def test_change_for_another_version_is_refused(pve: Pve) -> None:
 AGENT = {
     "not configured": ({}, "No QEMU guest agent configured"),
     "not running": ({"agent": "enabled=1"}, "VM 100 is not running"),
-    "never answers": ({"agent": "1"}, "QEMU guest agent is not running"),
 }
 
 
 @pytest.mark.parametrize(("options", "text"), AGENT.values(), ids=AGENT)
 def test_agent(pve: Pve, options: dict[str, str], text: str) -> None:
     pve.guest(**options)
-    if text.startswith("QEMU"):
-        pve.power("start")
     assert pve.call("GET", "/nodes/h1/qemu/100/agent/network-get-interfaces").reason == text
+
+
+def test_agent_of_a_running_guest_tells_its_addresses(pve: Pve) -> None:
+    pve.guest(agent="1", net0="virtio=BC:24:11:00:00:01,bridge=vmbr0", ipconfig0="ip=127.77.1.11/24,gw=127.77.1.1")
+    pve.power("start")
+    [card] = pve.ok("GET", "/nodes/h1/qemu/100/agent/network-get-interfaces")["result"]
+    assert card["hardware-address"].lower() == "bc:24:11:00:00:01"
+    assert [one["ip-address"] for one in card["ip-addresses"]] == ["127.77.1.11", "2001:db8::64:0"]
+    assert pve.call("POST", "/nodes/h1/qemu/100/agent/ping").reason == "QEMU guest agent is not running"
 
 
 def test_everything_survives(pve: Pve) -> None:

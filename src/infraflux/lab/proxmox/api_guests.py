@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from infraflux.lab.contracts import Nic
 from infraflux.lab.proxmox.config import check_unlocked, shown, shown_pending, split_drives
 from infraflux.lab.proxmox.drives import DriveRequest
 from infraflux.lab.proxmox.errors import PveError, bad_parameter
 from infraflux.lab.proxmox.http import Call, Routes
+from infraflux.lab.proxmox.machines import nics_of
 from infraflux.lab.proxmox.model import RUNNING, Guest
 from infraflux.lab.proxmox.schema import family, parse_properties, privilege_for, words
 from infraflux.lab.proxmox.tasks import Worker
@@ -264,14 +266,25 @@ async def template(call: Call) -> Any:
 
 
 async def agent(call: Call) -> Any:
-    """Guest agents: there is none in the lab."""
+    """The guest agent of a running machine that has one announced: its addresses, and nothing else that it could do."""
     guest = call.guest("VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted", "VM.Audit")
     enabled = parse_properties(str(guest.config.get("agent", "")), default_key="enabled").get("enabled")
     if enabled != "1":
         raise PveError("No QEMU guest agent configured")
     if guest.status != RUNNING:
         raise PveError(f"VM {guest.vm_id} is not running")
-    raise PveError("QEMU guest agent is not running")
+    if call.params["command"] != "network-get-interfaces":
+        raise PveError("QEMU guest agent is not running")
+    return {"result": [_interface(guest.vm_id, index, nic) for index, nic in enumerate(nics_of(guest))]}
+
+
+def _interface(vm_id: int, index: int, nic: Nic) -> dict[str, Any]:
+    # The provider waits for an address that Go calls global unicast, which loopback addresses are not. A machine in a
+    # network with router advertisements has one; this is of the documentation prefix (RFC 3849).
+    addresses = [{"ip-address-type": "ipv6", "ip-address": f"2001:db8::{vm_id:x}:{index:x}", "prefix": 64}]
+    if nic.address:
+        addresses.insert(0, {"ip-address-type": "ipv4", "ip-address": nic.address, "prefix": nic.prefix_length})
+    return {"name": f"eth{index}", "hardware-address": nic.mac, "ip-addresses": addresses}
 
 
 for _method in ("GET", "POST"):

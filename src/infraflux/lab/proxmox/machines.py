@@ -28,7 +28,7 @@ def machine_of(cluster: Cluster, guest: Guest) -> Machine:
         cores=guest.cpus,
         memory_mib=guest.memory_mib,
         disks=_disks(cluster, guest),
-        nics=_nics(guest),
+        nics=nics_of(guest),
     )
 
 
@@ -52,7 +52,8 @@ def _disks(cluster: Cluster, guest: Guest) -> tuple[Disk, ...]:
     return tuple(disks)
 
 
-def _nics(guest: Guest) -> tuple[Nic, ...]:
+def nics_of(guest: Guest) -> tuple[Nic, ...]:
+    """Network cards with what the cloud-init drive says of them."""
     nets = sorted((option for option in guest.config if family(option) == "net" != option), key=_index)
     return tuple(_nic(guest, option) for option in nets)
 
