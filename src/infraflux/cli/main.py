@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "platform": ("infraflux.cli.platform:app", "Cilium, Argo CD and the handoff to Git"),
     "machines": ("infraflux.cli.machines:app", "Plan, apply and destroy the virtual machines of one cluster"),
     "cluster": ("infraflux.cli.cluster:app", "Bootstrap, health and credentials of one cluster"),
+    "drift": ("infraflux.cli.drift:app", "What is not as declared, over all layers"),
     "release": ("infraflux.cli.release:app", "Immutable bundles of what an environment runs"),
     "status": ("infraflux.cli.status:status", "The fleet at a glance"),
 }

@@ -1,9 +1,10 @@
 """The report as people and programs read it: markdown per cluster, a fleet table, JSON."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from infraflux.drift.findings import ClusterDrift, DriftClass, Finding, Verdict
+from infraflux.drift.findings import ClusterDrift, DriftClass, Finding, Layer, Owner, Verdict
 
 MAX_MARKDOWN_CHARS = 200_000
 """Artifacts sit in the server's database; a report that nobody scrolls through helps nobody."""
@@ -98,3 +99,39 @@ def as_json(report: ClusterDrift) -> dict[str, Any]:
             for one in report.findings
         ],
     }
+
+
+def from_json(document: Mapping[str, Any]) -> ClusterDrift:
+    """The report again; ValueError or KeyError where the document is none."""
+    found = [
+        Finding(
+            layer=Layer(one["layer"]),
+            object=one["object"],
+            field=one["field"],
+            wanted=one["wanted"],
+            seen=one["seen"],
+            drift_class=DriftClass(one["class"]),
+            owner=Owner(one["owner"]),
+            ignored_by=one["ignored_by"],
+            note=one["note"],
+        )
+        for one in document["findings"]
+    ]
+    return ClusterDrift(
+        cluster=document["cluster"],
+        at=datetime.fromisoformat(document["at"]),
+        commit=document["commit"],
+        findings=tuple(found),
+        unknown=tuple(document["unknown"]),
+        skipped=document["skipped"],
+        simulated=document["simulated"],
+    )
+
+
+def notification(reports: Sequence[ClusterDrift]) -> str:
+    """A few lines for a chat; empty where there is nothing to tell."""
+    telling = [report for report in reports if report.verdict in (Verdict.DRIFTED, Verdict.UNKNOWN)]
+    lines = [f"{_SIGNS[report.verdict]} {report.cluster}: {headline(report)}" for report in telling]
+    if any(report.simulated for report in telling):
+        lines.append("(simulated: these clusters are the lab's)")
+    return "\n".join(lines)

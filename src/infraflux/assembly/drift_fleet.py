@@ -1,0 +1,155 @@
+"""Drift of many clusters: each looked at on its own, what was found kept, told and compared with the last time."""
+
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from infraflux.adapters.files import write_private
+from infraflux.adapters.git_head import read_head
+from infraflux.adapters.notify import post_text
+from infraflux.adapters.process import guard
+from infraflux.adapters.proxmox import ProxmoxReader, observe_guests
+from infraflux.adapters.releases import LedgerFile
+from infraflux.adapters.run_locks import is_held
+from infraflux.assembly.drift import look_at_drift
+from infraflux.assembly.machines import proxmox_access
+from infraflux.config.errors import InfrafluxError, Permanent
+from infraflux.config.load import Fleet, unknown_cluster
+from infraflux.config.models import ClusterSpec
+from infraflux.config.paths import ProjectPaths
+from infraflux.config.secrets_ref import resolve
+from infraflux.drift.findings import ClusterDrift, Finding, Verdict, decide_fix
+from infraflux.drift.history import Look, last_of, look_of
+from infraflux.drift.report import as_json, from_json, notification
+
+LOOKS_AT_ONCE = 4
+"""Each look starts two Terraform plans; more at once only makes this machine wait for itself."""
+Held = Callable[[str], str]
+"""Who holds a cluster (`<env>/<name>`), or nothing."""
+
+
+def choose(fleet: Fleet, targets: Sequence[str]) -> list[str]:
+    """The clusters that `ENV` or `ENV/CLUSTER` mean, all where none is named. Permanent for an unknown one."""
+    if not targets:
+        return list(fleet.clusters)
+    chosen: list[str] = []
+    for target in targets:
+        found = [key for key in fleet.clusters if target in (key, key.partition("/")[0])]
+        if not found:
+            raise unknown_cluster(target, [*fleet.environments, *fleet.clusters])
+        chosen += found
+    return list(dict.fromkeys(chosen))
+
+
+def held_here(root: Path) -> Held:
+    """Asks this machine's locks only."""
+    locks = ProjectPaths(root).state / "locks"
+    return lambda cluster: "a run on this machine holds it" if is_held(locks, cluster) else ""
+
+
+def check_fleet(root: Path, targets: Sequence[str] = (), *, now: datetime | None = None) -> list[ClusterDrift]:
+    """Look at all of them side by side; one that cannot be looked at does not stop the others."""
+    fleet, commit = Fleet.load(root), evidence_commit(root)
+    keys = choose(fleet, targets)
+
+    def one(key: str) -> ClusterDrift:
+        return check_cluster(fleet.cluster(key), root=root, fleet=fleet, commit=commit, held=held_here(root), now=now)
+
+    with guard(), ThreadPoolExecutor(max_workers=LOOKS_AT_ONCE) as pool:
+        return list(pool.map(one, keys))
+
+
+def evidence_commit(root: Path) -> str:
+    """The commit a report is evidence for; empty from a working tree that no commit describes."""
+    head = read_head(root)
+    return "" if head.dirty else head.commit
+
+
+def check_cluster(
+    spec: ClusterSpec, *, root: Path, fleet: Fleet, commit: str, held: Held, now: datetime | None = None
+) -> ClusterDrift:
+    """The report of one cluster; skipped with the reason while a run holds it or before it was ever deployed."""
+    now = now or datetime.now(UTC)
+    blank = ClusterDrift(cluster=spec.key, at=now, commit=commit, simulated=spec.proxmox.on_loopback)
+    try:
+        if reason := held(spec.key) or _never_deployed(spec, root=root):
+            return replace(blank, skipped=reason)
+        report = look_at_drift(spec, root=root, fleet=fleet, commit=commit, now=now)
+    except InfrafluxError as error:
+        return replace(blank, unknown=(error.message,))
+    except Exception as error:  # noqa: BLE001 - a defect at one cluster must not hide the state of the others
+        return replace(blank, unknown=(f"internal: {type(error).__name__}",))
+    if report.verdict is not Verdict.CLEAN and (reason := held(spec.key)):
+        # A run that began meanwhile was caught in the middle of its work.
+        return replace(blank, skipped=f"{reason} since the look began")
+    return report
+
+
+def _never_deployed(spec: ClusterSpec, *, root: Path) -> str:
+    """A reason where neither this machine nor Proxmox knows of the cluster; raises where Proxmox cannot be asked."""
+    paths = ProjectPaths(root)
+    known = (paths.kubeconfig(spec.environment, spec.name), paths.talosconfig(spec.environment, spec.name))
+    if any(path.exists() for path in known):
+        return ""
+    guests = observe_guests(ProxmoxReader(proxmox_access(spec, root=root)))
+    if any(spec.ownership_tag in guest.tags for guest in guests):
+        return ""
+    return "it was never deployed: no machine carries its tag"
+
+
+def keep(root: Path, reports: Sequence[ClusterDrift]) -> None:
+    """Write each report as the cluster's last one, and its numbers to the history. A skipped look replaces nothing."""
+    for report in reports:
+        if report.verdict is not Verdict.SKIPPED:
+            environment, _, name = report.cluster.partition("/")
+            text = json.dumps(as_json(report), indent=2) + "\n"
+            write_private(ProjectPaths(root).last_drift(environment, name), text)
+    _history(root).append(*(look_of(report).model_dump_json() for report in reports))
+
+
+def _history(root: Path) -> LedgerFile:
+    return LedgerFile(ProjectPaths(root).state / "delivery" / "drift-history.jsonl")
+
+
+def read_looks(root: Path, cluster: str) -> list[Look]:
+    """The newest looks at one cluster, oldest first."""
+    return last_of((Look.model_validate_json(line) for line in _history(root).lines()), cluster)
+
+
+def last_report(root: Path, spec: ClusterSpec) -> ClusterDrift:
+    """The newest report that was kept; Permanent where there is none."""
+    path = ProjectPaths(root).last_drift(spec.environment, spec.name)
+    try:
+        return from_json(json.loads(path.read_text()))
+    except FileNotFoundError:
+        pass
+    except (ValueError, KeyError, TypeError):
+        path.unlink(missing_ok=True)
+    raise Permanent(
+        f"nobody looked at {spec.key} yet", stage="drift", next_step=f"run `infraflux drift check {spec.key}`"
+    )
+
+
+def fix_of(root: Path, spec: ClusterSpec, report: ClusterDrift) -> tuple[Finding, ...] | str:
+    """What a deploy may put right by the environment's policy, or why nothing."""
+    return decide_fix(report, policy=spec.policy.drift.fix, commit=evidence_commit(root))
+
+
+def notify(root: Path, fleet: Fleet, reports: Sequence[ClusterDrift]) -> list[str]:
+    """Tell the channel of each environment about its clusters; returns what could not be delivered."""
+    by_reference: dict[str, list[ClusterDrift]] = {}
+    for report in reports:
+        if reference := fleet.cluster(report.cluster).policy.drift.notify_url:
+            by_reference.setdefault(reference, []).append(report)
+    failed = []
+    for reference, mine in by_reference.items():
+        if text := notification(mine):
+            try:
+                url = reference if "://" in reference else resolve(reference, root=root).reveal()
+                post_text(url, text)
+            except InfrafluxError as error:
+                failed.append(error.message)
+    return failed

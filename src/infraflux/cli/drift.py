@@ -1,0 +1,86 @@
+"""`infraflux drift`: what is not as declared, over all layers; looked at without changing anything."""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from infraflux.assembly.drift_fleet import check_fleet, choose, fix_of, keep, last_report, read_looks
+from infraflux.cli.project import console, project_root
+from infraflux.config.errors import ErrorClass, Permanent
+from infraflux.config.load import Fleet
+from infraflux.drift.findings import ClusterDrift, Verdict
+from infraflux.drift.history import sparkline
+from infraflux.drift.report import as_json as to_json
+from infraflux.drift.report import cluster_markdown, fleet_rows, headline
+
+app = typer.Typer(no_args_is_help=True, help="What is not as declared, over all layers.")
+Targets = Annotated[list[str] | None, typer.Argument(help="ENV or ENV/CLUSTER; all where none is named.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+DRIFTED, UNKNOWN = 3, 4
+"""Exit codes of `check`: 1 and 2 are mistakes of the caller."""
+
+
+@app.command()
+def check(targets: Targets = None, as_json: AsJson = False) -> None:
+    """Look now, changing nothing. Exit 0 clean, 3 drifted, 4 where something could not be read."""
+    root = project_root()
+    reports = check_fleet(root, targets or [])
+    keep(root, reports)
+    _print(reports, as_json=as_json)
+    verdicts = {report.verdict for report in reports}
+    if verdicts & {Verdict.UNKNOWN, Verdict.DRIFTED}:
+        raise typer.Exit(UNKNOWN if Verdict.UNKNOWN in verdicts else DRIFTED)
+
+
+@app.command()
+def show(targets: Targets = None, as_json: AsJson = False) -> None:
+    """The last report of each cluster, as it was kept."""
+    root = project_root()
+    fleet = Fleet.load(root)
+    reports = []
+    for key in choose(fleet, targets or []):
+        try:
+            reports.append(last_report(root, fleet.cluster(key)))
+        except Permanent:
+            if targets:
+                raise
+    _print(reports, as_json=as_json)
+
+
+@app.command()
+def fix(
+    cluster: Annotated[str, typer.Argument(help="The cluster, as ENV/NAME.", metavar="ENV/CLUSTER")],
+    no_follow: Annotated[bool, typer.Option("--no-follow", help="Start it and return.")] = False,
+    port: Annotated[int | None, typer.Option(envvar="INFRAFLUX_PORT")] = None,
+) -> None:
+    """Put right what the last report found, by a normal deploy, where the environment's policy allows it."""
+    root = project_root()
+    spec = Fleet.load(root).cluster(cluster)
+    allowed = fix_of(root, spec, last_report(root, spec))
+    if isinstance(allowed, str):
+        raise Permanent(
+            allowed, cluster=cluster, stage="drift", error_class=ErrorClass.CONFLICT, next_step="look at docs/drift.md"
+        )
+    from infraflux.cli.deploy import start  # noqa: PLC0415 - the service is needed only here
+
+    for finding in allowed:
+        console().print(f"{finding.object} {finding.field}: {finding.seen} -> {finding.wanted}")
+    parameters = {"reason": f"drift fix: {len(allowed)} finding(s)"}
+    start("deploy", cluster, parameters, local=False, no_follow=no_follow, port=port)
+
+
+def _print(reports: list[ClusterDrift], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps([to_json(report) for report in reports], indent=2))
+        return
+    table = Table("CLUSTER", "VERDICT", "TREND", "SUMMARY", box=None)
+    for report, row in zip(reports, fleet_rows(reports), strict=True):
+        trend = sparkline(read_looks(project_root(), report.cluster))
+        table.add_row(report.cluster, str(row["verdict"]), trend, headline(report))
+    console().print(table)
+    for report in reports:
+        if report.findings or report.unknown:
+            typer.echo("\n" + cluster_markdown(report))
