@@ -31,4 +31,4 @@ lint: sync ## ruff, mypy, import contracts, sizes
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy src flows tasks && $(RUN) lint-imports && $(RUN) python scripts/check_sizes.py
 
 bench: sync ## Print the benchmarks (never asserted in tests)
-	@$(RUN) python scripts/run_benches.py
+	@$(RUN) python scripts/run_benches.py $(BENCH)
