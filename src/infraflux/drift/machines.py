@@ -7,6 +7,7 @@ from infraflux.adapters.terraform import Action, Change, PlanSummary
 from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.drift.findings import DriftClass, Finding, Layer, Owner
 
+HOST_FIELD = "node_name"
 # Proxmox shows these and nothing runs by them.
 _COSMETIC = ("description", "tags", "startup", "on_boot", "keyboard_layout", "boot_order", "timeout_")
 
@@ -17,7 +18,10 @@ def find_machine_drift(
     """Findings of the shared stack, the cluster's stack and Proxmox itself."""
     by_id = {guest.vm_id: guest for guest in guests if spec.ownership_tag in guest.tags}
     found = [finding for plan in plans for finding in _plan_findings(plan)]
-    found += [one for node in spec.nodes if (guest := by_id.get(node.vm_id)) for one in _guest_findings(node, guest)]
+    moved = DriftClass.EXPECTED if spec.proxmox.ha else DriftClass.REPAIRABLE
+    for node in spec.nodes:
+        if guest := by_id.get(node.vm_id):
+            found += _guest_findings(node, guest, moved=moved)
     return found + list(_orphan_findings(orphans))
 
 
@@ -44,7 +48,8 @@ def _plan_findings(plan: PlanSummary) -> Iterator[Finding]:
 def _change_findings(change: Change) -> Iterator[Finding]:
     name = change.node or change.address
     if change.action is Action.UPDATE and change.fields:
-        for one in change.fields:
+        # Where a machine is, Proxmox itself says below, and whether it moved by design.
+        for one in (field for field in change.fields if field.path != HOST_FIELD):
             drift_class = _field_class(change, one.path)
             yield _finding(
                 name, one.path, wanted=one.after, seen=one.before, drift_class=drift_class, owner=Owner.TERRAFORM
@@ -79,15 +84,15 @@ def _field_class(change: Change, path: str) -> DriftClass:
     return DriftClass.DANGEROUS if change.control_plane and change.is_machine else DriftClass.REPAIRABLE
 
 
-def _guest_findings(node: Node, guest: Guest) -> Iterator[Finding]:
+def _guest_findings(node: Node, guest: Guest, *, moved: DriftClass) -> Iterator[Finding]:
     if guest.host != node.host:
         yield _finding(
             node.name,
             "host",
             wanted=node.host,
             seen=guest.host,
-            drift_class=DriftClass.EXPECTED,
-            owner=Owner.NOBODY,
+            drift_class=moved,
+            owner=Owner.NOBODY if moved is DriftClass.EXPECTED else Owner.TERRAFORM,
         )
     if not guest.running:
         drift_class = DriftClass.DANGEROUS if node.role is Role.CONTROL_PLANE else DriftClass.REPAIRABLE

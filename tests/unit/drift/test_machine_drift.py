@@ -1,0 +1,115 @@
+"""Each kind of drift of the machines is found with its class; machines as declared show none."""
+
+import pytest
+from fakes.specs import make_spec
+
+from infraflux.adapters.proxmox import Guest, Orphans
+from infraflux.adapters.terraform import Action, Change, PlanSummary
+from infraflux.adapters.terraform.plan import VM_TYPE, DiskLoss, FieldChange
+from infraflux.drift.findings import DriftClass, Layer
+from infraflux.drift.machines import find_machine_drift
+
+SPEC = make_spec(control_planes=1, workers=1)
+CP, WORKER = "dev-1-cp-1", "dev-1-worker-1"
+TAG = frozenset({"infraflux-dev-dev-1"})
+
+
+def guest(vm_id: int, name: str, host: str = "pve-1", **changes) -> Guest:
+    return Guest(**({"vm_id": vm_id, "name": name, "host": host, "running": True, "tags": TAG} | changes))
+
+
+GUESTS = (guest(10011, CP), guest(10021, WORKER))
+
+
+def change(action: Action, node: str = WORKER, **changes) -> Change:
+    fields = {"address": f'module.nodes["{node}"].this', "type": VM_TYPE, "action": action, "node": node}
+    return Change(**(fields | {"control_plane": node == CP} | changes))
+
+
+def update(path: str, node: str = WORKER, **changes) -> Change:
+    return change(Action.UPDATE, node, fields=(FieldChange(path=path, before="seen", after="wanted"),), **changes)
+
+
+def find(*changes: Change, guests=GUESTS, orphans: Orphans | None = None, outputs=(), **spec):
+    plan = PlanSummary(changes=changes, outputs=outputs)
+    wanted = make_spec(control_planes=1, workers=1, **spec) if spec else SPEC
+    return find_machine_drift(wanted, plans=(plan,), guests=guests, orphans=orphans or Orphans())
+
+
+def test_machines_as_declared_show_nothing():
+    assert find() == []
+
+
+PLANNED = {
+    "cores of a worker": (update("cpu[0].cores"), (WORKER, "cpu[0].cores", DriftClass.REPAIRABLE)),
+    "memory of a control plane": (
+        update("memory[0].dedicated", CP),
+        (CP, "memory[0].dedicated", DriftClass.DANGEROUS),
+    ),
+    "tags": (update("tags", CP), (CP, "tags", DriftClass.HARMLESS)),
+    "description": (update("description"), (WORKER, "description", DriftClass.HARMLESS)),
+    "network card": (update("network_device[0].bridge"), (WORKER, "network_device[0].bridge", DriftClass.REPAIRABLE)),
+    "worker deleted": (change(Action.CREATE), (WORKER, "existence", DriftClass.REPAIRABLE)),
+    "control plane deleted": (change(Action.CREATE, CP), (CP, "existence", DriftClass.DANGEROUS)),
+    "worker to be replaced": (
+        change(Action.REPLACE, forced_by=("tpm_state",)),
+        (WORKER, "tpm_state", DriftClass.DANGEROUS),
+    ),
+    "worker to be destroyed": (change(Action.DESTROY), (WORKER, "existence", DriftClass.DANGEROUS)),
+    "data disk lost": (
+        change(Action.UPDATE, lost_disks=(DiskLoss(name="data", why="gone"),)),
+        (WORKER, "existence", DriftClass.DANGEROUS),
+    ),
+    "machine of an interrupted run": (change(Action.ADOPT), (WORKER, "existence", DriftClass.REPAIRABLE)),
+    "pool gone": (
+        Change(address="proxmox_pool.this", type="proxmox_pool", action=Action.CREATE),
+        ("proxmox_pool.this", "existence", DriftClass.REPAIRABLE),
+    ),
+}
+
+
+@pytest.mark.parametrize(("planned", "expected"), PLANNED.values(), ids=PLANNED.keys())
+def test_what_terraform_would_change(planned: Change, expected: tuple):
+    [found] = find(planned)
+    assert (found.object, found.field, found.drift_class) == expected
+    assert found.layer is Layer.MACHINES
+
+
+def test_field_is_said_as_wanted_and_seen():
+    [found] = find(update("cpu[0].cores"))
+    assert (found.wanted, found.seen) == ("wanted", "seen")
+
+
+def test_changed_output_means_that_the_configuration_was_not_applied():
+    [found] = find(outputs=("platform",))
+    assert (found.object, found.drift_class) == ("output platform", DriftClass.REPAIRABLE)
+
+
+@pytest.mark.parametrize(("ha", "expected"), [(True, DriftClass.EXPECTED), (False, DriftClass.REPAIRABLE)])
+def test_a_move_is_expected_where_ha_may_do_it_and_told_once(ha: bool, expected: DriftClass):
+    proxmox = SPEC.proxmox.model_copy(update={"ha": ha}).model_dump()
+    moved = (guest(10011, CP, host="pve-2"), GUESTS[1])
+    [found] = find(update("node_name", CP), guests=moved, proxmox=proxmox)
+    assert (found.object, found.field, found.seen, found.drift_class) == (CP, "host", "pve-2", expected)
+
+
+POWER = {
+    "worker off": (guest(10021, WORKER, running=False), (WORKER, "power", DriftClass.REPAIRABLE)),
+    "control plane off": (guest(10011, CP, running=False), (CP, "power", DriftClass.DANGEROUS)),
+    "locked": (guest(10021, WORKER, lock="backup"), (WORKER, "lock", DriftClass.DANGEROUS)),
+}
+
+
+@pytest.mark.parametrize(("seen", "expected"), POWER.values(), ids=POWER.keys())
+def test_what_proxmox_shows(seen: Guest, expected: tuple):
+    [found] = find(guests=(seen,))
+    assert (found.object, found.field, found.drift_class) == expected
+
+
+def test_machine_with_our_tag_that_nobody_declared_is_a_persons_decision():
+    [found] = find(orphans=Orphans(stray=(guest(300, "stray"),)))
+    assert (found.object, found.drift_class) == ("stray (VM 300 on pve-1)", DriftClass.DANGEROUS)
+
+
+def test_machine_of_somebody_else_is_not_ours_to_judge():
+    assert find(guests=(*GUESTS, guest(10011, "foreign", tags=frozenset({"other"}), running=False))) == []
