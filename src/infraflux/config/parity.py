@@ -3,7 +3,6 @@
 import fnmatch
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 from infraflux.config.effective import Difference, differences, settings
 from infraflux.config.load import Fleet
@@ -43,11 +42,19 @@ class ParityDifference:
 
 
 def compare(fleet: Fleet) -> list[ParityDifference]:
-    """The first cluster of every environment against that of the next one, in the order of promotion."""
-    firsts = [specs[0].key for environment in promotion_order(fleet) if (specs := fleet.of(environment))]
-    found = []
-    for left, right in pairwise(firsts):
-        found += list(_between(fleet, left, right))
+    """Every cluster against the first one of the environment before its own, in the order of promotion."""
+    found: list[ParityDifference] = []
+    before: str | None = None
+    for environment in promotion_order(fleet):
+        keys = [spec.key for spec in fleet.of(environment)]
+        if not keys:
+            continue
+        # The first environment has none before it: its clusters are held against its own first one.
+        reference = before or keys[0]
+        for key in keys:
+            if key != reference:
+                found += _between(fleet, reference, key)
+        before = keys[0]
     return found
 
 

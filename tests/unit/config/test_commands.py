@@ -96,3 +96,12 @@ def test_a_skipped_version_is_refused_by_validate(project, capsys):
     (project / "before.json").write_text(json.dumps(saved))
     assert run(["config", "validate", "dev/dev-1", "--previous", "before.json"]) == 1
     assert "versions.kubernetes: Kubernetes would skip from v1.34.2" in capsys.readouterr().err
+
+
+def test_parity_looks_at_every_cluster_and_not_only_the_first(project):
+    assert run(["cluster", "new", "prod/prod-2"]) == 0
+    assert refused(compare(Fleet.load(project))) == []
+    overlay = project / "clusters/overlays/prod/prod-2.yaml"
+    overlay.write_text(overlay.read_text() + "talos:\n  install_disk: /dev/sdb\n")
+    [problem] = refused(compare(Fleet.load(project)))
+    assert (problem.file, problem.path) == ("clusters/overlays/prod/prod-2.yaml", "talos.install_disk")
