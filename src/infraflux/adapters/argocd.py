@@ -4,11 +4,12 @@ InfraFlux reads and nudges; it never writes what an Application manages.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from infraflux.adapters.clock import Clock, wait_for
-from infraflux.adapters.kubernetes import Kubernetes, Ref
+from infraflux.adapters.kubernetes import KindMissing, Kubernetes, Ref
 from infraflux.config.errors import ErrorClass, Permanent, Retryable
 
 API = "argoproj.io/v1alpha1"
@@ -151,10 +152,10 @@ class ArgoCd:
         """Compare with Git now rather than at the next poll; `hard` also drops cached manifests."""
         for one in seen:
             ref = Ref(api_version=API, kind=one.kind, name=one.name, namespace=NAMESPACE)
-            if one.kind == "ApplicationSet":
-                self._kubernetes.annotate(ref, {REFRESH_SET: "true"})
-            else:
-                self._kubernetes.annotate(ref, {REFRESH: "hard" if hard else "normal"})
+            wish = {REFRESH_SET: "true"} if one.kind == "ApplicationSet" else {REFRESH: "hard" if hard else "normal"}
+            # One that its ApplicationSet took away since it was seen has nothing left to compare.
+            with suppress(KindMissing):
+                self._kubernetes.annotate(ref, wish)
 
     def release(self, *, clock: Clock, deadline_s: float = RELEASE_DEADLINE_S) -> list[str]:
         """Take every Application away and leave what it made: no cascade, no finalizer that nobody would ever serve.

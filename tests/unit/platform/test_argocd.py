@@ -12,6 +12,7 @@ from infraflux.adapters.argocd import (
     read_application,
     read_application_set,
 )
+from infraflux.adapters.kubernetes import KindMissing
 
 
 def application(name, sync="Synced", health="Healthy", **status):
@@ -145,6 +146,19 @@ def test_refresh_is_an_annotation_on_each():
     argocd.refresh(argocd.read())
     assert ("Application", "root", {"argocd.argoproj.io/refresh": "hard"}) in kubernetes.annotated
     assert ("ApplicationSet", "s", {"argocd.argoproj.io/application-set-refresh": "true"}) in kubernetes.annotated
+
+
+def test_refresh_passes_over_one_that_went_since_it_was_seen():
+    class Fleeting(FakeKubernetes):
+        def annotate(self, ref, annotations):
+            if ref.name == "gone":
+                raise KindMissing("not found")
+            super().annotate(ref, annotations)
+
+    kubernetes = Fleeting([application("gone"), application("root")])
+    argocd = ArgoCd(kubernetes)
+    argocd.refresh(argocd.read())
+    assert [name for _, name, _ in kubernetes.annotated] == ["root"]
 
 
 def test_owner_is_who_tracks_the_object():
