@@ -70,7 +70,7 @@ def bootstrap(talos):
     return outcomes
 
 
-@pytest.mark.parametrize(("control_planes", "workers"), [(1, 1), (3, 2)], ids=["1+1", "3+2"])
+@pytest.mark.parametrize(("control_planes", "workers"), [(1, 1), (3, 3)], ids=["1+1", "3+3"])
 def test_from_blank_machines_to_healthy_and_back(real, tmp_path, control_planes, workers):
     spec = spec_on_loopback(real, control_planes=control_planes, workers=workers)
     power_on(real, spec)
