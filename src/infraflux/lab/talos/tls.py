@@ -71,7 +71,8 @@ class TlsStream:
             await self._writer.drain()
 
     async def _linger(self) -> None:
-        with contextlib.suppress(ConnectionError, TimeoutError):
+        # OSError and not only ConnectionError: a client that is gone already answers ENOTCONN.
+        with contextlib.suppress(OSError):
             if self._writer.can_write_eof():
                 self._writer.write_eof()
             async with asyncio.timeout(_LINGER_S):
