@@ -1,6 +1,8 @@
 """Git as InfraFlux uses it: tree ids, commits of single files, branches. No shell, no hooks, names after `--`."""
 
-from collections.abc import Sequence
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +10,10 @@ from infraflux.adapters import process
 from infraflux.config.errors import ErrorClass, Permanent
 
 DEADLINE_S = 60.0
-"""Local operations on the project's repository; nothing here goes over a network."""
+"""Local operations, and a push of one commit."""
+
+PUSH_NAMES = ("SSH_AUTH_SOCK", "GIT_SSH_COMMAND", "GIT_ASKPASS")
+"""How Git proves to a remote who it is; everything else it finds in the user's own configuration."""
 
 
 @dataclass(frozen=True)
@@ -18,39 +23,79 @@ class GitRepo:
     root: Path
 
     def tree_id(self, commit: str, path: str) -> str:
-        """The id of a directory's content at a commit: equal content has equal ids."""
-        return self._git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{path}")
+        """The id of a directory's content at a commit: equal content has equal ids. `path` is below the project."""
+        return self._git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:./{path}")
 
     def head(self) -> str:
         """Full id of the present commit; Permanent where there is none."""
         return self._git("rev-parse", "--verify", "--quiet", "HEAD")
+
+    def branch(self) -> str:
+        """The branch that is checked out; Permanent where a commit is."""
+        return self._git("symbolic-ref", "--quiet", "--short", "HEAD")
 
     def changed(self, paths: Sequence[str]) -> list[str]:
         """Files below these paths that differ from the commit, untracked ones included."""
         text = self._git("status", "--porcelain", "--untracked-files=all", "--", *paths)
         return [line[3:] for line in text.splitlines()]
 
-    def commit(self, paths: Sequence[str], *, message: str) -> str:
-        """Commit exactly these files on the present branch, whatever else is changed; the new commit's id."""
-        self._git("add", "--", *paths)
-        self._git("commit", "--quiet", "--only", "--no-verify", "-m", message, "--", *paths)
-        return self.head()
-
-    def commit_on_branch(self, branch: str, files: dict[str, str], *, message: str) -> str:
-        """A commit of these file contents on a new branch from the present commit; the working tree stays as it is."""
-        index = self.root / ".git" / f"infraflux-{branch.replace('/', '-')}.index"
-        env = {"GIT_INDEX_FILE": str(index)}
-        try:
+    def commit_files(self, files: Mapping[str, str], *, message: str) -> str:
+        """A commit of these file contents on top of the present one; nothing points at it yet, and the working tree
+        stays as it is. Its id."""
+        prefix = self._git("rev-parse", "--show-prefix")
+        with tempfile.TemporaryDirectory(prefix="infraflux-git-") as scratch:
+            env = {"GIT_INDEX_FILE": f"{scratch}/index"}
             self._git("read-tree", "HEAD", env=env)
             for name, content in files.items():
                 blob = self._git("hash-object", "-w", "--stdin", stdin=content)
-                self._git("update-index", "--add", "--cacheinfo", f"100644,{blob},{name}", env=env)
+                self._git("update-index", "--add", "--cacheinfo", f"100644,{blob},{prefix}{name}", env=env)
             tree = self._git("write-tree", env=env)
-            commit = self._git("commit-tree", tree, "-p", self.head(), "-m", message)
-            self._git("branch", "--force", "--end-of-options", branch, commit)
-        finally:
-            index.unlink(missing_ok=True)
-        return commit
+        return self._git("commit-tree", tree, "-p", self.head(), "-m", message, env=self._author())
+
+    def advance(self, commit: str) -> None:
+        """Move the present branch and its files forward to a commit made on top of it.
+
+        Permanent where the branch went on meanwhile, or a file of that commit has changes of its own.
+        """
+        self._git("merge", "--ff-only", "--quiet", "--end-of-options", commit)
+
+    def set_branch(self, branch: str, commit: str) -> None:
+        """Let a branch, made where there is none, point at a commit."""
+        self._git("branch", "--force", "--end-of-options", branch, commit)
+
+    def push(self, remote: str, commit: str, branch: str) -> None:
+        """Send a commit to a branch of a remote, forwards only. Permanent where the remote refuses it."""
+        env = {name: os.environ[name] for name in PUSH_NAMES if name in os.environ} | {"GIT_TERMINAL_PROMPT": "0"}
+        self._git("push", "--quiet", "--end-of-options", remote, f"{commit}:refs/heads/{branch}", env=env)
+
+    def read(self, commit: str, path: str) -> str:
+        """A file's text at a commit."""
+        return self._git("show", "--end-of-options", f"{commit}:./{path}")
+
+    def sign_tag(self, tag: str, commit: str, *, message: str) -> None:
+        """A signed tag, with the signing key that Git is configured with. Permanent where there is none."""
+        self._git("tag", "--sign", "--message", message, "--end-of-options", tag, commit)
+
+    def tag_message(self, tag: str) -> str | None:
+        """What an annotated tag says; None where there is no such tag."""
+        asked = ["for-each-ref", "--format=%(contents)", f"refs/tags/{tag}"]
+        return self._git(*asked) or None
+
+    def verify_tag(self, tag: str) -> bool:
+        """Whether Git trusts the tag's signature."""
+        done = process.run([*self._argv(), "verify-tag", "--end-of-options", tag], deadline_s=DEADLINE_S)
+        return done.returncode == 0
+
+    def _author(self) -> dict[str, str]:
+        """Who commits: the one Git knows, else the program itself, as on a server nobody ever logs in to."""
+        known = process.run([*self._argv(), "config", "user.email"], deadline_s=DEADLINE_S)
+        if known.returncode == 0:
+            return {}
+        return {
+            f"GIT_{role}_{part}": value
+            for role in ("AUTHOR", "COMMITTER")
+            for part, value in (("NAME", "InfraFlux"), ("EMAIL", "infraflux@localhost"))
+        }
 
     def archive(self, commit: str, path: str, *, target: Path) -> None:
         """Write a directory as it was at a commit below `target`."""
@@ -59,18 +104,13 @@ class GitRepo:
         process.run(["tar", "-xf", bundle, "-C", target], deadline_s=DEADLINE_S).require(stage="git")
         bundle.unlink()
 
+    def _argv(self) -> list[str]:
+        # The owner check is for repositories of other users; ours is named by the operator.
+        safe = ("-c", f"safe.directory={self.root}", "-c", "core.hooksPath=/dev/null")
+        return ["git", *safe, "-C", str(self.root)]
+
     def _git(self, *words: str, stdin: str | None = None, env: dict[str, str] | None = None) -> str:
-        argv = [
-            "git",
-            "-c",
-            f"safe.directory={self.root}",
-            "-c",
-            "core.hooksPath=/dev/null",
-            "-C",
-            str(self.root),
-            *words,
-        ]
-        done = process.run(argv, deadline_s=DEADLINE_S, stdin=stdin, env=env)
+        done = process.run([*self._argv(), *words], deadline_s=DEADLINE_S, stdin=stdin, env=env)
         if done.returncode != 0:
             raise Permanent(
                 f"git {words[0]} failed: {done.stderr.strip() or 'no such object'}",

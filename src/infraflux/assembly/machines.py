@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from infraflux.adapters.image_factory import register_schematic
 from infraflux.adapters.proxmox import Finding, Guest, Observed, Orphans, ProxmoxAccess, ProxmoxReader
 from infraflux.adapters.terraform import Applied, OnEvent, Place, Plan, Stack, StateHead, Tool
 from infraflux.adapters.terraform.stack import DEFAULT_PLAN_S
+from infraflux.assembly.sources import source_trees
 from infraflux.config.errors import ErrorClass, Permanent, Retryable
 from infraflux.config.load import Fleet
 from infraflux.config.models import ClusterSpec
@@ -231,7 +232,7 @@ class Machines:
         names = {spec.name for spec in self._siblings} | {path.name for path in here.state.parent.glob("*")}
         for name in sorted(names - {here.name, terraform.GLOBALS}):
             state = here.state.parent / name
-            place = Place(source=here.source, state=state, environment=here.environment, name=name)
+            place = replace(here, state=state, name=name)
             head = self.own.beside(place).state()
             if head is not None and head.resources:
                 return False
@@ -271,14 +272,10 @@ def open_machines(
     access = proxmox_access(spec, root=root)
     tool = Tool(binary=tools.locate(program), mirror=tools.provider_mirror())
     env = _environment(access, os.environ if environ is None else environ)
+    trees = source_trees(spec, root=root)
 
     def stack(name: str) -> Stack:
-        place = Place(
-            source=root / "terraform",
-            state=ProjectPaths(root).terraform_state(spec.environment, name),
-            environment=spec.environment,
-            name=name,
-        )
+        place = place_of(spec, name, root=root, trees=trees)
         label = f"{spec.environment}/{name}"
         return Stack(place=place, tool=tool, label=label, env=env, secret_values=[access.token_secret])
 
@@ -288,6 +285,17 @@ def open_machines(
         access=access,
         shared=stack(terraform.GLOBALS),
         own=stack(spec.name),
+    )
+
+
+def place_of(spec: ClusterSpec, name: str, *, root: Path, trees: Path) -> Place:
+    """The directories of the cluster's own stack (`name` is the cluster's) or of its environment's (`globals`)."""
+    return Place(
+        source=trees / "terraform",
+        state=ProjectPaths(root).terraform_state(spec.environment, name),
+        environment=spec.environment,
+        name=name,
+        environments=root / "terraform" / "environments",
     )
 
 

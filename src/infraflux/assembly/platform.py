@@ -13,9 +13,10 @@ from infraflux.adapters.clock import SystemClock
 from infraflux.adapters.helm import Helm
 from infraflux.adapters.kubernetes import Kubernetes, Manifest, Ref
 from infraflux.adapters.platform import Bundle, Installer
-from infraflux.adapters.terraform import Place, Stack, Tool
+from infraflux.adapters.terraform import Stack, Tool
 from infraflux.adapters.tools import locate, provider_mirror
-from infraflux.assembly.machines import BACKEND_NAMES
+from infraflux.assembly.machines import BACKEND_NAMES, place_of
+from infraflux.assembly.sources import source_trees
 from infraflux.config.errors import Permanent
 from infraflux.config.models import ClusterSpec
 from infraflux.config.paths import ProjectPaths
@@ -67,7 +68,7 @@ def open_platform(
 
     installer = Installer(
         spec=spec,
-        tree=root / "platform",
+        tree=source_trees(spec, root=root) / "platform",
         bundle=Bundle.from_outputs(read_outputs(spec, root=root) if outputs is None else outputs),
         kubernetes=kubernetes,
         helm=Helm(binary=locate("helm"), kubeconfig=kubeconfig, cluster=spec.key, forget_record=forget_record),
@@ -81,12 +82,7 @@ def open_platform(
 def read_outputs(spec: ClusterSpec, *, root: Path, environ: Mapping[str, str] | None = None) -> Mapping[str, Any]:
     """Outputs of the cluster's Terraform stack as its state has them, wherever the backend keeps it."""
     environ = os.environ if environ is None else environ
-    place = Place(
-        source=root / "terraform",
-        state=ProjectPaths(root).terraform_state(spec.environment, spec.name),
-        environment=spec.environment,
-        name=spec.name,
-    )
+    place = place_of(spec, spec.name, root=root, trees=source_trees(spec, root=root))
     tool = Tool(binary=locate("terraform"), mirror=provider_mirror())
     backend = {name: value for name, value in environ.items() if name.startswith(BACKEND_NAMES)}
     head = Stack(place=place, tool=tool, label=spec.key, env=backend, secret_values=tuple(backend.values())).state()

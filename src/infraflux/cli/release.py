@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from infraflux.assembly.releases import cut_release, find_release, load_releases
+from infraflux.assembly.releases import cut_release, find_release, load_releases, read_signature, sign_release
 from infraflux.cli.project import console, project_root
 from infraflux.delivery.release import Reversible, diff, flatten
 
@@ -18,10 +18,17 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def cut_command(
     environment: Annotated[str, typer.Option("--from", help="The environment whose versions it holds.")] = "dev",
     name: Annotated[str | None, typer.Option(help="r1, r2, ... where it is not given.")] = None,
+    commit: Annotated[bool, typer.Option("--commit", help="Commit the release's file, and nothing else.")] = False,
+    sign: Annotated[
+        bool, typer.Option("--sign", help="Commit it, and set a signed tag release/<name> with your Git signing key.")
+    ] = False,
 ) -> None:
     """Cut a release from the present commit; the same content is the same release."""
-    _, outcome = cut_release(project_root(), environment=environment, name=name)
+    root = project_root()
+    release, outcome = cut_release(root, environment=environment, name=name, commit_it=commit or sign)
     console().print(str(outcome))
+    if sign:
+        console().print(str(sign_release(root, release)))
 
 
 @app.command("list")
@@ -44,10 +51,12 @@ def list_command(as_json: AsJson = False) -> None:
 @app.command()
 def show(name: str, as_json: AsJson = False) -> None:
     """Everything one release holds."""
-    release = find_release(project_root(), name)
+    root = project_root()
+    release = find_release(root, name)
     if as_json:
         typer.echo(release.model_dump_json(indent=2))
         return
+    console().print(f"signature: {read_signature(root, release)}")
     for path, value in flatten(release.model_dump(mode="json")).items():
         console().print(f"{path}: {value}")
 

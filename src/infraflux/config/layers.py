@@ -3,7 +3,7 @@
 config/defaults/*.yaml                 what holds everywhere
 clusters/base/*.yaml                   what every cluster is made of
 clusters/templates/<size>.yaml         how big it is
-releases/<release>.yaml                its `pins`, where the environment names a release
+releases/<release>.yaml                pins, machine classes, commit, where the environment names a release
 config/environments/<env>.yaml         where its machines live and what is allowed there
 clusters/overlays/<env>/<cluster>.yaml this one cluster
 """
@@ -16,6 +16,7 @@ from infraflux.config.models.base import NAME_PATTERN
 from infraflux.config.patterns import NAME
 from infraflux.config.problems import ConfigProblems, Problem
 from infraflux.config.problems import Path as ValuePath
+from infraflux.config.release_layers import release_layers
 from infraflux.config.suggest import did_you_mean
 from infraflux.config.tree import OPAQUE_KEYS, Value, merge, name_of
 from infraflux.config.yaml_reader import read_yaml, relative
@@ -104,6 +105,10 @@ class Layers:
         tree = _with_identity(merge(below.tree, overlay.tree), cluster, relative(cluster.file, self.root))
         return Layered(tree, problems)
 
+    def sized(self, size: str) -> Value | None:
+        """What every cluster of one size starts from: defaults, base and the size's template."""
+        return _fold([self._common(), self.read(self.root / TEMPLATES / f"{size}.yaml")]).tree
+
     def environment_tree(self, environment: str) -> Value | None:
         """What an environment's clusters start from: defaults, base and the environment's own file."""
         own = self.read(self.root / ENVIRONMENTS / f"{environment}.yaml")
@@ -132,7 +137,9 @@ class Layers:
         if key not in self._merged or size.file == relative(cluster.file, self.root):
             template = self._template(size)
             if key not in self._merged or template.tree is None:
-                self._merged[key] = _fold([common, template, *self._release(environment.tree), environment])
+                below = _fold([common, template])
+                released = self._release(environment.tree, size=str(size.data), below=below.tree)
+                self._merged[key] = _fold([below, *released, environment])
         return self._merged[key]
 
     def _common(self) -> Layered:
@@ -147,9 +154,9 @@ class Layers:
             return Layered(None, (Problem(size.file, size.line, "size", f"there is no template {size.data!r}", right),))
         return self.read(self.root / TEMPLATES / f"{size.data}.yaml")
 
-    def _release(self, environment: Value | None) -> list[Layered]:
-        """The `pins` of the release an environment names, with the lines of the release's file; none where it names
-        none. Whether the file is still what was cut is the release commands' question."""
+    def _release(self, environment: Value | None, *, size: str = "", below: Value | None = None) -> list[Layered]:
+        """What the release that an environment names pins, with the lines of the release's file; nothing where it
+        names none. Whether the file is still what was cut is the release commands' question."""
         named = environment.data.get("release") if environment and isinstance(environment.data, dict) else None
         if named is None or named.data is None:
             return []
@@ -161,12 +168,12 @@ class Layers:
         layered = self.read(self.root / RELEASES / f"{named.data}.yaml")
         if layered.tree is None:
             return [layered]
-        pins = layered.tree.data.get("pins") if isinstance(layered.tree.data, dict) else None
-        if pins is None or not isinstance(pins.data, dict):
+        try:
+            return [Layered(tree) for tree in release_layers(layered.tree, size=size, below=below)]
+        except ValueError as error:
             shown = f"{RELEASES}/{named.data}.yaml"
             right = "restore the file from Git; releases are never edited"
-            return [Layered(None, (Problem(shown, 1, "pins", "is no map of what the release pins", right),))]
-        return [Layered(pins)]
+            return [Layered(None, (Problem(shown, 1, str(error), "is not what a release holds there", right),))]
 
     def _environment(self, cluster: ClusterFile) -> Layered:
         file = ENVIRONMENTS / f"{cluster.environment}.yaml"

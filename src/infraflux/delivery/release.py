@@ -74,11 +74,19 @@ def content_digest(*, pins: Pins, machine_classes: Mapping[str, MachineClass], t
 
 
 def cut(
-    clusters: Sequence[ClusterSpec], *, name: str, commit: str, cut_at: datetime, trees: Mapping[str, str]
+    clusters: Sequence[ClusterSpec],
+    *,
+    name: str,
+    commit: str,
+    cut_at: datetime,
+    trees: Mapping[str, str],
+    classes: Mapping[str, MachineClass],
 ) -> Release:
-    """A release of what these clusters of one environment run. Permanent where they do not agree."""
+    """A release of what these clusters of one environment run. Permanent where they do not agree.
+
+    `classes`: by `<size>/<pool>`, of every size, since the environments it goes to have other sizes.
+    """
     pins = agreed_pins(clusters)
-    classes = {key: one for spec in clusters for key, one in machine_classes(spec).items()}
     return Release(
         name=name,
         commit=commit,
@@ -116,14 +124,28 @@ def pins_of(spec: ClusterSpec) -> Pins:
     )
 
 
-def machine_classes(spec: ClusterSpec) -> dict[str, MachineClass]:
-    """The classes of one cluster's pools."""
+def machine_classes(size: str, pools: Iterable[Mapping[str, Any]]) -> dict[str, MachineClass]:
+    """The classes of one size by `<size>/<pool>`, from its pools as plain data; a pool without sizes has none."""
+    keys = MachineClass.model_fields.keys()
     return {
-        f"{spec.size}/{pool.name}": MachineClass(
-            cores=pool.cores, memory_mib=pool.memory_mib, system_disk_gib=pool.system_disk_gib
-        )
-        for pool in spec.node_pools
+        f"{size}/{pool['name']}": MachineClass.model_validate({key: pool[key] for key in keys})
+        for pool in pools
+        if keys <= pool.keys()
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """What a cluster runs, in the words of a release."""
+
+    pins: Pins
+    machine_classes: Mapping[str, MachineClass]
+    trees: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """The digest of the release it runs, where there is one."""
+        return content_digest(pins=self.pins, machine_classes=self.machine_classes, trees=self.trees)
 
 
 def _first_difference(left: Pins, right: Pins) -> str:

@@ -79,7 +79,7 @@ def test_environments_ahead_of_each_other_keep_parity(project: Path):
 
 MISTAKES = {
     "unknown": ("r11", "there is no release 'r11'", "did you mean r1?"),
-    "no pins": ("empty", "is no map of what the release pins", "restore the file"),
+    "no pins": ("empty", "pins: is not what a release holds there", "restore the file"),
 }
 
 
@@ -95,3 +95,37 @@ def test_a_release_belongs_to_a_whole_environment(project: Path):
     path = project / "clusters/overlays/dev/dev-1.yaml"
     path.write_text(path.read_text() + "release: r1\n")
     assert any("belongs to a whole environment" in str(problem) for problem in examine(project).problems)
+
+
+CLASSES = """commit: {commit}
+machine_classes:
+  medium/cp: {{cores: 6, memory_mib: 6144, system_disk_gib: 48}}
+  medium/gone: {{cores: 1, memory_mib: 1024, system_disk_gib: 8}}
+  small/cp: {{cores: 1, memory_mib: 1024, system_disk_gib: 8}}
+"""
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def cut_with_classes(project: Path) -> None:
+    path = project / "releases" / "r1.yaml"
+    path.write_text(path.read_text() + CLASSES.format(commit=COMMIT))
+    pin(project, "r1")
+
+
+def test_machine_classes_of_the_size_are_pinned_and_no_pool_is_made_of_them(project: Path):
+    cut_with_classes(project)
+    fleet = Fleet.load(project)
+    pools = {one.name: one for one in fleet.cluster("staging/staging-1").node_pools}
+    assert set(pools) == {"cp", "worker"}
+    assert (pools["cp"].cores, pools["cp"].memory_mib, pools["cp"].system_disk_gib) == (6, 6144, 48)
+    assert {one.cores for one in fleet.cluster("dev/dev-1").node_pools} == {2}
+    found = find(fleet.trees["staging/staging-1"], ("node_pools", "cp", "cores"))
+    assert found.file == "releases/r1.yaml"
+
+
+def test_argo_cd_follows_the_commit_of_the_release(project: Path):
+    cut_with_classes(project)
+    fleet = Fleet.load(project)
+    revisions = {key: fleet.cluster(key).gitops.platform.revision for key in ("staging/staging-1", "dev/dev-1")}
+    assert revisions == {"staging/staging-1": COMMIT, "dev/dev-1": "main"}
+    assert refused(compare(fleet)) == []

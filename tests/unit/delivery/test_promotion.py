@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from fakes.releases import cut_of
 from fakes.specs import make_spec
 
 from infraflux.config.errors import Permanent
@@ -10,15 +11,14 @@ from infraflux.config.models.policy import Policy, Promotion, Window
 from infraflux.config.outcomes import Noop
 from infraflux.delivery.promotion import GateState, Question, decide_rollback, is_inside, judge, next_opening
 from infraflux.delivery.records import Hold, Ledger, Promoted, Verified, parse_record
-from infraflux.delivery.release import Release, cut
+from infraflux.delivery.release import Release
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)  # a Monday
-TREES = {"platform": "a" * 40, "terraform": "b" * 40}
 
 
 def release(name: str, *, talos: str = "v1.13.9", kubernetes: str = "v1.36.3", at: datetime = NOON) -> Release:
     spec = make_spec(versions={"talos": talos, "kubernetes": kubernetes})
-    return cut([spec], name=name, commit="c" * 40, cut_at=at, trees=TREES)
+    return cut_of([spec], name=name, at=at)
 
 
 R1, R2 = release("r1", talos="v1.13.8", at=NOON - timedelta(days=9)), release("r2")

@@ -3,17 +3,17 @@
 from datetime import UTC, datetime
 
 import pytest
+from fakes.releases import TREES, cut_of
 from fakes.specs import make_spec
 
 from infraflux.config.errors import Permanent
-from infraflux.delivery.release import Release, Reversible, cut, diff
+from infraflux.delivery.release import Release, Reversible, diff
 
 AT = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-TREES = {"platform": "a" * 40, "terraform": "b" * 40}
 
 
 def release(name: str = "r1", *, at: datetime = AT, trees: dict[str, str] = TREES, **changes) -> Release:
-    return cut([make_spec(**changes)], name=name, commit="c" * 40, cut_at=at, trees=trees)
+    return cut_of([make_spec(**changes)], name=name, at=at, trees=trees)
 
 
 def versions(talos: str = "v1.13.9", kubernetes: str = "v1.36.3") -> dict:
@@ -38,12 +38,12 @@ def test_any_other_content_is_another_digest(changes: dict):
 def test_clusters_that_differ_cannot_be_one_release():
     pair = [make_spec(), make_spec(name="dev-2", **versions(kubernetes="v1.36.2"))]
     with pytest.raises(Permanent, match=r"dev/dev-1 and dev/dev-2 differ.*versions.kubernetes is v1.36.3 and v1.36.2"):
-        cut(pair, name="r1", commit="c" * 40, cut_at=AT, trees=TREES)
+        cut_of(pair)
 
 
 def test_an_empty_environment_has_nothing_to_cut():
     with pytest.raises(Permanent, match="no cluster to cut"):
-        cut([], name="r1", commit="c" * 40, cut_at=AT, trees=TREES)
+        cut_of([])
 
 
 CHANGES = {

@@ -35,6 +35,9 @@ class Place:
     environment: str
     name: str
     """`globals`, or the cluster's name."""
+    environments: Path | None = None
+    """Where `<env>/backend.hcl` is; below `source` where it is not given. A release brings its own modules, but never
+    another place for the state."""
 
     @property
     def stack(self) -> str:
@@ -57,7 +60,7 @@ class Place:
 
     def backend(self) -> tuple[str, str]:
         """Type and text of the environment's backend block."""
-        path = self.source / "environments" / self.environment / "backend.hcl"
+        path = (self.environments or self.source / "environments") / self.environment / "backend.hcl"
         try:
             text = path.read_text()
         except FileNotFoundError:
