@@ -16,6 +16,7 @@ from infraflux.drift.history import sparkline
 from infraflux.drift.report import cluster_markdown, fleet_rows, headline
 from tasks.configuration import learn_secrets
 from tasks.events import resource
+from tasks.masking import add_secrets, masked
 from tasks.reporting import artifact_key
 from tasks.running import log_line, project_root, step
 
@@ -33,7 +34,7 @@ def look(*, target: str) -> list[ClusterDrift]:
     root = project_root()
     for spec in Fleet.load(root).clusters.values():
         learn_secrets(spec, root)
-    reports = check_fleet(root, [target] if target else [])
+    reports = check_fleet(root, [target] if target else [], learn=add_secrets)
     for report in reports:
         log_line(f"{report.cluster}: {headline(report)}")
         for unread in report.unknown:
@@ -49,7 +50,7 @@ def publish(*, reports: Sequence[ClusterDrift]) -> None:
     for report in reports:
         trend = sparkline(read_looks(root, report.cluster))
         text = f"{cluster_markdown(report)}\nLast looks, the newest last: `{trend}`\n"
-        create_markdown_artifact(text, key=artifact_key("drift", report.cluster), description=headline(report))
+        create_markdown_artifact(masked(text), key=artifact_key("drift", report.cluster), description=headline(report))
         _send(report)
     create_table_artifact(fleet_rows(reports), key="drift-fleet", description="Drift of every cluster")
 

@@ -22,8 +22,10 @@ class _Known:
         self.mask = Masker(())
 
     def add(self, values: Collection[str]) -> None:
-        self.values |= {value for value in values if len(value) >= SHORTEST}
-        self.mask = Masker(self.values)
+        new = {value for value in values if len(value) >= SHORTEST} - self.values
+        if new:
+            self.values |= new
+            self.mask = Masker(self.values)
 
 
 _known = _Known()

@@ -1,6 +1,8 @@
 """The platform of one cluster as Prefect tasks: first installs, handoff, and the wait for Git's state."""
 
+from infraflux.adapters.handoff_secrets import sensitive_values
 from infraflux.assembly.platform import Platform, open_platform
+from tasks.masking import add_secrets
 from tasks.running import log_line, project_root, spec_of, step, told
 
 
@@ -24,7 +26,9 @@ def install_argocd(*, cluster: str) -> dict[str, str] | str:
 def hand_off(*, cluster: str) -> dict[str, str] | str:
     """Secrets by reference, fences, facts, the root Application; repeated, it only says that all is there."""
     platform = _open(cluster)
-    outcomes = platform.installer.hand_off(platform.secrets())
+    secrets = platform.secrets()
+    add_secrets(frozenset(sensitive_values(secrets)))
+    outcomes = platform.installer.hand_off(secrets)
     return told({str(number): outcome for number, outcome in enumerate(outcomes, start=1)})
 
 

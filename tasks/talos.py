@@ -3,11 +3,12 @@
 from infraflux.adapters.talos import credentials, health, setup, teardown
 from infraflux.adapters.talos.cluster import TalosCluster
 from infraflux.assembly.talos import open_talos
+from tasks.masking import add_secrets
 from tasks.running import log_line, project_root, spec_of, step, told
 
 
 def _open(cluster: str) -> TalosCluster:
-    return open_talos(spec_of(cluster), root=project_root(), log=log_line)
+    return open_talos(spec_of(cluster), root=project_root(), log=log_line, learn=add_secrets)
 
 
 @step("prepare Talos secrets")

@@ -5,8 +5,8 @@ two repositories, secret zero (the one that opens all others), and Grafana's fir
 """
 
 import secrets as random
-from base64 import b64encode
-from collections.abc import Callable
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from infraflux.adapters.kubernetes import Kubernetes, Manifest, Ref
@@ -18,6 +18,17 @@ from infraflux.config.secrets_ref import Secret
 
 Resolve = Callable[[str], Secret]
 _PASSWORD_BYTES = 24
+_SECRET_KEYS = frozenset({"sshPrivateKey", "password", "keys.txt", "credentials", "admin-password"})
+"""The entries that are secret; the others say what they belong to."""
+
+
+def sensitive_values(manifests: Sequence[Manifest]) -> Iterator[str]:
+    """What of these Secrets must not appear in any output, plain and as the API server has it (pure)."""
+    for manifest in manifests:
+        for key, value in manifest["data"].items():
+            if key in _SECRET_KEYS:
+                yield value
+                yield b64decode(value).decode()
 
 
 def collect(spec: ClusterSpec, *, resolve: Resolve, kubernetes: Kubernetes, identity: Path) -> list[Manifest]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from infraflux.adapters.kubernetes import Ref
+from infraflux.adapters.secrets import Learn, ignore
 from infraflux.adapters.talos.facts import read_facts
 from infraflux.adapters.talos.health import read_nodes
 from infraflux.assembly.machines import open_machines
@@ -35,13 +36,13 @@ class _Look:
 
 
 def look_at_drift(
-    spec: ClusterSpec, *, root: Path, fleet: Fleet, commit: str, now: datetime | None = None
+    spec: ClusterSpec, *, root: Path, fleet: Fleet, commit: str, now: datetime | None = None, learn: Learn = ignore
 ) -> ClusterDrift:
     """The report of one cluster; ignore rules of its policy are applied."""
     now = now or datetime.now(UTC)
     look = _Look()
     look.at("machines", lambda: _machines(spec, root=root, fleet=fleet))
-    look.at("talos", lambda: _talos(spec, root=root, now=now, unknown=look.unknown))
+    look.at("talos", lambda: _talos(spec, root=root, now=now, unknown=look.unknown, learn=learn))
     look.at("kubernetes", lambda: find_node_drift(spec, read_nodes(_kubeconfig(spec, root))))
     look.at("gitops", lambda: _gitops(spec, root=root))
     ignored = apply_ignores(look.findings, spec.policy.drift.ignore, today=now.date())
@@ -63,8 +64,8 @@ def _machines(spec: ClusterSpec, *, root: Path, fleet: Fleet) -> list[Finding]:
     return find_machine_drift(spec, plans=summaries, guests=seen.observed.guests, orphans=seen.orphans)
 
 
-def _talos(spec: ClusterSpec, *, root: Path, now: datetime, unknown: list[str]) -> list[Finding]:
-    findings, unread = find_talos_drift(spec, read_facts(open_talos(spec, root=root)), now=now)
+def _talos(spec: ClusterSpec, *, root: Path, now: datetime, unknown: list[str], learn: Learn) -> list[Finding]:
+    findings, unread = find_talos_drift(spec, read_facts(open_talos(spec, root=root, learn=learn)), now=now)
     unknown += [f"talos: {line}" for line in unread]
     return findings
 

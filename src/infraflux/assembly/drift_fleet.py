@@ -14,6 +14,7 @@ from infraflux.adapters.process import guard
 from infraflux.adapters.proxmox import ProxmoxReader, observe_guests
 from infraflux.adapters.releases import LedgerFile
 from infraflux.adapters.run_locks import is_held
+from infraflux.adapters.secrets import Learn, ignore
 from infraflux.assembly.drift import look_at_drift
 from infraflux.assembly.machines import proxmox_access
 from infraflux.config.errors import InfrafluxError, Permanent
@@ -50,13 +51,19 @@ def held_here(root: Path) -> Held:
     return lambda cluster: "a run on this machine holds it" if is_held(locks, cluster) else ""
 
 
-def check_fleet(root: Path, targets: Sequence[str] = (), *, now: datetime | None = None) -> list[ClusterDrift]:
-    """Look at all of them side by side; one that cannot be looked at does not stop the others."""
+def check_fleet(
+    root: Path, targets: Sequence[str] = (), *, now: datetime | None = None, learn: Learn = ignore
+) -> list[ClusterDrift]:
+    """Look at all of them side by side; one that cannot be looked at does not stop the others.
+
+    `learn` hears of every secret that is opened for it.
+    """
     fleet, commit = Fleet.load(root), evidence_commit(root)
     keys = choose(fleet, targets)
 
     def one(key: str) -> ClusterDrift:
-        return check_cluster(fleet.cluster(key), root=root, fleet=fleet, commit=commit, held=held_here(root), now=now)
+        held = held_here(root)
+        return check_cluster(fleet.cluster(key), root=root, fleet=fleet, commit=commit, held=held, now=now, learn=learn)
 
     with guard(), ThreadPoolExecutor(max_workers=LOOKS_AT_ONCE) as pool:
         return list(pool.map(one, keys))
@@ -69,7 +76,14 @@ def evidence_commit(root: Path) -> str:
 
 
 def check_cluster(
-    spec: ClusterSpec, *, root: Path, fleet: Fleet, commit: str, held: Held, now: datetime | None = None
+    spec: ClusterSpec,
+    *,
+    root: Path,
+    fleet: Fleet,
+    commit: str,
+    held: Held,
+    now: datetime | None = None,
+    learn: Learn = ignore,
 ) -> ClusterDrift:
     """The report of one cluster; skipped with the reason while a run holds it or before it was ever deployed."""
     now = now or datetime.now(UTC)
@@ -77,7 +91,7 @@ def check_cluster(
     try:
         if reason := held(spec.key) or _never_deployed(spec, root=root):
             return replace(blank, skipped=reason)
-        report = look_at_drift(spec, root=root, fleet=fleet, commit=commit, now=now)
+        report = look_at_drift(spec, root=root, fleet=fleet, commit=commit, now=now, learn=learn)
     except InfrafluxError as error:
         return replace(blank, unknown=(error.message,))
     except Exception as error:  # noqa: BLE001 - a defect at one cluster must not hide the state of the others

@@ -81,3 +81,13 @@ def test_grafana_password_is_drawn_once_and_stays_in_the_cluster(tmp_path):
     first = collect(tmp_path, components=monitoring)["grafana-admin"]
     assert first["data"] != collect(tmp_path, components=monitoring)["grafana-admin"]["data"]
     assert "grafana-admin" not in collect(tmp_path, components=monitoring, there=["grafana-admin"])
+
+
+def test_the_log_mask_is_told_the_secret_entries_only(tmp_path):
+    application = {"url": "https://g/a.git", "credentials": "env:GIT"}
+    made = collect(tmp_path, application=application, secret_management="sops-age")
+    heard = set(handoff_secrets.sensitive_values(list(made.values())))
+    assert CANARY in heard
+    assert made["repository-application"]["data"]["password"] in heard
+    assert (tmp_path / "applications.age").read_text() in heard
+    assert not heard & {"https://g/a.git", "git", "user"}

@@ -1,12 +1,25 @@
 """The bundle is made once, opens only for its recipients, and never shows a value."""
 
+import base64
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyrage
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pyrage import x25519
 
-from infraflux.adapters.secrets import BundleStore, SecretsBundle, create_identity, load_identities
+from infraflux.adapters.process import Masker
+from infraflux.adapters.secrets import (
+    BundleStore,
+    SecretsBundle,
+    create_identity,
+    credential_values,
+    load_identities,
+)
+from infraflux.adapters.secrets.bundle import written_forms
 from infraflux.config.errors import Permanent
 
 CANARY = "canary-4f1d2c9e-do-not-print"
@@ -114,3 +127,64 @@ def test_bad_identity_names_the_reference_only(text: str):
     with pytest.raises(Permanent, match="env:AGE_KEY holds no usable age identity") as caught:
         load_identities(text, reference="env:AGE_KEY")
     assert CANARY not in str(caught.value)
+
+
+KEY = ed25519.Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+KEY_BASE64 = base64.b64encode(KEY.encode()).decode()
+KEY_LINE = KEY.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("value", "forms"),
+    [
+        pytest.param(CANARY, {CANARY}, id="text"),
+        pytest.param(KEY_BASE64, {KEY_BASE64, KEY_LINE}, id="base64-of-a-pem"),
+        pytest.param("abc123.0123456789abcdef", {"abc123.0123456789abcdef", "0123456789abcdef"}, id="join-token"),
+        pytest.param("c2VjcmV0LWJ5dGVz", {"c2VjcmV0LWJ5dGVz"}, id="base64-of-something-else"),
+        pytest.param("/w==", {"/w=="}, id="base64-of-bytes"),
+    ],
+)
+def test_every_written_form_of_a_secret_is_known(value: str, forms: set[str]):
+    assert set(written_forms(value)) == forms
+
+
+BUNDLE = f"cluster:\n  id: cluster-id-1\n  secret: {CANARY}\ncerts:\n  os: {{crt: x509, key: {KEY_BASE64}}}\n"
+
+
+@pytest.mark.parametrize("when", ["made", "opened"])
+def test_the_mask_hears_of_a_bundle_the_moment_it_is_plain(tmp_path: Path, identity: x25519.Identity, when: str):
+    heard: set[str] = set()
+    path = tmp_path / "b.age"
+    if when == "opened":
+        BundleStore(cluster="a/b", path=path, identities=[identity]).create(BUNDLE)
+        BundleStore(cluster="a/b", path=path, identities=[identity], learn=heard.update).read()
+    else:
+        BundleStore(cluster="a/b", path=path, identities=[identity], learn=heard.update).create(BUNDLE)
+    assert heard == {CANARY, KEY_BASE64, KEY_LINE}
+    masked = Masker(heard)
+    leak = f"config of cluster-id-1: {{key: {KEY_BASE64}, pem: {json.dumps(KEY)}, plain: {KEY}}}"
+    assert "cluster-id-1" in masked(leak)
+    assert not [secret for secret in (CANARY, KEY_BASE64, KEY_LINE) if secret in masked(leak)]
+    assert sorted(tmp_path.iterdir()) == [path], "nothing is written for the mask"
+
+
+@pytest.mark.parametrize("plain", ["just text", "- a list", f"{CANARY}: [unbalanced", "cluster: {}", ""])
+def test_a_file_that_holds_no_bundle_is_refused_without_a_quote(store: BundleStore, plain: str):
+    store.path.parent.mkdir()
+    store.path.write_bytes(pyrage.encrypt(plain.encode(), [store.identities[0].to_public()]))
+    with pytest.raises(Permanent, match="holds no Talos secrets bundle") as caught:
+        store.read()
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        pytest.param(f"contexts: {{a: {{crt: public-part, key: {KEY_BASE64}}}}}", {KEY_BASE64, KEY_LINE}, id="talos"),
+        pytest.param(f"users: [{{user: {{client-key-data: {KEY_BASE64}}}}}]", {KEY_BASE64, KEY_LINE}, id="kube"),
+        pytest.param(f"users: [{{user: {{token: {CANARY}}}}}]", {CANARY}, id="kube-with-a-token"),
+        pytest.param("{unbalanced", set(), id="no-yaml"),
+    ],
+)
+def test_private_keys_of_credentials_are_known(text: str, found: set[str]):
+    assert credential_values(text) == found

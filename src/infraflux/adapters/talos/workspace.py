@@ -1,12 +1,12 @@
 """What a cluster's Talos work needs on this machine: bundle, credentials, markers, the talosctl to call."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from infraflux.adapters.files import make_private_dir, write_private
-from infraflux.adapters.secrets import BundleStore, SecretsBundle, load_identities
+from infraflux.adapters.secrets import BundleStore, Learn, SecretsBundle, credential_values, ignore, load_identities
 from infraflux.adapters.talos.configs import MachineConfigs, PatchSet, generate_configs, generate_talosconfig
 from infraflux.adapters.talos.decide import BootstrapMarker
 from infraflux.adapters.talos.talosctl import Talosctl
@@ -24,6 +24,7 @@ class TalosWorkspace:
     talosctl: Talosctl
     """Without credentials."""
     patches: PatchSet
+    learn: Learn = field(default=ignore, repr=False)
 
     @property
     def paths(self) -> ProjectPaths:
@@ -59,6 +60,7 @@ class TalosWorkspace:
             path=base / relative,
             identities=load_identities(text.reveal(), reference=secrets.identity),
             recipients=secrets.recipients,
+            learn=self.learn,
         )
 
     @cached_property
@@ -86,6 +88,7 @@ class TalosWorkspace:
                 patches=self.patches,
                 workdir=self.directory,
             )
+            self.learn(credential_values(text))
             write_private(self.talosconfig, text)
         return self.talosconfig
 
