@@ -11,7 +11,7 @@ from infraflux.adapters.talos.health import wait_healthy
 from infraflux.adapters.talos.setup import ensure_secrets
 from infraflux.assembly.talos import open_talos
 from infraflux.cli.cluster_new import new
-from infraflux.cli.project import console, project_root
+from infraflux.cli.project import console, project_root, say_simulated
 from infraflux.config.load import load_cluster
 
 app = typer.Typer(no_args_is_help=True, help="Talos and Kubernetes of one cluster.")
@@ -40,6 +40,7 @@ def bootstrap(cluster: Cluster) -> None:
     out.print(str(ensure_kubeconfig(talos)))
     wait_healthy(talos, require_ready=False)
     out.print(f"[green]{cluster} is healthy[/green]: kubectl --kubeconfig {talos.workspace.kubeconfig} get nodes")
+    say_simulated(talos.spec.proxmox.simulated)
 
 
 @app.command()
@@ -51,6 +52,7 @@ def health(
     talos = _open(cluster)
     wait_healthy(talos, require_ready=require_ready)
     console().print(f"[green]{cluster} is healthy[/green]")
+    say_simulated(talos.spec.proxmox.simulated)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from infraflux.adapters.terraform import Action
 from infraflux.assembly import plan_report
 from infraflux.assembly.machines import Machines, MachinesPlan, open_machines
 from infraflux.cli.machines_progress import MachinesProgress
-from infraflux.cli.project import console, project_root
+from infraflux.cli.project import console, project_root, say_simulated
 from infraflux.config.errors import Permanent
 from infraflux.config.load import Fleet
 
@@ -38,7 +38,9 @@ def _open(key: str) -> Machines:
 def plan(cluster: Cluster) -> None:
     """Look at Proxmox and the state, show what an apply would do. Changes nothing."""
     machines = _open(cluster)
-    _guarded(machines, _planned(machines))
+    planned = _planned(machines)
+    say_simulated(machines.spec.proxmox.simulated)
+    _guarded(machines, planned)
 
 
 @app.command()
@@ -49,6 +51,7 @@ def apply(
     """Make the machines what the configuration says. Asks where machines end or the policy wants an approval."""
     machines, out = _open(cluster), console()
     planned = _planned(machines)
+    say_simulated(machines.spec.proxmox.simulated)
     _guarded(machines, planned)
     if planned.empty:
         return

@@ -9,7 +9,7 @@ from rich.table import Table
 from infraflux.adapters.argocd import Application
 from infraflux.adapters.platform import MARKERS
 from infraflux.assembly.platform import Platform, open_platform
-from infraflux.cli.project import console, project_root
+from infraflux.cli.project import console, project_root, say_simulated
 from infraflux.config.errors import Permanent
 from infraflux.config.load import load_cluster
 
@@ -50,6 +50,7 @@ def install(
     if wait:
         _print(installer.wait_until_synced(), cluster)
         out.print(f"[green]{cluster} is handed over[/green]: from now on Git changes it")
+        say_simulated(installer.spec.proxmox.simulated)
 
 
 @app.command()
@@ -67,6 +68,7 @@ def status(
         for name, owner in owners.items():
             console().print(f"{name} is written by {owner}")
         _print(seen, cluster)
+        say_simulated(installer.spec.proxmox.simulated)
     left = [one.name for one in seen if not one.done]
     if left or not seen:
         raise Permanent(

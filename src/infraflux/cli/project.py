@@ -25,3 +25,9 @@ def console() -> Console:
     Piped output has no terminal to fit: tables get the room they need.
     """
     return Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+
+
+def say_simulated(mark: str) -> None:
+    """Print what of a cluster is simulated, below what was said about it; nothing where it is real."""
+    if mark:
+        console().print(mark, style="dim")

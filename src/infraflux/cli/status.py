@@ -7,8 +7,9 @@ import typer
 from rich.table import Table
 
 from infraflux.assembly.status import as_json, read_status
-from infraflux.cli.project import console, project_root
+from infraflux.cli.project import console, project_root, say_simulated
 from infraflux.config.load import examine
+from infraflux.config.models.proxmox import SIMULATED
 
 
 def status(
@@ -31,4 +32,4 @@ def status(
         table.add_row(*cells, style="" if row.healthy else "yellow")
     console().print(table)
     if any(row.simulated for row in rows):
-        console().print("simulated: the Proxmox and Talos APIs of these environments are the lab's", style="dim")
+        say_simulated(SIMULATED)

@@ -9,7 +9,9 @@ from rich.console import Console
 
 from infraflux.cli import lab, tools
 from infraflux.cli.deploy import finish, follow_run
+from infraflux.cli.project import say_simulated
 from infraflux.cli.service import Database, Port, known_clusters, open_service
+from infraflux.config.load import load_cluster
 from infraflux.config.paths import ProjectPaths
 from infraflux.service.lifecycle import Service
 from infraflux.service.trigger import start_run
@@ -25,6 +27,7 @@ def up(cluster: Target = FIRST, no_deploy: NoDeploy = False, port: Port = None, 
     console = Console(highlight=False)
     began = time.monotonic()
     service = open_service(port, database)
+    spec = load_cluster(service.paths.project, cluster)
     # The server takes some 15 s to answer; programs and lab come up meanwhile.
     console.print(str(service.start()))
     tools.install()
@@ -35,6 +38,7 @@ def up(cluster: Target = FIRST, no_deploy: NoDeploy = False, port: Port = None, 
     if not no_deploy:
         deploy_first(service, cluster, console)
     say_where(service, cluster, console, deployed=not no_deploy)
+    say_simulated(spec.proxmox.simulated)
     console.print(f"up after {time.monotonic() - began:.0f} s")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from infraflux.config.models.proxmox import SIMULATED
 from infraflux.drift.findings import ClusterDrift, DriftClass, Finding, Layer, Owner, Verdict
 
 MAX_MARKDOWN_CHARS = 200_000
@@ -30,7 +31,7 @@ def cluster_markdown(report: ClusterDrift) -> str:
     lines = [f"# {_SIGNS[report.verdict]} {report.cluster}: {headline(report)}", ""]
     lines.append(f"Looked at {report.at:%Y-%m-%d %H:%M:%S %Z}, commit `{report.commit[:12] or 'none'}`.")
     if report.simulated:
-        lines.append("\n**Simulated**: the Proxmox and Talos APIs behind this report are the lab's.")
+        lines.append(f"\n**{SIMULATED}**")
     if report.unknown:
         lines += ["", "## Could not be read", ""] + [f"- {_cell(text)}" for text in report.unknown]
     lines += _table("Differences", [finding for finding in report.findings if finding.counts])
@@ -133,5 +134,5 @@ def notification(reports: Sequence[ClusterDrift]) -> str:
     telling = [report for report in reports if report.verdict in (Verdict.DRIFTED, Verdict.UNKNOWN)]
     lines = [f"{_SIGNS[report.verdict]} {report.cluster}: {headline(report)}" for report in telling]
     if any(report.simulated for report in telling):
-        lines.append("(simulated: these clusters are the lab's)")
+        lines.append(f"({SIMULATED})")
     return "\n".join(lines)

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from infraflux.config.models.policy import DriftFix, DriftIgnore
+from infraflux.config.models.proxmox import SIMULATED
 from infraflux.drift.findings import (
     ClusterDrift,
     DriftClass,
@@ -121,7 +122,7 @@ def test_markdown_shows_the_worst_first_and_escapes_cells():
     rows = [line for line in text.splitlines() if line.startswith("| machines")]
     assert "cp" in rows[0]
     assert "a\\|b c" in rows[1]
-    assert "**Simulated**" in text
+    assert SIMULATED in text
 
 
 def test_fleet_table_has_a_row_per_cluster():

@@ -8,6 +8,11 @@ from pydantic import Field
 
 from infraflux.config.models.base import BridgeName, HostName, Name, SecretRef, Section, StorageName, Text, Url
 
+SIMULATED = (
+    "Simulated: the Proxmox and Talos APIs, the pods and the charts behind this are the lab's. "
+    "Terraform, talosctl, helm, etcd and the Kubernetes control plane are real."
+)
+
 
 class ApiToken(Section):
     """A Proxmox API token; the least privileges it needs are listed in docs/proxmox.md."""
@@ -86,3 +91,8 @@ class Proxmox(Section):
             return ip_address(host).is_loopback
         except ValueError:
             return host == "localhost"
+
+    @property
+    def simulated(self) -> str:
+        """What every report about this cluster has to say of what it shows; empty where the hosts are real."""
+        return SIMULATED if self.on_loopback else ""
