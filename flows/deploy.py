@@ -3,7 +3,6 @@
 from prefect import flow
 
 from tasks import machines, platform, talos
-from tasks.configuration import load_configuration
 from tasks.plans import approve_plan, bound, show_plan
 from tasks.recipe import recipe
 from tasks.results import announce_deployed
@@ -32,7 +31,7 @@ def deploy(cluster: str, dry_run: bool = False, auto_approve: bool = False, reas
         reason: Why; kept with the run.
     """
     with recipe(cluster, planned=PLANNED) as run:
-        facts = run.look("load", load_configuration)
+        facts = run.load()
         with run.locked():
             run.look("preflight", machines.preflight)
             plan = run.look("plan", machines.plan_machines)

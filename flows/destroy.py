@@ -3,7 +3,7 @@
 from prefect import flow
 
 from tasks import machines, talos
-from tasks.configuration import check_destroy, load_configuration
+from tasks.configuration import check_destroy
 from tasks.recipe import recipe
 from tasks.results import announce_destroyed
 from tasks.run_context import run_name
@@ -22,7 +22,7 @@ def destroy(cluster: str, confirm: str = "", dry_run: bool = False, reason: str 
         reason: Why; kept with the run.
     """
     with recipe(cluster, planned=PLANNED) as run:
-        facts = run.look("load", load_configuration)
+        facts = run.load()
         run.look("confirm", check_destroy, confirm=confirm, dry_run=dry_run, allowed=facts["allow_destroy"])
         if dry_run:
             return

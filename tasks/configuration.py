@@ -70,6 +70,7 @@ def facts_of(spec: ClusterSpec, head: Head) -> dict[str, Any]:
         "approval_required": spec.policy.approval.required,
         "approval_timeout_s": spec.policy.approval.timeout_s,
         "allow_destroy": spec.policy.allow_destroy,
+        "simulated": spec.proxmox.simulated,
     }
 
 
@@ -83,6 +84,8 @@ def load_configuration(*, cluster: str) -> dict[str, Any]:
     learn_secrets(spec, root)
     log_line(f"{spec.key}: {len(spec.nodes)} nodes, Talos {spec.versions.talos}, Kubernetes {spec.versions.kubernetes}")
     log_line(f"acting for {head}")
+    if spec.proxmox.simulated:
+        log_line(spec.proxmox.simulated)
     return facts_of(spec, head)
 
 

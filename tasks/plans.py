@@ -5,7 +5,7 @@ from typing import Any
 
 from tasks.approval import approve
 from tasks.recipe import Recipe
-from tasks.reporting import publish
+from tasks.reporting import marked
 from tasks.running import log_line
 
 
@@ -21,8 +21,8 @@ def plan_markdown(cluster: str, plan: Mapping[str, Any]) -> str:
 
 def show_plan(run: Recipe, plan: Mapping[str, Any]) -> None:
     """Publish the plan before anybody is asked about it."""
-    cluster = run.run.cluster
-    publish("plan", cluster=cluster, markdown=plan_markdown(cluster, plan), description=str(plan["summary"]))
+    text = plan_markdown(run.run.cluster, plan)
+    run.report.publish("plan", markdown=text, description=str(plan["summary"]))
 
 
 def approve_plan(run: Recipe, plan: Mapping[str, Any], facts: Mapping[str, Any], *, auto_approve: bool) -> None:
@@ -31,7 +31,7 @@ def approve_plan(run: Recipe, plan: Mapping[str, Any], facts: Mapping[str, Any],
         how = approve(
             cluster=run.run.cluster,
             plan=plan,
-            markdown=str(plan["markdown"]),
+            markdown=marked(str(plan["markdown"]), run.report.simulated),
             required=bool(facts["approval_required"]),
             auto_approve=auto_approve,
             timeout_s=int(facts["approval_timeout_s"]),

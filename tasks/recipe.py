@@ -8,6 +8,7 @@ from typing import Any
 from prefect.runtime import flow_run
 
 from infraflux.config.errors import ErrorClass, Permanent
+from tasks.configuration import load_configuration
 from tasks.locks import Lease, cluster_lock
 from tasks.reporting import Report, reporting
 from tasks.run_context import RunContext, running
@@ -20,6 +21,12 @@ class Recipe:
     run: RunContext
     report: Report
     lease: Lease | None = None
+
+    def load(self) -> dict[str, Any]:
+        """The first stage: the configuration, and what the reports of this run have to say of themselves."""
+        facts: dict[str, Any] = self.look("load", load_configuration)
+        self.report.simulated = str(facts["simulated"])
+        return facts
 
     def look(self, stage: str, step: Callable[..., Any], **arguments: Any) -> Any:
         """Run a task that changes nothing as a stage; returns what the task returns."""

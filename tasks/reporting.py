@@ -13,27 +13,14 @@ from uuid import UUID
 
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 
+from infraflux.adapters.spans import Span, listening
 from infraflux.config.errors import InfrafluxError
 from tasks.masking import masked
 from tasks.running import log_line
+from tasks.timeline import Stage, cell, cut, timeline_markdown
 
-BUDGET_S = 15 * 60
-"""A cluster has to stand within this time, in any environment."""
-
-BAR_WIDTH = 40
 MARKDOWN_LIMIT = 200_000
 """Artifacts lie in the database row itself; the UI renders longer ones slowly."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One finished stage."""
-
-    name: str
-    start_s: float
-    """Since the start of the run."""
-    duration_s: float
-    outcome: str
 
 
 @dataclass
@@ -44,6 +31,10 @@ class Report:
     planned: Sequence[str]
     clock: Callable[[], float] = time.monotonic
     stages: list[Stage] = field(default_factory=list)
+    spans: Sequence[Span] = ()
+    """What the adapters note while the run goes; grows."""
+    simulated: str = ""
+    """What every report of this run has to say of itself; known once the configuration is loaded."""
     _artifact: UUID | None = None
     _started: float = 0.0
 
@@ -67,8 +58,20 @@ class Report:
             raise
         finally:
             # Also a stage that is left by suspension or cancellation has its time on the chart.
-            self.stages.append(Stage(name, began - self._started, self.clock() - began, "; ".join(said)))
+            self._finish(name, began, "; ".join(said))
         self._progress()
+
+    def _finish(self, name: str, began: float, outcome: str) -> None:
+        ended, zero = self.clock(), self._started
+        spans = tuple(
+            Span(one.kind, one.name, one.start_s - zero, one.end_s - zero)
+            for one in cut(self.spans, start_s=began, end_s=ended)
+        )
+        self.stages.append(Stage(name, began - zero, ended - began, outcome, spans))
+
+    def publish(self, kind: str, *, markdown: str, description: str) -> None:
+        """Store an artifact of this run's cluster."""
+        publish(kind, cluster=self.cluster, markdown=markdown, description=description, simulated=self.simulated)
 
     def _progress(self) -> None:
         percent = 100.0 * min(len(self.stages), len(self.planned)) / max(len(self.planned), 1)
@@ -89,55 +92,25 @@ def artifact_key(kind: str, cluster: str) -> str:
     return f"{kind}-{cluster.replace('/', '-')}"
 
 
-def bar(start_s: float, duration_s: float, *, total_s: float) -> str:
-    """A stage on the time axis of the run (pure)."""
-    scale = BAR_WIDTH / max(total_s, 0.001)
-    before = min(round(start_s * scale), BAR_WIDTH - 1)
-    width = min(max(1, round(duration_s * scale)), BAR_WIDTH - before)
-    return "·" * before + "█" * width + "·" * (BAR_WIDTH - before - width)
-
-
-def timeline_markdown(cluster: str, stages: Sequence[Stage], *, budget_s: float = BUDGET_S) -> str:
-    """The stages against the budget (pure). They run one after another, so all of them are the critical path."""
-    total = max((stage.start_s + stage.duration_s for stage in stages), default=0.0)
-    longest = max(stages, key=lambda stage: stage.duration_s, default=None)
-    rows = [
-        f"| {stage.name} | {stage.duration_s:.1f} | `{bar(stage.start_s, stage.duration_s, total_s=total)}` "
-        f"| {cell(stage.outcome)} |"
-        for stage in stages
-    ]
-    share = 100 * total / budget_s
-    verdict = "within" if total <= budget_s else "over"
-    lines = [
-        f"# {cluster}: {total:.1f} s, {share:.0f} % of the budget of {budget_s / 60:.0f} minutes ({verdict})",
-        "",
-        f"Longest stage: {longest.name}, {longest.duration_s:.1f} s." if longest else "No stage finished.",
-        "",
-        "| stage | seconds | time axis | outcome |",
-        "|---|---:|---|---|",
-        *rows,
-    ]
-    return "\n".join(lines)
-
-
-def cell(text: str) -> str:
-    """Text that does not break out of a table cell (pure)."""
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def facts_markdown(cluster: str, facts: Mapping[str, object], *, next_steps: Sequence[str], simulated: str = "") -> str:
-    """The cluster and what to do with it (pure). `simulated` says so on the report itself."""
+def facts_markdown(cluster: str, facts: Mapping[str, object], *, next_steps: Sequence[str]) -> str:
+    """The cluster and what to do with it (pure)."""
     lines = [f"# {cluster}", ""]
-    if simulated:
-        lines += [f"> **{simulated}**", ""]
     lines += ["| fact | value |", "|---|---|", *(f"| {key} | {cell(str(value))} |" for key, value in facts.items())]
     lines += ["", "## Next", "", "```sh", *next_steps, "```"]
     return "\n".join(lines)
 
 
-def publish(kind: str, *, cluster: str, markdown: str, description: str) -> None:
-    """Store an artifact, masked, and cut where it is longer than a person reads."""
-    text = masked(markdown)
+def marked(markdown: str, simulated: str) -> str:
+    """The report with what of it is simulated right below its heading, or on top where it has none (pure)."""
+    if not simulated:
+        return markdown
+    head, _, rest = markdown.partition("\n") if markdown.startswith("# ") else ("", "", markdown)
+    return "\n\n".join(part for part in (head, f"> **{simulated}**", rest.lstrip()) if part)
+
+
+def publish(kind: str, *, cluster: str, markdown: str, description: str, simulated: str = "") -> None:
+    """Store an artifact, masked, marked, and cut where it is longer than a person reads."""
+    text = marked(masked(markdown), simulated)
     if len(text) > MARKDOWN_LIMIT:
         text = text[:MARKDOWN_LIMIT] + "\n\n(cut; the whole text is in the log)"
     create_markdown_artifact(key=artifact_key(kind, cluster), markdown=text, description=description)
@@ -146,14 +119,11 @@ def publish(kind: str, *, cluster: str, markdown: str, description: str) -> None
 @contextmanager
 def reporting(cluster: str, *, planned: Sequence[str]) -> Iterator[Report]:
     """Around the stages: whatever the end, the timeline is published."""
-    report = Report(cluster, planned)
-    try:
-        yield report
-    finally:
-        if report.stages:
-            publish(
-                "timeline",
-                cluster=cluster,
-                markdown=timeline_markdown(cluster, report.stages),
-                description="Stages of this run against the time budget",
-            )
+    with listening() as spans:
+        report = Report(cluster, planned, spans=spans)
+        try:
+            yield report
+        finally:
+            if report.stages:
+                text = timeline_markdown(cluster, report.stages)
+                report.publish("timeline", markdown=text, description="Stages of this run against the time budget")

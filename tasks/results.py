@@ -5,7 +5,7 @@ from typing import Any
 
 from tasks.events import ClusterEvent, emit
 from tasks.recipe import Recipe
-from tasks.reporting import facts_markdown, publish
+from tasks.reporting import facts_markdown
 
 
 def event_facts(facts: Mapping[str, Any], plan: Mapping[str, Any], *, reason: str) -> dict[str, str | int]:
@@ -42,7 +42,7 @@ def announce_deployed(run: Recipe, facts: Mapping[str, Any], plan: Mapping[str, 
         "seconds": f"{run.report.total_s:.1f}",
     }
     text = facts_markdown(cluster, shown, next_steps=next_steps(cluster))
-    publish("cluster", cluster=cluster, markdown=text, description="What stands, and what to do with it")
+    run.report.publish("cluster", markdown=text, description="What stands, and what to do with it")
     said = event_facts(facts, plan, reason=reason)
     emit(ClusterEvent.VERIFIED, cluster=cluster, facts=said)
     emit(ClusterEvent.DEPLOYED, cluster=cluster, facts=said)

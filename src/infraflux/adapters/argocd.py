@@ -10,6 +10,7 @@ from typing import Any
 
 from infraflux.adapters.clock import Clock, wait_for
 from infraflux.adapters.kubernetes import KindMissing, Kubernetes, Ref
+from infraflux.adapters.spans import Kind, span
 from infraflux.config.errors import ErrorClass, Permanent, Retryable
 
 API = "argoproj.io/v1alpha1"
@@ -178,7 +179,10 @@ class ArgoCd:
             ref = Ref(api_version=API, kind=kind, name=name, namespace=NAMESPACE)
             self._kubernetes.drop_finalizers(ref)
             self._kubernetes.delete(ref, orphan=orphan)
-        if wait_for(lambda: None if left() else True, clock=clock, deadline_s=until - clock.monotonic()) is None:
+        gone = wait_for(
+            lambda: None if left() else True, clock=clock, deadline_s=until - clock.monotonic(), what=f"{kind} to go"
+        )
+        if gone is None:
             raise Retryable(
                 f"{kind} {', '.join(left())} would not go",
                 cluster=self._cluster,
@@ -218,7 +222,8 @@ class ArgoCd:
                 raise self._degraded(stuck)
             if clock.monotonic() >= until:
                 raise self._slow(seen, deadline_s)
-            clock.sleep(POLL_S)
+            with span(Kind.WAIT, "Git's state"):
+                clock.sleep(POLL_S)
 
     def _degraded(self, stuck: Sequence[Application]) -> HandoffDegraded:
         return HandoffDegraded(

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from infraflux.adapters.spans import Kind, span
+
 T = TypeVar("T")
 
 
@@ -21,17 +23,25 @@ class SystemClock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+        with span(Kind.WAIT, "a pause"):
+            time.sleep(seconds)
 
 
-def wait_for(probe: Callable[[], T | None], *, clock: Clock, deadline_s: float, interval_s: float = 0.5) -> T | None:
-    """The first answer of `probe` that is not None; None when the deadline passed. Probes at least once."""
+def wait_for(
+    probe: Callable[[], T | None], *, clock: Clock, deadline_s: float, interval_s: float = 0.5, what: str = "an answer"
+) -> T | None:
+    """The first answer of `probe` that is not None; None when the deadline passed. Probes at least once.
+
+    `what` is waited for: it names the time on the timeline, once the first look was in vain.
+    """
     until = clock.monotonic() + deadline_s
-    while True:
-        answer = probe()
-        if answer is not None:
-            return answer
-        left = until - clock.monotonic()
-        if left <= 0:
-            return None
-        clock.sleep(min(interval_s, left))
+    answer = probe()
+    if answer is not None or deadline_s <= 0:
+        return answer
+    with span(Kind.WAIT, what):
+        while (left := until - clock.monotonic()) > 0:
+            clock.sleep(min(interval_s, left))
+            answer = probe()
+            if answer is not None:
+                return answer
+    return None

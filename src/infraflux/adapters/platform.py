@@ -190,7 +190,7 @@ class Installer:
                 return None
             return True
 
-        if wait_for(attempt, clock=self.clock, deadline_s=deadline_s, interval_s=1.0) is None:
+        if wait_for(attempt, clock=self.clock, deadline_s=deadline_s, interval_s=1.0, what="the API server") is None:
             raise last[0].located(cluster=self.spec.key, stage="platform")
 
 

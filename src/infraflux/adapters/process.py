@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from infraflux.adapters.spans import Kind, program_name, span
 from infraflux.config.errors import ErrorClass, Permanent, Retryable
 
 MASK = "***"
@@ -143,7 +144,7 @@ def run(
     child = _start(words, env=env, cwd=cwd, has_stdin=stdin is not None, death_signal=death_signal)
     output = _Output(mask=mask, on_line=on_line)
     try:
-        with _registered(child):
+        with _registered(child), span(Kind.PROGRAM, program_name(words)):
             _pump(child, output=output, stdin=stdin, deadline=started + deadline_s)
     except BaseException:
         child.stop(grace_s=grace_s)

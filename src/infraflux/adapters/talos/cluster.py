@@ -7,6 +7,7 @@ from pathlib import Path
 
 from infraflux.adapters.clock import Clock, SystemClock, wait_for
 from infraflux.adapters.files import write_private
+from infraflux.adapters.spans import Kind, span
 from infraflux.adapters.talos.configs import parse_documents, private_workdir
 from infraflux.adapters.talos.decide import (
     Bootstrap,
@@ -70,7 +71,8 @@ class TalosCluster:
                 done = self._apply(node, decision, wanted=wanted) or done
             if self.clock.monotonic() >= until:
                 raise self._never_came(node, decision)
-            self.clock.sleep(self.poll_s)
+            with span(Kind.WAIT, f"{node.name} to run"):
+                self.clock.sleep(self.poll_s)
 
     def _apply(self, node: Node, decision: PushConfig | UpdateConfig, *, wanted: str) -> Done | None:
         """Send the configuration; None where the node was busy or the reply was lost: the next look tells."""
@@ -137,6 +139,7 @@ class TalosCluster:
             clock=self.clock,
             deadline_s=patience,
             interval_s=self.poll_s,
+            what="etcd",
         )
 
     def _confirm(self, marker: BootstrapMarker | None, etcd: EtcdSeen | None) -> None:
@@ -187,6 +190,7 @@ class TalosCluster:
             clock=self.clock,
             deadline_s=patience,
             interval_s=self.poll_s,
+            what="etcd",
         )
         return found is not None
 
@@ -239,6 +243,7 @@ class TalosCluster:
             clock=self.clock,
             deadline_s=ETCD_DEADLINE_S,
             interval_s=self.poll_s,
+            what=f"{node.name} to be an etcd member",
         )
         if joined is None:
             raise Retryable(

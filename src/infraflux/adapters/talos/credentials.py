@@ -13,6 +13,7 @@ from ruamel.yaml.error import YAMLError
 
 from infraflux.adapters.clock import wait_for
 from infraflux.adapters.files import write_private
+from infraflux.adapters.secrets import credential_values
 from infraflux.adapters.talos.cluster import TalosCluster, fetch_kubeconfig
 from infraflux.adapters.talos.talosctl import TalosTransient
 from infraflux.config.errors import Retryable
@@ -79,7 +80,9 @@ def ensure_kubeconfig(cluster: TalosCluster, *, now: datetime | None = None) -> 
     why = decide_kubeconfig(current, endpoint=cluster.spec.endpoint, now=now or datetime.now(UTC))
     if why is None:
         return Noop(f"{path} is valid")
-    write_private(path, _fetch(cluster))
+    text = _fetch(cluster)
+    cluster.workspace.learn(credential_values(text))
+    write_private(path, text)
     return Done(f"wrote {path}: {why}")
 
 
@@ -92,7 +95,9 @@ def _fetch(cluster: TalosCluster) -> str:
         except TalosTransient:
             return None
 
-    text = wait_for(probe, clock=cluster.clock, deadline_s=KUBECONFIG_DEADLINE_S, interval_s=cluster.poll_s)
+    text = wait_for(
+        probe, clock=cluster.clock, deadline_s=KUBECONFIG_DEADLINE_S, interval_s=cluster.poll_s, what="kubeconfig"
+    )
     if text is None:
         raise Retryable(
             f"{cluster.spec.control_planes[0].name} gave no kubeconfig within {KUBECONFIG_DEADLINE_S:.0f} s",

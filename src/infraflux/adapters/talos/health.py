@@ -152,7 +152,7 @@ def wait_healthy(cluster: TalosCluster, *, require_ready: bool) -> ClusterSeen:
         return None if problems else seen
 
     deadline_s = cluster.spec.talos.health_timeout_s
-    seen = wait_for(probe, clock=cluster.clock, deadline_s=deadline_s, interval_s=cluster.poll_s)
+    seen = wait_for(probe, clock=cluster.clock, deadline_s=deadline_s, interval_s=cluster.poll_s, what="health")
     if seen is None:
         raise Retryable(
             f"not healthy within {deadline_s} s; last seen: {'; '.join(last)}",

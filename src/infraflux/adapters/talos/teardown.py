@@ -89,6 +89,7 @@ def _reset(cluster: TalosCluster, node: Node, *, graceful: bool) -> None:
         clock=cluster.clock,
         deadline_s=RESET_DEADLINE_S,
         interval_s=cluster.poll_s,
+        what=f"{node.name} to reset",
     )
     if gone is None:
         raise Permanent(

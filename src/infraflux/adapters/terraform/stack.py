@@ -13,11 +13,12 @@ from typing import Any
 
 from infraflux.adapters import process
 from infraflux.adapters.files import make_private_dir, write_private
+from infraflux.adapters.spans import Kind, note
 from infraflux.adapters.terraform import lock as locks
 from infraflux.adapters.terraform import workspace
 from infraflux.adapters.terraform.argv import FLAG, ArgvBuilder
 from infraflux.adapters.terraform.errors import STAGE, PlanStale, to_error
-from infraflux.adapters.terraform.events import Diagnostic, Event, OnEvent, parse_event
+from infraflux.adapters.terraform.events import Diagnostic, Event, EventKind, OnEvent, parse_event
 from infraflux.adapters.terraform.plan import EMPTY_PLAN, PlanSummary, read_plan
 from infraflux.adapters.terraform.state import StateArchive, StateHead, StateRefused, judge_state, parse_state
 from infraflux.adapters.terraform.workspace import Copy, Place, Tool
@@ -361,6 +362,7 @@ class _Heard:
         self.diagnostics: list[Diagnostic] = []
         self.outputs: dict[str, Any] = {}
         self._on_event: Callable[[Event], None] | None = on_event
+        self._started: dict[str, float] = {}
 
     def __call__(self, line: str) -> None:
         event = parse_event(line)
@@ -368,8 +370,16 @@ class _Heard:
             self.diagnostics.append(event.diagnostic)
         if event.outputs is not None:
             self.outputs = dict(event.outputs)
+        self._note(event)
         if self._on_event:
             self._on_event(event)
+
+    def _note(self, event: Event) -> None:
+        if event.kind is EventKind.STARTED:
+            self._started[event.address] = time.monotonic()
+        elif event.kind in (EventKind.COMPLETED, EventKind.ERRORED) and event.address in self._started:
+            started = self._started.pop(event.address)
+            note(Kind.RESOURCE, f"{event.action} {event.address}", start_s=started, end_s=time.monotonic())
 
 
 def _sha256(path: Path) -> str:

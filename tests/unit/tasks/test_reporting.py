@@ -1,0 +1,51 @@
+"""A report says of itself what in it is simulated, whatever kind it is."""
+
+import pytest
+from fakes.specs import make_spec
+
+from infraflux.config.models.proxmox import SIMULATED
+from tasks.configuration import facts_of
+from tasks.reporting import Report, marked
+from tasks.timeline import Stage
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "simulated"),
+    [
+        ("https://127.77.1.2:8006", SIMULATED),
+        ("https://localhost:8006", SIMULATED),
+        ("https://10.0.0.2:8006", ""),
+        ("https://pve.example.org:8006", ""),
+    ],
+)
+def test_what_is_on_loopback_is_simulated(endpoint: str, simulated: str):
+    from infraflux.adapters.git_head import Head  # noqa: PLC0415
+
+    spec = make_spec()
+    spec = spec.model_copy(update={"proxmox": spec.proxmox.model_copy(update={"endpoint": endpoint})})
+    assert facts_of(spec, Head("abc", False))["simulated"] == simulated
+
+
+@pytest.mark.parametrize(
+    ("markdown", "text"),
+    [
+        ("# dev/dev-1: done\n\n| a |", "# dev/dev-1: done\n\n> **mark**\n\n| a |"),
+        ("# only a heading", "# only a heading\n\n> **mark**"),
+        ("No changes.\n", "> **mark**\n\nNo changes.\n"),
+    ],
+)
+def test_the_mark_stands_below_the_heading(markdown: str, text: str):
+    assert marked(markdown, "mark") == text
+    assert marked(markdown, "") == markdown
+
+
+def test_a_stage_takes_the_spans_of_its_own_time(monkeypatch: pytest.MonkeyPatch):
+    from infraflux.adapters.spans import Kind, Span  # noqa: PLC0415
+
+    now = iter([100.0, 101.0, 105.0])
+    report = Report("dev/dev-1", (), clock=lambda: next(now), spans=[Span(Kind.PROGRAM, "x", 99.0, 103.0)])
+    monkeypatch.setattr(report, "_progress", lambda: None)
+    monkeypatch.setattr("tasks.reporting.log_line", lambda _line: None)
+    with report.stage("plan") as said:
+        said.append("ok")
+    assert report.stages == [Stage("plan", 1.0, 4.0, "ok", (Span(Kind.PROGRAM, "x", 1.0, 3.0),))]
