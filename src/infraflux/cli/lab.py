@@ -249,12 +249,16 @@ def fault_act(
     params: Annotated[list[str] | None, typer.Argument(help="name=value")] = None,
     state_dir: StateDir = DEFAULT_STATE_DIR,
 ) -> None:
-    """Change something behind the clients' back, such as `edit-vm --env dev vm=10011 cores=8`."""
+    """Change something behind the clients' back.
+
+    `edit-vm --env dev vm=10011 cores=8` edits a VM; `edit-config --env dev machine=NAME machine.install.disk=/dev/vda`
+    a machine's Talos configuration.
+    """
     pairs = _pairs(params or [])
     if action == "edit-config":
-        if "machine" not in pairs:
-            raise LabError("say which: machine=NAME")
-        machine = pairs.pop("machine")
+        machine = pairs.pop("machine", "") or pairs.pop("vm", "")
+        if not machine:
+            raise LabError("say which: machine=NAME or vm=ID, then dotted paths such as machine.install.disk=/dev/vda")
         key = f"{environment}/{machine}" if machine.isdigit() else machine
         result = _call(state_dir, "edit-config", machine=key, patch=_nested(pairs))
     else:

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from infraflux.lab.events import Endpoint, EventLog
 from infraflux.lab.factory import ImageFactory
 from infraflux.lab.gitops.archives import ChartError
 from infraflux.lab.gitops.host import GitOpsLab, project_seeds
@@ -12,6 +14,7 @@ from infraflux.lab.parts import Hypervisor, LabContext, Part, PartFacts
 from infraflux.lab.proxmox.part import ProxmoxPart
 from infraflux.lab.state import LabError
 from infraflux.lab.talos.lab import TALOS_API_VERSION, TalosLab
+from infraflux.lab.talos.methods import changes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +52,19 @@ def compose(context: LabContext) -> Lab:
         latency=context.latency,
         faults=context.faults,
         schematics=factory.extensions,
+        count=partial(_count_talos, context.events),
     )
     gitops = gitops_part(context)
     kubernetes.observe(gitops.lab)
     hypervisor.observe(talos)
     parts: list[Part] = [factory, KubernetesPart(kubernetes), gitops, TalosPart(talos), hypervisor]
     return Lab(parts=parts, hypervisor=hypervisor, talos=talos)
+
+
+def _count_talos(events: EventLog, environment: str, path: str) -> None:
+    """Calls of the Talos API stand beside those of Proxmox in `infraflux lab requests`."""
+    endpoint = Endpoint(environment=environment, method="gRPC", route=path, mutating=changes(path))
+    events.count_request(endpoint, source="talos")
 
 
 def gitops_part(context: LabContext) -> "GitOpsPart":

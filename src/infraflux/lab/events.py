@@ -38,10 +38,10 @@ class EventLog:
         line = {"monotonic_s": time.monotonic(), "wall_s": time.time(), "source": source, "kind": kind, **fields}
         os.write(self._descriptor, json.dumps(line, default=str).encode() + b"\n")
 
-    def count_request(self, endpoint: Endpoint, **fields: Any) -> None:
+    def count_request(self, endpoint: Endpoint, *, source: str = "proxmox", **fields: Any) -> None:
         """Count a request and log it as `request`."""
         self._requests[endpoint] += 1
-        self.emit("proxmox", "request", **endpoint._asdict(), **fields)
+        self.emit(source, "request", **endpoint._asdict(), **fields)
 
     def requests(self) -> list[dict[str, Any]]:
         """Requests since the start of the daemon or the last reset, by endpoint."""

@@ -56,7 +56,7 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
         "start-vm": "power a VM on: vm=ID",
         "stop-vm": "power a VM off: vm=ID",
         "unlock-vm": "remove the lock a killed task left: vm=ID",
-        "edit-config": "change a machine's Talos configuration: machine=NAME and dotted paths (machine.sysctls.a=b)",
+        "edit-config": "change a Talos configuration: machine=NAME or vm=ID, and paths (machine.install.disk=/dev/vda)",
         "delete-volume": "delete a volume whoever uses it: host=NAME volume=VOLID",
     }
 )

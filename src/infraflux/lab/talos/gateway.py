@@ -82,8 +82,11 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[misc]
         *,
         origin: Callable[[str], tuple[Node, frozenset[str]] | None],
         find: Callable[[str, Node], Node | None],
+        count: Callable[[str, str], None] = lambda _environment, _path: None,
     ) -> None:
+        """`count` is told the environment and the method of every call that reaches a machine."""
         self._methods = methods
+        self._count = count
         self._origin = origin
         self._find = find
 
@@ -149,6 +152,7 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[misc]
         if origin is None:
             raise unavailable("the connection belongs to no running machine")
         node, roles = origin
+        self._count(node.machine.environment, path)
         metadata = context.invocation_metadata() or ()
         nodes = [str(value) for key, value in metadata if key == "nodes"]
         single = [str(value) for key, value in metadata if key == "node"]

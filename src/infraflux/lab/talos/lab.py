@@ -1,7 +1,7 @@
 """The emulator as the rest of the lab sees it."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,10 @@ class TalosLab:
         latency: Latency,
         faults: Faults,
         schematics: Schematics = no_schematics,
+        count: Callable[[str, str], None] = lambda _environment, _path: None,
     ) -> None:
+        """`count` is told the environment and the method of every call."""
+        self._count = count
         # Unix socket paths are limited to about 100 characters; the state directory may be longer.
         self._runtime = tempfile.TemporaryDirectory(prefix="infraflux-talos-")
         self._context = LabContext(
@@ -74,7 +77,12 @@ class TalosLab:
         )
         options = [("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES)]
         self._server = grpc.aio.server(options=options)
-        router = Router(methods, origin=self._origin, find=lambda name, node: context.find(name, seen_from=node))
+        router = Router(
+            methods,
+            origin=self._origin,
+            find=lambda name, node: context.find(name, seen_from=node),
+            count=self._count,
+        )
         self._server.add_generic_rpc_handlers((router,))
         self._server.add_insecure_port(f"unix:{context.connections.socket_path}")
         await self._server.start()

@@ -18,6 +18,18 @@ ETCD_READERS = READERS | {"os:etcd:backup"}
 SNAPSHOTTERS = OPERATORS | {"os:etcd:backup"}
 
 
+CHANGING = frozenset({
+    "ApplyConfiguration", "Bootstrap", "Create", "Destroy", "EtcdForfeitLeadership", "EtcdLeaveCluster", "EtcdRecover",
+    "EtcdRemoveMemberByID", "Pull", "Reboot", "Reset", "Shutdown", "Update", "Upgrade",
+})  # fmt: skip
+"""Methods that change a machine; everything else only reads."""
+
+
+def changes(path: str) -> bool:
+    """Whether a call of this method (`/machine.MachineService/Reboot`) changes anything."""
+    return path.rpartition("/")[2] in CHANGING
+
+
 def machine_methods(api: MachineApi) -> dict[str, Method]:
     """Configuration, state and bootstrap of a machine."""
     m = machine_pb2
