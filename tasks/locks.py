@@ -265,13 +265,29 @@ def _write_holder(cluster: str, *, flow_run_id: str, flow_run_name: str, lease_i
 
 def read_holder(cluster: str) -> Holder | None:
     """Who holds the cluster, as far as anybody wrote it down."""
-    value: Any = Variable.get(variable_name(cluster))
+    return _parsed(Variable.get(variable_name(cluster)))
+
+
+def _parsed(value: Any) -> Holder | None:
     if not value:
         return None
     try:
         return Holder(**(json.loads(value) if isinstance(value, str) else value))
     except (TypeError, ValueError):
         return None
+
+
+def seen_holder(client: SyncPrefectClient, cluster: str) -> str:
+    """Who holds the cluster anywhere, in words; empty where nobody does. Takes and changes nothing."""
+    try:
+        limit = client.read_global_concurrency_limit_by_name(limit_name(cluster))
+    except ObjectNotFound:
+        return ""
+    if not limit.active_slots:
+        return ""
+    variable = client.read_variable_by_name(variable_name(cluster))
+    holder = _parsed(variable.value if variable else None)
+    return f"held by {holder}" if holder else "held by a run that left no name"
 
 
 def _holder_alive(holder: Holder | None) -> bool:

@@ -22,6 +22,15 @@ DEGRADED_PATIENCE_S = 120.0
 """How long an error must stand: Argo CD retries, a first sync often meets a CRD that is seconds away, and a first
 certificate over ACME takes a minute."""
 DELETING = "being deleted"
+CONTROLLERS = tuple(
+    Ref(api_version="apps/v1", kind=kind, namespace=NAMESPACE, name=f"argocd-{name}")
+    for kind, name in (
+        ("StatefulSet", "application-controller"),
+        ("Deployment", "applicationset-controller"),
+        ("Deployment", "repo-server"),
+    )
+)
+"""Without any one of them nothing is compared with Git any more."""
 REFRESH = "argocd.argoproj.io/refresh"
 REFRESH_SET = "argocd.argoproj.io/application-set-refresh"
 TRACKING = "argocd.argoproj.io/tracking-id"
@@ -107,6 +116,10 @@ def read_application_set(document: Mapping[str, Any]) -> Application:
     )
 
 
+def _ready(workload: Mapping[str, Any] | None) -> bool:
+    return int(((workload or {}).get("status") or {}).get("readyReplicas") or 0) > 0
+
+
 def _refreshing(document: Mapping[str, Any]) -> bool:
     """Argo CD takes the annotation away once it has looked."""
     annotations = document["metadata"].get("annotations") or {}
@@ -142,6 +155,10 @@ class ArgoCd:
         applications = self._kubernetes.list_objects(API, "Application", namespace=NAMESPACE)
         seen = [read_application(one) for one in applications] + [read_application_set(one) for one in sets]
         return sorted(seen, key=lambda one: (one.name != ROOT, one.kind, one.name))
+
+    def silent(self) -> list[Ref]:
+        """The controllers that do not run: what Applications say is of before they stopped."""
+        return [ref for ref in CONTROLLERS if not _ready(self._kubernetes.read(ref))]
 
     def owns(self, ref: Ref) -> str | None:
         """Name of the Application that tracks this object, or None."""

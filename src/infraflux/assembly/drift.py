@@ -1,6 +1,6 @@
 """One look at one cluster over all layers. Reads only; a layer that cannot be read is said, never passed over."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +15,9 @@ from infraflux.assembly.talos import open_talos
 from infraflux.config.errors import InfrafluxError
 from infraflux.config.load import Fleet
 from infraflux.config.models import ClusterSpec
-from infraflux.drift.findings import ClusterDrift, Finding, apply_ignores
-from infraflux.drift.kubernetes import OwnObject, find_gitops_drift, find_node_drift, find_own_object_drift
+from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, Finding, Layer, apply_ignores
+from infraflux.drift.gitops import OwnObject, find_gitops_drift, find_own_object_drift, find_silent_controllers
+from infraflux.drift.kubernetes import find_node_drift
 from infraflux.drift.machines import find_machine_drift
 from infraflux.drift.talos import find_talos_drift
 
@@ -28,23 +29,38 @@ class _Look:
     findings: list[Finding] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
-    def at(self, layer: str, read: Callable[[], Iterator[Finding] | list[Finding]]) -> None:
+    def at(self, layer: Layer, read: Callable[[], Iterator[Finding] | list[Finding]]) -> None:
         try:
-            self.findings += list(read())
+            for finding in read():
+                self.findings.append(finding)
         except InfrafluxError as error:
             self.unknown.append(f"{layer}: {error.message}")
+        except Exception as error:  # noqa: BLE001 - a defect in one layer must not hide what the others show
+            self.unknown.append(f"{layer}: internal: {type(error).__name__}")
 
 
 def look_at_drift(
-    spec: ClusterSpec, *, root: Path, fleet: Fleet, commit: str, now: datetime | None = None, learn: Learn = ignore
+    spec: ClusterSpec,
+    *,
+    root: Path,
+    fleet: Fleet,
+    commit: str,
+    now: datetime | None = None,
+    layers: Collection[Layer] = ALL_LAYERS,
+    learn: Learn = ignore,
 ) -> ClusterDrift:
     """The report of one cluster; ignore rules of its policy are applied."""
     now = now or datetime.now(UTC)
     look = _Look()
-    look.at("machines", lambda: _machines(spec, root=root, fleet=fleet))
-    look.at("talos", lambda: _talos(spec, root=root, now=now, unknown=look.unknown, learn=learn))
-    look.at("kubernetes", lambda: find_node_drift(spec, read_nodes(_kubeconfig(spec, root))))
-    look.at("gitops", lambda: _gitops(spec, root=root))
+    reads: dict[Layer, Callable[[], Iterator[Finding] | list[Finding]]] = {
+        Layer.MACHINES: lambda: _machines(spec, root=root, fleet=fleet),
+        Layer.TALOS: lambda: _talos(spec, root=root, now=now, unknown=look.unknown, learn=learn),
+        Layer.KUBERNETES: lambda: find_node_drift(spec, read_nodes(_kubeconfig(spec, root))),
+        Layer.GITOPS: lambda: _gitops(spec, root=root, unknown=look.unknown),
+    }
+    chosen = tuple(layer for layer in reads if layer in layers)
+    for layer in chosen:
+        look.at(layer, reads[layer])
     ignored = apply_ignores(look.findings, spec.policy.drift.ignore, today=now.date())
     return ClusterDrift(
         cluster=spec.key,
@@ -53,6 +69,7 @@ def look_at_drift(
         findings=ignored.findings,
         unknown=tuple(look.unknown),
         simulated=spec.proxmox.on_loopback,
+        layers=chosen,
     )
 
 
@@ -74,11 +91,15 @@ def _kubeconfig(spec: ClusterSpec, root: Path) -> Path:
     return open_talos(spec, root=root).workspace.kubeconfig
 
 
-def _gitops(spec: ClusterSpec, *, root: Path) -> Iterator[Finding]:
-    installer = open_platform(spec, root=root).installer
-    yield from find_gitops_drift(installer.argocd.read())
-    objects = []
-    for manifest in installer.bundle.manifests:
-        ref = Ref.of(manifest)
-        objects.append(OwnObject(str(ref), manifest, installer.kubernetes.read(ref)))
-    yield from find_own_object_drift(objects)
+def _gitops(spec: ClusterSpec, *, root: Path, unknown: list[str]) -> Iterator[Finding]:
+    platform = open_platform(spec, root=root)
+    try:
+        argocd, kubernetes = platform.installer.argocd, platform.kubernetes
+        silent, unread = find_silent_controllers(argocd.silent())
+        unknown += [f"gitops: {line}" for line in unread]
+        yield from silent
+        yield from find_gitops_drift(argocd.read())
+        refs = [(Ref.of(manifest), manifest) for manifest in platform.installer.bundle.manifests]
+        yield from find_own_object_drift(OwnObject(str(ref), wanted, kubernetes.read(ref)) for ref, wanted in refs)
+    finally:
+        platform.kubernetes.close()

@@ -1,8 +1,9 @@
 """Drift of many clusters: each looked at on its own, what was found kept, told and compared with the last time."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from infraflux.config.load import Fleet, unknown_cluster
 from infraflux.config.models import ClusterSpec
 from infraflux.config.paths import ProjectPaths
 from infraflux.config.secrets_ref import resolve
-from infraflux.drift.findings import ClusterDrift, Finding, Verdict, decide_fix
+from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, Finding, Layer, Verdict, decide_fix
 from infraflux.drift.history import Look, last_of, look_of
 from infraflux.drift.report import as_json, from_json, notification
 
@@ -52,18 +53,25 @@ def held_here(root: Path) -> Held:
 
 
 def check_fleet(
-    root: Path, targets: Sequence[str] = (), *, now: datetime | None = None, learn: Learn = ignore
+    root: Path,
+    targets: Sequence[str] = (),
+    *,
+    held: Held | None = None,
+    layers: Collection[Layer] = ALL_LAYERS,
+    now: datetime | None = None,
+    learn: Learn = ignore,
 ) -> list[ClusterDrift]:
     """Look at all of them side by side; one that cannot be looked at does not stop the others.
 
     `learn` hears of every secret that is opened for it.
     """
-    fleet, commit = Fleet.load(root), evidence_commit(root)
+    fleet, commit, held = Fleet.load(root), evidence_commit(root), held or held_here(root)
     keys = choose(fleet, targets)
 
     def one(key: str) -> ClusterDrift:
-        held = held_here(root)
-        return check_cluster(fleet.cluster(key), root=root, fleet=fleet, commit=commit, held=held, now=now, learn=learn)
+        return check_cluster(
+            fleet.cluster(key), root=root, fleet=fleet, commit=commit, held=held, layers=layers, now=now, learn=learn
+        )
 
     with guard(), ThreadPoolExecutor(max_workers=LOOKS_AT_ONCE) as pool:
         return list(pool.map(one, keys))
@@ -82,6 +90,7 @@ def check_cluster(
     fleet: Fleet,
     commit: str,
     held: Held,
+    layers: Collection[Layer] = ALL_LAYERS,
     now: datetime | None = None,
     learn: Learn = ignore,
 ) -> ClusterDrift:
@@ -91,7 +100,7 @@ def check_cluster(
     try:
         if reason := held(spec.key) or _never_deployed(spec, root=root):
             return replace(blank, skipped=reason)
-        report = look_at_drift(spec, root=root, fleet=fleet, commit=commit, now=now, learn=learn)
+        report = look_at_drift(spec, root=root, fleet=fleet, commit=commit, now=now, layers=layers, learn=learn)
     except InfrafluxError as error:
         return replace(blank, unknown=(error.message,))
     except Exception as error:  # noqa: BLE001 - a defect at one cluster must not hide the state of the others
@@ -115,13 +124,17 @@ def _never_deployed(spec: ClusterSpec, *, root: Path) -> str:
 
 
 def keep(root: Path, reports: Sequence[ClusterDrift]) -> None:
-    """Write each report as the cluster's last one, and its numbers to the history. A skipped look replaces nothing."""
-    for report in reports:
+    """Write each report as the cluster's last one, and its numbers to the history.
+
+    A skipped look replaces no report; one at some layers only is kept nowhere: it says nothing of the cluster.
+    """
+    whole = [report for report in reports if report.whole]
+    for report in whole:
         if report.verdict is not Verdict.SKIPPED:
             environment, _, name = report.cluster.partition("/")
             text = json.dumps(as_json(report), indent=2) + "\n"
             write_private(ProjectPaths(root).last_drift(environment, name), text)
-    _history(root).append(*(look_of(report).model_dump_json() for report in reports))
+    _history(root).append(*(look_of(report).model_dump_json() for report in whole))
 
 
 def _history(root: Path) -> LedgerFile:
@@ -147,9 +160,22 @@ def last_report(root: Path, spec: ClusterSpec) -> ClusterDrift:
     )
 
 
-def fix_of(root: Path, spec: ClusterSpec, report: ClusterDrift) -> tuple[Finding, ...] | str:
+def fleet_reports(root: Path, fleet: Fleet, fresh: Sequence[ClusterDrift]) -> list[ClusterDrift]:
+    """A report per cluster of the fleet: the fresh one, else the one that was kept; none where nobody ever looked."""
+    by_cluster = {report.cluster: report for report in fresh}
+    for key in fleet.clusters:
+        if key not in by_cluster:
+            with suppress(Permanent):
+                by_cluster[key] = last_report(root, fleet.cluster(key))
+    return [by_cluster[key] for key in fleet.clusters if key in by_cluster]
+
+
+def fix_of(
+    root: Path, spec: ClusterSpec, report: ClusterDrift, *, now: datetime | None = None
+) -> tuple[Finding, ...] | str:
     """What a deploy may put right by the environment's policy, or why nothing."""
-    return decide_fix(report, policy=spec.policy.drift.fix, commit=evidence_commit(root))
+    now = now or datetime.now(UTC)
+    return decide_fix(report, policy=spec.policy.drift.fix, commit=evidence_commit(root), now=now)
 
 
 def notify(root: Path, fleet: Fleet, reports: Sequence[ClusterDrift]) -> list[str]:

@@ -10,13 +10,17 @@ from infraflux.assembly.drift_fleet import check_fleet, choose, fix_of, keep, la
 from infraflux.cli.project import console, project_root
 from infraflux.config.errors import ErrorClass, Permanent
 from infraflux.config.load import Fleet
-from infraflux.drift.findings import ClusterDrift, Verdict
-from infraflux.drift.history import sparkline
+from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, Layer, Verdict
+from infraflux.drift.history import looks_markdown, sparkline
 from infraflux.drift.report import as_json as to_json
 from infraflux.drift.report import cluster_markdown, fleet_rows, headline
 
 app = typer.Typer(no_args_is_help=True, help="What is not as declared, over all layers.")
 Targets = Annotated[list[str] | None, typer.Argument(help="ENV or ENV/CLUSTER; all where none is named.")]
+Layers = Annotated[
+    list[Layer] | None,
+    typer.Option("--layer", help="Look at this layer only; may be given again. Such a look is printed and not kept."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 DRIFTED, UNKNOWN = 3, 4
@@ -24,10 +28,10 @@ DRIFTED, UNKNOWN = 3, 4
 
 
 @app.command()
-def check(targets: Targets = None, as_json: AsJson = False) -> None:
+def check(targets: Targets = None, as_json: AsJson = False, layer: Layers = None) -> None:
     """Look now, changing nothing. Exit 0 clean, 3 drifted, 4 where something could not be read."""
     root = project_root()
-    reports = check_fleet(root, targets or [])
+    reports = check_fleet(root, targets or [], layers=layer or ALL_LAYERS)
     keep(root, reports)
     _print(reports, as_json=as_json)
     verdicts = {report.verdict for report in reports}
@@ -47,7 +51,7 @@ def show(targets: Targets = None, as_json: AsJson = False) -> None:
         except Permanent:
             if targets:
                 raise
-    _print(reports, as_json=as_json)
+    _print(reports, as_json=as_json, trend=bool(targets))
 
 
 @app.command()
@@ -72,15 +76,17 @@ def fix(
     start("deploy", cluster, parameters, local=False, no_follow=no_follow, port=port)
 
 
-def _print(reports: list[ClusterDrift], *, as_json: bool) -> None:
+def _print(reports: list[ClusterDrift], *, as_json: bool, trend: bool = False) -> None:
     if as_json:
         typer.echo(json.dumps([to_json(report) for report in reports], indent=2))
         return
     table = Table("CLUSTER", "VERDICT", "TREND", "SUMMARY", box=None)
+    looks = {report.cluster: read_looks(project_root(), report.cluster) for report in reports}
     for report, row in zip(reports, fleet_rows(reports), strict=True):
-        trend = sparkline(read_looks(project_root(), report.cluster))
-        table.add_row(report.cluster, str(row["verdict"]), trend, headline(report))
+        table.add_row(report.cluster, str(row["verdict"]), sparkline(looks[report.cluster]), headline(report))
     console().print(table)
     for report in reports:
         if report.findings or report.unknown:
             typer.echo("\n" + cluster_markdown(report))
+        if trend:
+            typer.echo(looks_markdown(looks[report.cluster]))

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from infraflux.config.models.policy import DriftFix, DriftIgnore
+
+EVIDENCE_LASTS = timedelta(hours=24)
+"""A repair acts on what was seen; what was seen longer ago may be different by now."""
 
 
 class Layer(StrEnum):
@@ -16,6 +19,9 @@ class Layer(StrEnum):
     KUBERNETES = "kubernetes"
     GITOPS = "gitops"
     """Argo CD and what it owns."""
+
+
+ALL_LAYERS = tuple(Layer)
 
 
 class DriftClass(StrEnum):
@@ -84,6 +90,13 @@ class ClusterDrift:
     """Why nothing was looked at; empty where it was."""
     simulated: bool = False
     """The endpoints are the lab's."""
+    layers: tuple[Layer, ...] = ALL_LAYERS
+    """What was looked at; the verdict speaks of nothing else."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether every layer was looked at."""
+        return set(self.layers) == set(Layer)
 
     @property
     def verdict(self) -> Verdict:
@@ -109,12 +122,12 @@ class Ignored:
 def apply_ignores(findings: Iterable[Finding], rules: Sequence[DriftIgnore], *, today: date) -> Ignored:
     """Mark what a rule in force covers. An expired rule covers nothing, and the finding says so."""
     marked = tuple(_marked(finding, rules, today) for finding in findings)
-    return Ignored(marked, tuple(rule.name for rule in rules if rule.expires < today))
+    return Ignored(marked, tuple(rule.name for rule in rules if rule.expires <= today))
 
 
 def _marked(finding: Finding, rules: Sequence[DriftIgnore], today: date) -> Finding:
     matching = [rule for rule in rules if _covers(rule, finding)]
-    in_force = next((rule for rule in matching if rule.expires >= today), None)
+    in_force = next((rule for rule in matching if rule.expires > today), None)
     if in_force is not None:
         note = f"ignored until {in_force.expires} by {in_force.owner}: {in_force.reason}"
         return replace(finding, ignored_by=in_force.name, note=note)
@@ -138,15 +151,13 @@ _FIXABLE = {
 }
 
 
-def decide_fix(report: ClusterDrift, *, policy: DriftFix, commit: str) -> tuple[Finding, ...] | str:
+def decide_fix(report: ClusterDrift, *, policy: DriftFix, commit: str, now: datetime) -> tuple[Finding, ...] | str:
     """The findings that may be put right now, or why none may (pure).
 
-    Evidence must be of the same commit: what differs from yesterday's wish may be today's.
+    Evidence must be of the same commit and fresh: what differs from yesterday's wish may be today's.
     """
-    if report.verdict in (Verdict.UNKNOWN, Verdict.SKIPPED):
-        return f"{report.cluster} is {report.verdict}: nothing is put right on half a look"
-    if not commit or report.commit != commit:
-        return f"the report is of commit {report.commit[:12] or 'none'}, the configuration of {commit[:12] or 'none'}"
+    if refused := _no_evidence(report, commit=commit, now=now):
+        return refused
     counting = [finding for finding in report.findings if finding.counts]
     if not counting:
         return f"{report.cluster} has no drift"
@@ -157,3 +168,15 @@ def decide_fix(report: ClusterDrift, *, policy: DriftFix, commit: str) -> tuple[
     if len(allowed) < len(counting):
         return f"policy.drift.fix is {policy}, which does not cover {len(counting) - len(allowed)} of the findings"
     return allowed
+
+
+def _no_evidence(report: ClusterDrift, *, commit: str, now: datetime) -> str:
+    """Why nothing may be done on the word of this report; empty where it is good."""
+    if report.verdict in (Verdict.UNKNOWN, Verdict.SKIPPED) or not report.whole:
+        verdict = report.verdict if report.whole else f"looked at in {', '.join(report.layers)} only"
+        return f"{report.cluster} is {verdict}: nothing is put right on half a look"
+    if not commit or report.commit != commit:
+        return f"the report is of commit {report.commit[:12] or 'none'}, the configuration of {commit[:12] or 'none'}"
+    if now - report.at > EVIDENCE_LASTS:
+        return f"the report is of {report.at:%Y-%m-%d %H:%M}: look again first"
+    return ""

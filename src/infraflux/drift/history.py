@@ -63,11 +63,38 @@ def _sign(look: Look, top: int) -> str:
 
 
 def trend_markdown(looks: Sequence[Look]) -> str:
-    """The last looks as a table under their chart."""
-    lines = ["", f"## Last {len(looks)} looks", "", f"`{sparkline(looks)}`", ""]
+    """The last looks as a chart, which Prefect's UI draws, over a table; the sparkline is for where nothing draws."""
+    return "\n".join(["", f"## Last {len(looks)} looks", "", *_chart(looks), "", *_table(looks)]) + "\n"
+
+
+def looks_markdown(looks: Sequence[Look]) -> str:
+    """The same for a terminal: without the chart."""
+    return "\n".join([f"## Last {len(looks)} looks", "", *_table(looks)]) + "\n"
+
+
+def _table(looks: Sequence[Look]) -> list[str]:
+    lines = [f"`{sparkline(looks)}`", ""]
     lines += ["| at | verdict | findings | unread | commit |", "|---|---|---|---|---|"]
     for look in reversed(looks):
         found = ", ".join(f"{number} {name}" for name, number in look.counts.items()) or "none"
         when = f"{look.at:%Y-%m-%d %H:%M}"
         lines.append(f"| {when} | {look.verdict} | {found} | {look.unread} | `{look.commit[:12] or 'none'}` |")
-    return "\n".join(lines) + "\n"
+    return lines
+
+
+def _chart(looks: Sequence[Look]) -> list[str]:
+    """Bars of what differed, a line of what could not be read; nothing where one look makes no trend."""
+    if len(looks) < 2:
+        return []
+    days = ", ".join(f'"{look.at:%d.%m. %H:%M}"' for look in looks)
+    top = max(1, *(max(look.drifted, look.unread) for look in looks))
+    return [
+        "```mermaid",
+        "xychart-beta",
+        '    title "Differences (bars) and what could not be read (line)"',
+        f"    x-axis [{days}]",
+        f'    y-axis "number" 0 --> {top}',
+        f"    bar [{', '.join(str(look.drifted) for look in looks)}]",
+        f"    line [{', '.join(str(look.unread) for look in looks)}]",
+        "```",
+    ]

@@ -1,6 +1,6 @@
 """The machines layer: Terraform's plan, where the machines really are, and what no state knows."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from infraflux.adapters.proxmox import Guest, Orphans
 from infraflux.adapters.terraform import Action, Change, PlanSummary
@@ -8,8 +8,11 @@ from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.drift.findings import DriftClass, Finding, Layer, Owner
 
 HOST_FIELD = "node_name"
+POWER_FIELD = "started"
 # Proxmox shows these and nothing runs by them.
-_COSMETIC = ("description", "tags", "startup", "on_boot", "keyboard_layout", "boot_order", "timeout_")
+_COSMETIC = ("description", "tags", "keyboard_layout", "timeout_")
+# Written to the configuration of a running machine, which does not notice.
+_UNNOTICED = ("protection", "on_boot", "startup", "boot_order", "pool_id")
 
 
 def find_machine_drift(
@@ -22,7 +25,8 @@ def find_machine_drift(
     for node in spec.nodes:
         if guest := by_id.get(node.vm_id):
             found += _guest_findings(node, guest, moved=moved)
-    return found + list(_orphan_findings(orphans))
+    planned = {change.node for plan in plans for change in plan.changes if change.is_machine}
+    return found + list(_orphan_findings(orphans, planned=planned))
 
 
 def _finding(name: str, field: str, *, wanted: str, seen: str, drift_class: DriftClass, owner: Owner) -> Finding:
@@ -46,10 +50,10 @@ def _plan_findings(plan: PlanSummary) -> Iterator[Finding]:
 
 
 def _change_findings(change: Change) -> Iterator[Finding]:
-    name = change.node or change.address
+    name = _name(change)
     if change.action is Action.UPDATE and change.fields:
-        # Where a machine is, Proxmox itself says below, and whether it moved by design.
-        for one in (field for field in change.fields if field.path != HOST_FIELD):
+        # Where a machine is and whether it runs, Proxmox itself says below, and whether it moved by design.
+        for one in (field for field in change.fields if field.path not in (HOST_FIELD, POWER_FIELD)):
             drift_class = _field_class(change, one.path)
             yield _finding(
                 name, one.path, wanted=one.after, seen=one.before, drift_class=drift_class, owner=Owner.TERRAFORM
@@ -58,6 +62,13 @@ def _change_findings(change: Change) -> Iterator[Finding]:
     wanted, seen = _WORDS[change.action]
     field = ", ".join(change.forced_by) if change.forced_by else "existence"
     yield _finding(name, field, wanted=wanted, seen=seen, drift_class=_object_class(change), owner=Owner.TERRAFORM)
+
+
+def _name(change: Change) -> str:
+    """The machine, what belongs to a machine (`dev-1-cp-1 haresource`), or the address in the stack."""
+    if change.is_machine or not change.node:
+        return change.node or change.address
+    return f"{change.node} {change.type.removeprefix('proxmox_')}"
 
 
 _WORDS = {
@@ -80,6 +91,11 @@ def _object_class(change: Change) -> DriftClass:
 def _field_class(change: Change, path: str) -> DriftClass:
     if path.startswith(_COSMETIC):
         return DriftClass.HARMLESS
+    if path.startswith(_UNNOTICED):
+        return DriftClass.REPAIRABLE
+    if change.lost_disks and path.startswith("disk"):
+        # The plan would take the disk away, and whatever somebody put on it.
+        return DriftClass.DANGEROUS
     # Any other attribute of a running VM may restart it when it is put back.
     return DriftClass.DANGEROUS if change.control_plane and change.is_machine else DriftClass.REPAIRABLE
 
@@ -105,7 +121,7 @@ def _guest_findings(node: Node, guest: Guest, *, moved: DriftClass) -> Iterator[
         )
 
 
-def _orphan_findings(orphans: Orphans) -> Iterator[Finding]:
+def _orphan_findings(orphans: Orphans, *, planned: Collection[str]) -> Iterator[Finding]:
     for guest in orphans.stray:
         yield _finding(
             f"{guest.name} (VM {guest.vm_id} on {guest.host})",
@@ -115,3 +131,14 @@ def _orphan_findings(orphans: Orphans) -> Iterator[Finding]:
             drift_class=DriftClass.DANGEROUS,
             owner=Owner.NOBODY,
         )
+    for name in orphans.vanished:
+        # One that is declared is in the plan already, as a machine to be made.
+        if name not in planned:
+            yield _finding(
+                name,
+                "existence",
+                wanted="absent, as declared",
+                seen="in the state, Proxmox has none",
+                drift_class=DriftClass.HARMLESS,
+                owner=Owner.TERRAFORM,
+            )

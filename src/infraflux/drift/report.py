@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from infraflux.config.models.proxmox import SIMULATED
-from infraflux.drift.findings import ClusterDrift, DriftClass, Finding, Layer, Owner, Verdict
+from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, DriftClass, Finding, Layer, Owner, Verdict
 
 MAX_MARKDOWN_CHARS = 200_000
 """Artifacts sit in the server's database; a report that nobody scrolls through helps nobody."""
@@ -23,7 +23,8 @@ def headline(report: ClusterDrift) -> str:
         + ([f"{ignored} ignored"] if ignored else [])
         + ([f"{len(report.unknown)} unread"] if report.unknown else [])
     )
-    return f"{report.verdict}: {', '.join(parts) or 'nothing differs'}"
+    only = "" if report.whole else f" (only {', '.join(report.layers)} looked at)"
+    return f"{report.verdict}: {', '.join(parts) or 'nothing differs'}{only}"
 
 
 def cluster_markdown(report: ClusterDrift) -> str:
@@ -84,6 +85,7 @@ def as_json(report: ClusterDrift) -> dict[str, Any]:
         "verdict": str(report.verdict),
         "simulated": report.simulated,
         "skipped": report.skipped,
+        "layers": [str(layer) for layer in report.layers],
         "unknown": list(report.unknown),
         "findings": [
             {
@@ -126,6 +128,7 @@ def from_json(document: Mapping[str, Any]) -> ClusterDrift:
         unknown=tuple(document["unknown"]),
         skipped=document["skipped"],
         simulated=document["simulated"],
+        layers=tuple(Layer(one) for one in document.get("layers", ALL_LAYERS)),
     )
 
 

@@ -32,6 +32,8 @@ def find_talos_drift(spec: ClusterSpec, facts: TalosFacts, *, now: datetime) -> 
             unknown.append(f"{node.name}: {seen.unknown or seen.state}")
         else:
             findings += _node_findings(spec, node, seen)
+            if seen.extensions is None:
+                unknown.append(f"{node.name}: its extensions could not be read")
     findings += _etcd_findings(spec, facts)
     findings += _certificate_findings(spec, facts, now=now)
     return findings, unknown
@@ -61,7 +63,7 @@ def _node_findings(spec: ClusterSpec, node: Node, seen: NodeFacts) -> Iterator[F
     for change in seen.config_changes:
         yield _finding(node.name, change.path, change.wanted, change.seen, _config_class(node, change.path))
     wanted = tuple(sorted(name.rsplit("/", 1)[-1] for name in spec.image.schematic.extensions))
-    if seen.extensions != wanted:
+    if seen.extensions is not None and seen.extensions != wanted:
         shown = ", ".join(seen.extensions) or "none"
         yield _finding(node.name, "extensions", ", ".join(wanted) or "none", shown, DriftClass.DANGEROUS)
 
@@ -75,6 +77,9 @@ def _config_class(node: Node, path: str) -> DriftClass:
 
 def _etcd_findings(spec: ClusterSpec, facts: TalosFacts) -> Iterator[Finding]:
     if facts.etcd is None:
+        asked = [node.name for node in spec.control_planes if facts.nodes[node.name].state is NodeState.RUNNING]
+        if asked:
+            yield _finding("etcd", "members", "listed", f"{', '.join(asked)} list none", DriftClass.DANGEROUS)
         return
     wanted, listed = {node.name for node in spec.control_planes}, {one.hostname for one in facts.etcd.members}
     for name in sorted(wanted - listed):

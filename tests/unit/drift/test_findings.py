@@ -1,6 +1,6 @@
 """The verdict never takes a half look for clean; ignore rules expire; repairs stay inside the policy."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -16,7 +16,8 @@ from infraflux.drift.findings import (
     apply_ignores,
     decide_fix,
 )
-from infraflux.drift.report import as_json, cluster_markdown, fleet_rows, headline
+from infraflux.drift.history import look_of, trend_markdown
+from infraflux.drift.report import as_json, cluster_markdown, fleet_rows, from_json, headline
 
 NOW = datetime(2026, 11, 23, 2, 15, tzinfo=UTC)
 TODAY = NOW.date()
@@ -71,7 +72,8 @@ def rule(**changes) -> DriftIgnore:
 
 RULES = {
     "in force": (rule(), True),
-    "last day": (rule(expires=TODAY), True),
+    "last day": (rule(expires=TODAY + timedelta(days=1)), True),
+    "day from which it is reported again": (rule(expires=TODAY), False),
     "expired": (rule(expires=date(2026, 11, 22)), False),
     "other layer": (rule(layer="talos"), False),
     "any layer": (rule(layer="*"), True),
@@ -101,12 +103,14 @@ REFUSED = {
     "dangerous": (report(finding(DriftClass.DANGEROUS)), DriftFix.REPAIRABLE, "c1", "is dangerous"),
     "policy none": (report(finding(DriftClass.HARMLESS)), DriftFix.NONE, "c1", "policy.drift.fix is none"),
     "policy harmless": (report(finding()), DriftFix.HARMLESS, "c1", "does not cover 1"),
+    "one layer": (report(finding(), layers=(Layer.TALOS,)), DriftFix.REPAIRABLE, "c1", "looked at in talos only"),
+    "last week": (report(finding(), at=NOW - timedelta(days=7)), DriftFix.REPAIRABLE, "c1", "look again first"),
 }
 
 
 @pytest.mark.parametrize(("found", "policy", "commit", "words"), REFUSED.values(), ids=REFUSED.keys())
 def test_repairs_that_are_refused_say_why(found: ClusterDrift, policy: DriftFix, commit: str, words: str):
-    answer = decide_fix(found, policy=policy, commit=commit)
+    answer = decide_fix(found, policy=policy, commit=commit, now=NOW + timedelta(hours=1))
     assert isinstance(answer, str)
     assert words in answer
 
@@ -114,7 +118,7 @@ def test_repairs_that_are_refused_say_why(found: ClusterDrift, policy: DriftFix,
 def test_repairs_leave_expected_and_ignored_findings_alone():
     repair = finding(DriftClass.HARMLESS)
     found = report(repair, finding(DriftClass.EXPECTED), finding(DriftClass.DANGEROUS, ignored_by="rule"))
-    assert decide_fix(found, policy=DriftFix.HARMLESS, commit="c1") == (repair,)
+    assert decide_fix(found, policy=DriftFix.HARMLESS, commit="c1", now=NOW) == (repair,)
 
 
 def test_markdown_shows_the_worst_first_and_escapes_cells():
@@ -128,3 +132,23 @@ def test_markdown_shows_the_worst_first_and_escapes_cells():
 def test_fleet_table_has_a_row_per_cluster():
     rows = fleet_rows([report(), report(finding(), cluster="prod/prod-1")])
     assert [(row["cluster"], row["repairable"]) for row in rows] == [("dev/dev-1", 0), ("prod/prod-1", 1)]
+
+
+def test_a_look_at_one_layer_says_so_everywhere_and_survives_as_json():
+    found = report(finding(), layers=(Layer.MACHINES, Layer.TALOS))
+    assert "only machines, talos looked at" in headline(found)
+    assert from_json(as_json(found)) == found
+    assert not found.whole
+
+
+def test_the_trend_is_a_chart_over_a_table_and_one_look_makes_no_trend():
+    looks = [look_of(report(at=NOW)), look_of(report(finding(), unknown=("x",), at=NOW + timedelta(days=1)))]
+    text = trend_markdown(looks)
+    assert text.splitlines()[3:5] == ["```mermaid", "xychart-beta"]
+    assert "    bar [0, 1]" in text
+    assert "    line [0, 1]" in text
+    assert [line[:18] for line in text.splitlines() if line.startswith("| 2026")] == [
+        "| 2026-11-24 02:15",
+        "| 2026-11-23 02:15",
+    ]
+    assert "mermaid" not in trend_markdown(looks[:1])

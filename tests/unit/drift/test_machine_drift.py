@@ -60,6 +60,16 @@ PLANNED = {
         change(Action.UPDATE, lost_disks=(DiskLoss(name="data", why="gone"),)),
         (WORKER, "existence", DriftClass.DANGEROUS),
     ),
+    "disk that somebody added and a deploy would take away": (
+        update("disk", lost_disks=(DiskLoss(name="scsi1", why="scsi1 is removed"),)),
+        (WORKER, "disk", DriftClass.DANGEROUS),
+    ),
+    "protection of a control plane": (update("protection", CP), (CP, "protection", DriftClass.REPAIRABLE)),
+    "boot order": (update("boot_order", CP), (CP, "boot_order", DriftClass.REPAIRABLE)),
+    "HA resource of a machine": (
+        Change(address='x.ha_node["n"]', type="proxmox_haresource", action=Action.CREATE, node=CP, control_plane=True),
+        (f"{CP} haresource", "existence", DriftClass.REPAIRABLE),
+    ),
     "machine of an interrupted run": (change(Action.ADOPT), (WORKER, "existence", DriftClass.REPAIRABLE)),
     "pool gone": (
         Change(address="proxmox_pool.this", type="proxmox_pool", action=Action.CREATE),
@@ -113,3 +123,15 @@ def test_machine_with_our_tag_that_nobody_declared_is_a_persons_decision():
 
 def test_machine_of_somebody_else_is_not_ours_to_judge():
     assert find(guests=(*GUESTS, guest(10011, "foreign", tags=frozenset({"other"}), running=False))) == []
+
+
+def test_a_machine_that_only_the_state_knows_is_told_once():
+    [found] = find(orphans=Orphans(vanished=("dev-1-worker-9",)))
+    assert (found.object, found.field, found.drift_class) == ("dev-1-worker-9", "existence", DriftClass.HARMLESS)
+    [found] = find(change(Action.CREATE), orphans=Orphans(vanished=(WORKER,)))
+    assert found.seen == "absent"
+
+
+def test_power_is_told_by_proxmox_and_not_by_the_plan_too():
+    [found] = find(update("started"), guests=(guest(10021, WORKER, running=False),))
+    assert (found.field, found.seen) == ("power", "stopped")

@@ -90,3 +90,17 @@ def test_drift_is_found_with_its_class(seen: TalosFacts, expected: tuple):
 def test_node_that_cannot_be_read_is_unknown_and_never_clean(state: NodeState):
     findings, unknown = find_talos_drift(SPEC, facts(node(WORKER, state=state, unknown="refused")), now=NOW)
     assert (findings, unknown) == ([], [f"{WORKER}: refused"])
+
+
+def test_extensions_that_cannot_be_read_are_unknown_and_not_gone():
+    assert find_talos_drift(SPEC, facts(node(WORKER, extensions=None)), now=NOW) == (
+        [],
+        [f"{WORKER}: its extensions could not be read"],
+    )
+
+
+def test_a_control_plane_that_lists_no_etcd_is_no_clean_cluster():
+    empty = TalosFacts(nodes=facts().nodes, etcd=None, certificates={})
+    [found], unknown = find_talos_drift(SPEC, empty, now=NOW)
+    assert (found.object, found.field, found.drift_class) == ("etcd", "members", DriftClass.DANGEROUS)
+    assert unknown == []

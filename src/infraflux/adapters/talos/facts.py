@@ -24,7 +24,8 @@ class NodeFacts:
     state: NodeState
     version: str = ""
     config_changes: tuple[FieldChange, ...] = ()
-    extensions: tuple[str, ...] = ()
+    extensions: tuple[str, ...] | None = ()
+    """None where they could not be read."""
     unknown: str = ""
 
 
@@ -63,12 +64,12 @@ def _changes(cluster: TalosCluster, node: Node, seen: NodeSeen) -> tuple[FieldCh
     return tuple(diff_configs(cluster.workspace.configs.by_node[node.name], seen.config))
 
 
-def _extensions(cluster: TalosCluster, node: Node) -> tuple[str, ...]:
+def _extensions(cluster: TalosCluster, node: Node) -> tuple[str, ...] | None:
     """Names of the extensions in the running image; the schematic's own entry is left out."""
     try:
         found = cluster.admin.get("extensions", node=str(node.address))
     except TALOS_ERRORS:
-        return ()
+        return None
     names = {str(one.spec.get("metadata", {}).get("name", "")) for one in found}
     return tuple(sorted(names - {"", "schematic"}))
 

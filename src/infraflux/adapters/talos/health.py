@@ -30,6 +30,7 @@ class KubernetesNode:
     ready: bool
     addresses: tuple[str, ...]
     kubelet_version: str
+    cordoned: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +136,7 @@ def _kubernetes_node(item: Any) -> KubernetesNode:
         ready=conditions.get("Ready") == "True",
         addresses=tuple(one.address for one in item.status.addresses or [] if one.type == "InternalIP"),
         kubelet_version=item.status.node_info.kubelet_version if item.status.node_info else "",
+        cordoned=bool(item.spec.unschedulable),
     )
 
 

@@ -149,7 +149,8 @@ def _change(entry: Mapping[str, Any]) -> Change | None:
         type=entry["type"],
         action=action,
         node=_node(entry, before, after),
-        control_plane=CONTROL_PLANE_TAG in (before.get("tags") or after.get("tags") or ()),
+        # Either side: one that lost its tags by hand is a control plane all the same.
+        control_plane=CONTROL_PLANE_TAG in {*(before.get("tags") or ()), *(after.get("tags") or ())},
         adopted=adopted,
         forced_by=tuple(sorted({_dotted(path) for path in raw.get("replace_paths") or ()})),
         fields=tuple(_fields(raw)) if action in (Action.UPDATE, Action.REPLACE) else (),
