@@ -1,4 +1,4 @@
-"""Look at every cluster over all layers: machines, Talos, Kubernetes, GitOps. Changes nothing."""
+"""Look at every cluster over all layers: machines, Talos, Kubernetes, GitOps. Changes nothing by itself."""
 
 from typing import Any
 
@@ -8,19 +8,24 @@ from prefect.client.schemas.objects import State
 from infraflux.adapters.process import guard
 from tasks import drift as looking
 from tasks.masking import mask_logs
+from tasks.repair import repair
 from tasks.run_context import run_name
 
 
 @flow(name="drift", flow_run_name=run_name, persist_result=False)
-def drift(cluster: str = "") -> State[Any]:
+def drift(cluster: str = "", fix: bool = False) -> State[Any]:
     """Report what is not as declared; a cluster that a deploy holds is skipped with the reason.
 
     Args:
         cluster: ENV or ENV/CLUSTER; everything where it is empty.
+        fix: Start a deploy of each drifted cluster, where its policy.drift.fix covers all that was found.
     """
     mask_logs()
-    with guard():
+    with guard(), looking.one_check_of(cluster) as busy:
+        if busy:
+            return looking.passed_over(cluster, busy)
         reports = looking.look(target=cluster)
         looking.publish(reports=reports)
         looking.tell(reports=reports)
-    return looking.final_state(reports)
+        repairs = repair(reports=reports) if fix else {}
+    return looking.final_state(reports, repairs)

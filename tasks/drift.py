@@ -1,23 +1,30 @@
 """Drift as Prefect tasks: look, publish, tell. Nothing here changes a cluster."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_table_artifact
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from infraflux.assembly.drift_fleet import check_fleet, keep, notify, read_looks
+from infraflux.adapters.run_locks import one_at_a_time
+from infraflux.assembly.drift_fleet import Held, check_fleet, fleet_reports, held_here, keep, notify, read_looks
 from infraflux.config.load import Fleet
+from infraflux.config.paths import ProjectPaths
 from infraflux.drift.findings import ClusterDrift, Verdict
-from infraflux.drift.history import sparkline
+from infraflux.drift.history import trend_markdown
 from infraflux.drift.report import cluster_markdown, fleet_rows, headline
 from tasks.configuration import learn_secrets
 from tasks.events import resource
-from tasks.masking import add_secrets, masked
-from tasks.reporting import artifact_key
+from tasks.locks import seen_holder
+from tasks.masking import add_secrets
+from tasks.reporting import publish as publish_markdown
 from tasks.running import log_line, project_root, step
 
 EVENTS = {
@@ -25,7 +32,18 @@ EVENTS = {
     Verdict.DRIFTED: "infraflux.drift.detected",
     Verdict.UNKNOWN: "infraflux.drift.unknown",
 }
-"""A skipped look says nothing about the cluster, so it sends nothing."""
+"""A cluster that was passed over says nothing about itself, so it sends nothing."""
+PASSED_OVER = "infraflux.drift.skipped"
+"""A whole check that did not begin because the one before still runs."""
+
+
+@contextmanager
+def one_check_of(target: str) -> Iterator[str]:
+    """Around a whole check; yields why there is nothing to do while an earlier check of the same clusters runs."""
+    who = f"{flow_run.get_name()} (run {flow_run.get_id()}), since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    locks = ProjectPaths(project_root()).state / "locks"
+    with one_at_a_time(locks, f"drift--{target or 'fleet'}", who=who) as busy:
+        yield f"an earlier check of the same clusters still runs: {busy}" if busy else ""
 
 
 @step("look at every cluster", retries=0)
@@ -34,12 +52,21 @@ def look(*, target: str) -> list[ClusterDrift]:
     root = project_root()
     for spec in Fleet.load(root).clusters.values():
         learn_secrets(spec, root)
-    reports = check_fleet(root, [target] if target else [], learn=add_secrets)
+    with _anybody(root) as held:
+        reports = check_fleet(root, [target] if target else [], held=held, learn=add_secrets)
     for report in reports:
         log_line(f"{report.cluster}: {headline(report)}")
         for unread in report.unknown:
             log_line(f"{report.cluster}: not read: {unread}")
     return reports
+
+
+@contextmanager
+def _anybody(root: Path) -> Iterator[Held]:
+    """Asks for runs on every machine of this Prefect server, then for those on this machine that it does not know."""
+    here = held_here(root)
+    with get_client(sync_client=True) as client:
+        yield lambda cluster: seen_holder(client, cluster) or here(cluster)
 
 
 @step("publish the reports")
@@ -48,18 +75,25 @@ def publish(*, reports: Sequence[ClusterDrift]) -> None:
     root = project_root()
     keep(root, reports)
     for report in reports:
-        trend = sparkline(read_looks(root, report.cluster))
-        text = f"{cluster_markdown(report)}\nLast looks, the newest last: `{trend}`\n"
-        create_markdown_artifact(masked(text), key=artifact_key("drift", report.cluster), description=headline(report))
+        text = cluster_markdown(report) + trend_markdown(read_looks(root, report.cluster))
+        publish_markdown("drift", cluster=report.cluster, markdown=text, description=headline(report))
         _send(report)
-    create_table_artifact(fleet_rows(reports), key="drift-fleet", description="Drift of every cluster")
+    rows = fleet_rows(fleet_reports(root, Fleet.load(root), reports))
+    create_table_artifact(rows, key="drift-fleet", description="Drift of every cluster, as it was last looked at")
 
 
 def _send(report: ClusterDrift) -> None:
     if (name := EVENTS.get(report.verdict)) is None:
         return
-    payload = {"schema": 1, "commit": report.commit, "findings": sum(one.counts for one in report.findings)}
-    emit_event(name, resource=resource(report.cluster), payload=payload | {"flow_run_id": str(flow_run.get_id())})
+    payload = {
+        "schema": 1,
+        "commit": report.commit,
+        "findings": sum(one.counts for one in report.findings),
+        "unread": len(report.unknown),
+        "summary": headline(report),
+        "flow_run_id": str(flow_run.get_id()),
+    }
+    emit_event(name, resource=resource(report.cluster), payload=payload)
 
 
 @step("tell whom the policy names")
@@ -70,10 +104,19 @@ def tell(*, reports: Sequence[ClusterDrift]) -> None:
         log_line(f"not told: {failed}")
 
 
-def final_state(reports: Sequence[ClusterDrift]) -> State[Any]:
+def passed_over(target: str, reason: str) -> State[Any]:
+    """The end of a check that did not begin: with an event, so that it can be counted, and a state that says why."""
+    where = {"prefect.resource.id": f"infraflux.drift.{target.replace('/', '.') or 'fleet'}"}
+    emit_event(PASSED_OVER, resource=where, payload={"schema": 1, "reason": reason})
+    log_line(reason)
+    return Completed(name="DriftSkipped", message=reason)
+
+
+def final_state(reports: Sequence[ClusterDrift], repairs: Mapping[str, str] | None = None) -> State[Any]:
     """The look worked, so the run is Completed; its name says what was seen. Unknown is never called clean (pure)."""
     verdicts = {report.verdict for report in reports}
-    text = "; ".join(f"{report.cluster}: {headline(report)}" for report in reports)
+    lines = [f"{report.cluster}: {headline(report)}" for report in reports]
+    text = "; ".join([*lines, *(f"{cluster}: repair: {said}" for cluster, said in (repairs or {}).items())])
     if Verdict.DRIFTED in verdicts:
         return Completed(name="DriftFound", message=text)
     return Completed(name="DriftUnknown", message=text) if Verdict.UNKNOWN in verdicts else Completed(message=text)
