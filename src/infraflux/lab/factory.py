@@ -1,5 +1,6 @@
 """Stand-in for the Talos image factory: same paths, small files, the same schematic ids.
 
+Like the real one it serves only schematics that somebody posted before, and forgets none of them.
 What a file holds: a line that says what it stands for, then filler made from that line, so that its checksum is known
 beforehand. The header `X-Lab-Virtual-Size` gives the size of the disk a real image would make.
 """
@@ -130,6 +131,9 @@ class ImageFactory:
         schematic, version, file = (request.match_info[name] for name in ("schematic", "version", "file"))
         if not (_SCHEMATIC.match(schematic) and _VERSION.match(version) and _FILE.match(file)):
             return web.Response(status=404, text="no such image\n")
+        if schematic not in self._extensions:
+            self._events.emit("factory", "unknown-schematic", id=schematic)
+            return web.Response(status=404, text=f"schematic {schematic} not found: POST it to /schematics first\n")
         if request.method == "GET":
             self._events.emit("factory", "image", schematic=schematic, version=version, file=file)
         return web.Response(

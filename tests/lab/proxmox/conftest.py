@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from proxmoxer import ProxmoxAPI
 
+from infraflux.adapters.image_factory import register_schematic
 from infraflux.lab import control, lifecycle
 from infraflux.lab.events import read_events
 from infraflux.lab.state import LabPaths, lab_paths
 
 SPEC = Path(__file__).parents[3] / "config" / "lab.yaml"
 TOKEN_NAME = "dev"
+PLAIN_SCHEMATIC = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba"
+"""Talos without any customisation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,11 @@ class Lab:
     @property
     def factory(self) -> str:
         return f"http://{self.net}.0.3:8882"
+
+    def image_url(self) -> str:
+        """An image that the factory serves: its schematic is posted first, as the factory wants it."""
+        register_schematic(factory_url=self.factory, document="customization: {}\n", expected_id=PLAIN_SCHEMATIC)
+        return f"{self.factory}/image/{PLAIN_SCHEMATIC}/v1.13.9/nocloud-amd64.raw"
 
     @property
     def secret(self) -> str:

@@ -38,7 +38,7 @@ def comes_to(address: str, *, open_: bool) -> bool:
 def test_power_reaches_the_guest(lab: Lab) -> None:
     client, address = lab.client(), f"{lab.net}.1.199"
     node = client.nodes("pve-dev-1")
-    url = f"{lab.factory}/image/{'a' * 64}/v1.13.9/nocloud-amd64.raw"
+    url = lab.image_url()
     wait(client, node.storage("local")("download-url").post(url=url, content="import", filename="talos-v1.13.9.raw"))
     wait(
         client,

@@ -65,7 +65,7 @@ def terraform(lab: Lab, tmp_path: Path) -> Terraform:
         "NO_PROXY": "127.0.0.0/8",
         "TF_VAR_token": lab.secret,
         "TF_VAR_endpoint": lab.endpoint,
-        "TF_VAR_factory": lab.factory,
+        "TF_VAR_image_url": lab.image_url(),
     }
     found = Terraform(directory=directory, environment=environment)
     assert found.run("init", "-input=false").returncode == 0

@@ -42,7 +42,7 @@ def test_password_login(lab: Lab) -> None:
 
 def test_image_from_the_factory(lab: Lab) -> None:
     client = lab.client()
-    url = f"{lab.factory}/image/{'a' * 64}/v1.13.9/nocloud-amd64.raw"
+    url = lab.image_url()
     metadata = client.nodes("pve-dev-1")("query-url-metadata").get(url=url)
     upid = (
         client.nodes("pve-dev-1").storage("local")("download-url").post(url=url, content="import", filename="talos.raw")
@@ -52,6 +52,18 @@ def test_image_from_the_factory(lab: Lab) -> None:
     assert [(row["volid"], row["size"]) for row in listed] == [("local:import/talos.raw", metadata["size"])]
     with pytest.raises(ResourceException, match="refusing to override existing file"):
         client.nodes("pve-dev-1").storage("local")("download-url").post(url=url, content="import", filename="talos.raw")
+
+
+def test_an_image_of_a_schematic_that_nobody_posted_is_not_there(lab: Lab) -> None:
+    node = lab.client().nodes("pve-dev-1")
+    url = f"{lab.factory}/image/{'a' * 64}/v1.13.9/nocloud-amd64.raw"
+    with pytest.raises(ResourceException, match="404 Not Found"):
+        node("query-url-metadata").get(url=url)
+    upid = node.storage("local")("download-url").post(url=url, content="import", filename="talos.raw")
+    status = Tasks.blocking_status(lab.client(), upid, timeout=10, polling_interval=0.05)
+    assert status is not None
+    assert status["exitstatus"] == "download failed: HTTP 404 Not Found"
+    assert node.storage("local").content.get(content="import") == []
 
 
 def test_wrong_token_says_so(lab: Lab) -> None:

@@ -131,14 +131,16 @@ def test_extensions() -> None:
     assert extensions_of(b"") == []
 
 
-def test_factory(tmp_path: Path) -> None:
-    def factory() -> ImageFactory:
-        spec = FactorySpec.model_validate({"address": "127.0.0.1"})
-        return ImageFactory(spec, EventLog(tmp_path / "e"), store=tmp_path / "schematics.json")
+def make_factory(tmp_path: Path) -> ImageFactory:
+    """A factory as a start of the lab makes it: it knows what its file says."""
+    spec = FactorySpec.model_validate({"address": "127.0.0.1"})
+    return ImageFactory(spec, EventLog(tmp_path / "e"), store=tmp_path / "schematics.json")
 
+
+def test_factory(tmp_path: Path) -> None:
     async def scenario() -> list[object]:
         found: list[object] = []
-        async with TestClient(TestServer(factory().app)) as client:
+        async with TestClient(TestServer(make_factory(tmp_path).app)) as client:
             async with client.post("/schematics", data=EXTENSIONS) as response:
                 schematic = (await response.json())["id"]
             where = f"/image/{schematic}/v1.13.9/nocloud-amd64.raw"
@@ -155,5 +157,21 @@ def test_factory(tmp_path: Path) -> None:
     assert content == image_bytes(schematic=str(schematic), version="v1.13.9", file="nocloud-amd64.raw")
     assert length == len(content)
     assert statuses == [404, 404, 404]
-    assert factory().extensions(str(schematic)) == ["siderolabs/qemu-guest-agent"]
-    assert factory().extensions("unknown") == []
+    assert make_factory(tmp_path).extensions(str(schematic)) == ["siderolabs/qemu-guest-agent"]
+    assert make_factory(tmp_path).extensions("unknown") == []
+
+
+@pytest.mark.parametrize("document", [b"", EXTENSIONS], ids=["plain", "with an extension"])
+def test_only_schematics_that_were_posted_are_served_and_none_is_forgotten(tmp_path: Path, document: bytes) -> None:
+    where = f"/image/{schematic_id(document)}/v1.13.9/nocloud-amd64.raw"
+
+    async def asked(*, post: bool) -> list[int]:
+        async with TestClient(TestServer(make_factory(tmp_path).app)) as client:
+            if post:
+                await client.post("/schematics", data=document)
+            return [(await client.head(where)).status, (await client.get(where)).status]
+
+    assert asyncio.run(asked(post=False)) == [404, 404]
+    assert asyncio.run(asked(post=True)) == [200, 200]
+    # Each is a factory of its own over the same file, as after a restart or a kill -9.
+    assert asyncio.run(asked(post=False)) == [200, 200]

@@ -12,7 +12,7 @@ variable "endpoint" {
   type = string
 }
 
-variable "factory" {
+variable "image_url" {
   type = string
 }
 
@@ -60,7 +60,7 @@ resource "proxmox_download_file" "image" {
   datastore_id = "local"
   content_type = "import"
   file_name    = "talos-v1.13.9.raw"
-  url          = "${var.factory}/image/376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba/v1.13.9/nocloud-amd64.raw"
+  url          = var.image_url
 }
 
 resource "proxmox_virtual_environment_vm" "node" {
