@@ -113,6 +113,13 @@ def test_only_the_attribute_that_differs_is_shown() -> None:
     assert [(field.path, field.before, field.after) for field in change.fields] == [("cpu[0].cores", "2", "4")]
 
 
+def test_a_key_without_a_value_is_not_the_same_as_no_key() -> None:
+    """The hosts of an HA rule are a map whose values are null."""
+    before, after = vm("w-1", nodes={"pve-1": None}), vm("w-1", nodes={"pve-1": None, "pve-2": None})
+    (change,) = read_plan(plan_of(entry("update", before, after))).changes
+    assert [(field.path, field.before, field.after) for field in change.fields] == [("nodes.pve-2", "(absent)", "null")]
+
+
 def test_sensitive_values_are_not_shown() -> None:
     before, after = vm("w-1", initialization=[{"password": "old"}]), vm("w-1", initialization=[{"password": "new"}])
     hidden = {"initialization": [{"password": True}]}

@@ -13,6 +13,8 @@ SYSTEM_DISK = "scsi0"
 CONTROL_PLANE_TAG = "control-plane"
 SENSITIVE = "(sensitive)"
 UNKNOWN = "(known after apply)"
+_ABSENT = "(absent)"
+# A key of a map whose value is null is not the same as no key: the hosts of an HA rule are such a map.
 _NODE_KEY = re.compile(r'\.(?:node|ha_node)\["([^"]+)"\]')
 # Disk fields whose change means: what was on this disk is no longer the same data in the same place.
 _DISK_IDENTITY = ("datastore_id", "serial")
@@ -193,8 +195,9 @@ def _differences(path: str, before: Any, after: Any) -> Iterator[FieldChange]:
     """Down to the attribute that differs, so that a changed disk does not show as two whole lists."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for name in sorted({*before, *after}):
-            if before.get(name) != after.get(name):
-                yield from _differences(f"{path}.{name}", before.get(name), after.get(name))
+            one, other = before.get(name, _ABSENT), after.get(name, _ABSENT)
+            if one != other:
+                yield from _differences(f"{path}.{name}", one, other)
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         for index, (one, other) in enumerate(zip(before, after, strict=True)):
             if one != other:
