@@ -13,18 +13,19 @@ from tasks.run_context import run_name
 
 
 @flow(name="drift", flow_run_name=run_name, persist_result=False)
-def drift(cluster: str = "", fix: bool = False) -> State[Any]:
+def drift(cluster: str = "", fix: bool = False, full: bool = False) -> State[Any]:
     """Report what is not as declared; a cluster that a deploy holds is skipped with the reason.
 
     Args:
         cluster: ENV or ENV/CLUSTER; everything where it is empty.
         fix: Start a deploy of each drifted cluster, where its policy.drift.fix covers all that was found.
+        full: Let Terraform plan every stack of machines, also where nothing has changed since its last full plan.
     """
     mask_logs()
     with guard(), looking.one_check_of(cluster) as busy:
         if busy:
             return looking.passed_over(cluster, busy)
-        reports = looking.look(target=cluster)
+        reports = looking.look(target=cluster, full=full)
         looking.publish(reports=reports)
         looking.tell(reports=reports)
         repairs = repair(reports=reports) if fix else {}

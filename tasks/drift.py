@@ -47,15 +47,17 @@ def one_check_of(target: str) -> Iterator[str]:
 
 
 @step("look at every cluster", retries=0)
-def look(*, target: str) -> list[ClusterDrift]:
+def look(*, target: str, full: bool = False) -> list[ClusterDrift]:
     """All layers of the chosen clusters, side by side; a failing cluster is Unknown and stops no other."""
     root = project_root()
     for spec in Fleet.load(root).clusters.values():
         learn_secrets(spec, root)
     with _anybody(root) as held:
-        reports = check_fleet(root, [target] if target else [], held=held, learn=add_secrets)
+        reports = check_fleet(root, [target] if target else [], held=held, learn=add_secrets, full=full)
     for report in reports:
         log_line(f"{report.cluster}: {headline(report)}")
+        for line in report.evidence:
+            log_line(f"{report.cluster}: {line}")
         for unread in report.unknown:
             log_line(f"{report.cluster}: not read: {unread}")
     return reports

@@ -76,3 +76,14 @@ def test_nothing_runs_programs_or_uses_ssh() -> None:
         text = path.read_text()
         for forbidden in ("provisioner ", "local-exec", "remote-exec", 'data "external"', "ssh {", "_file_id "):
             assert forbidden not in text, f"{path.name}: {forbidden}"
+
+
+IMPURE = ("timestamp(", "uuid(", "bcrypt(", "\ndata ", "\nephemeral ", "terraform_remote_state", "pathexpand(", "file(")
+
+
+def test_a_plan_follows_from_nothing_that_changes_by_itself() -> None:
+    """A drift look spares the plan where all that it follows from is the same (docs/adr/0012)."""
+    for path in ROOT.rglob("*.tf"):
+        text = path.read_text()
+        for forbidden in IMPURE:
+            assert forbidden not in text, f"{path.name}: {forbidden.strip()}"

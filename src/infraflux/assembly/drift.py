@@ -9,7 +9,7 @@ from infraflux.adapters.kubernetes import Ref
 from infraflux.adapters.secrets import Learn, ignore
 from infraflux.adapters.talos.facts import read_facts
 from infraflux.adapters.talos.health import read_nodes
-from infraflux.assembly.machines import open_machines
+from infraflux.assembly.machines_drift import Sweep, look_at_machines
 from infraflux.assembly.platform import open_platform
 from infraflux.assembly.talos import open_talos
 from infraflux.config.errors import InfrafluxError
@@ -18,7 +18,6 @@ from infraflux.config.models import ClusterSpec
 from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, Finding, Layer, apply_ignores
 from infraflux.drift.gitops import OwnObject, find_gitops_drift, find_own_object_drift, find_silent_controllers
 from infraflux.drift.kubernetes import find_node_drift
-from infraflux.drift.machines import find_machine_drift
 from infraflux.drift.talos import find_talos_drift
 
 
@@ -28,6 +27,7 @@ class _Look:
 
     findings: list[Finding] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    evidence: list[str] = field(default_factory=list)
 
     def at(self, layer: Layer, read: Callable[[], Iterator[Finding] | list[Finding]]) -> None:
         try:
@@ -48,12 +48,14 @@ def look_at_drift(
     now: datetime | None = None,
     layers: Collection[Layer] = ALL_LAYERS,
     learn: Learn = ignore,
+    sweep: Sweep | None = None,
 ) -> ClusterDrift:
-    """The report of one cluster; ignore rules of its policy are applied."""
+    """The report of one cluster; ignore rules of its policy are applied. `sweep`: what looks at several share."""
     now = now or datetime.now(UTC)
+    shared = sweep or Sweep(root=root, fleet=fleet, now=now)
     look = _Look()
     reads: dict[Layer, Callable[[], Iterator[Finding] | list[Finding]]] = {
-        Layer.MACHINES: lambda: _machines(spec, root=root, fleet=fleet),
+        Layer.MACHINES: lambda: _machines(spec, sweep=shared, evidence=look.evidence),
         Layer.TALOS: lambda: _talos(spec, root=root, now=now, unknown=look.unknown, learn=learn),
         Layer.KUBERNETES: lambda: find_node_drift(spec, read_nodes(_kubeconfig(spec, root))),
         Layer.GITOPS: lambda: _gitops(spec, root=root, unknown=look.unknown),
@@ -68,17 +70,16 @@ def look_at_drift(
         commit=commit,
         findings=ignored.findings,
         unknown=tuple(look.unknown),
+        evidence=tuple(look.evidence),
         simulated=spec.proxmox.on_loopback,
         layers=chosen,
     )
 
 
-def _machines(spec: ClusterSpec, *, root: Path, fleet: Fleet) -> list[Finding]:
-    machines = open_machines(spec, root=root, fleet=fleet)
-    seen = machines.look()
-    plan = machines.plan(preflight=seen)
-    summaries = (plan.shared.summary, plan.cluster.summary)
-    return find_machine_drift(spec, plans=summaries, guests=seen.observed.guests, orphans=seen.orphans)
+def _machines(spec: ClusterSpec, *, sweep: Sweep, evidence: list[str]) -> list[Finding]:
+    look = look_at_machines(spec, sweep=sweep)
+    evidence += look.evidence
+    return list(look.findings)
 
 
 def _talos(spec: ClusterSpec, *, root: Path, now: datetime, unknown: list[str], learn: Learn) -> list[Finding]:

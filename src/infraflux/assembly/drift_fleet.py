@@ -12,12 +12,11 @@ from infraflux.adapters.files import write_private
 from infraflux.adapters.git_head import read_head
 from infraflux.adapters.notify import post_text
 from infraflux.adapters.process import guard
-from infraflux.adapters.proxmox import ProxmoxReader, observe_guests
 from infraflux.adapters.releases import LedgerFile
 from infraflux.adapters.run_locks import is_held
 from infraflux.adapters.secrets import Learn, ignore
 from infraflux.assembly.drift import look_at_drift
-from infraflux.assembly.machines import proxmox_access
+from infraflux.assembly.machines_drift import Sweep
 from infraflux.config.errors import InfrafluxError, Permanent
 from infraflux.config.load import Fleet, unknown_cluster
 from infraflux.config.models import ClusterSpec
@@ -28,7 +27,7 @@ from infraflux.drift.history import Look, last_of, look_of
 from infraflux.drift.report import as_json, from_json, notification
 
 LOOKS_AT_ONCE = 4
-"""Each look starts two Terraform plans; more at once only makes this machine wait for itself."""
+"""A look may start Terraform; more at once only makes this machine wait for itself."""
 Held = Callable[[str], str]
 """Who holds a cluster (`<env>/<name>`), or nothing."""
 
@@ -60,18 +59,19 @@ def check_fleet(
     layers: Collection[Layer] = ALL_LAYERS,
     now: datetime | None = None,
     learn: Learn = ignore,
+    full: bool = False,
 ) -> list[ClusterDrift]:
     """Look at all of them side by side; one that cannot be looked at does not stop the others.
 
-    `learn` hears of every secret that is opened for it.
+    `learn` hears of every secret that is opened for it. `full`: Terraform plans every stack, also those where nothing
+    has changed since their last full plan.
     """
     fleet, commit, held = Fleet.load(root), evidence_commit(root), held or held_here(root)
     keys = choose(fleet, targets)
+    sweep = Sweep(root=root, fleet=fleet, full=full, now=now)
 
     def one(key: str) -> ClusterDrift:
-        return check_cluster(
-            fleet.cluster(key), root=root, fleet=fleet, commit=commit, held=held, layers=layers, now=now, learn=learn
-        )
+        return check_cluster(fleet.cluster(key), sweep=sweep, commit=commit, held=held, layers=layers, learn=learn)
 
     with guard(), ThreadPoolExecutor(max_workers=LOOKS_AT_ONCE) as pool:
         return list(pool.map(one, keys))
@@ -86,21 +86,21 @@ def evidence_commit(root: Path) -> str:
 def check_cluster(
     spec: ClusterSpec,
     *,
-    root: Path,
-    fleet: Fleet,
+    sweep: Sweep,
     commit: str,
     held: Held,
     layers: Collection[Layer] = ALL_LAYERS,
-    now: datetime | None = None,
     learn: Learn = ignore,
 ) -> ClusterDrift:
     """The report of one cluster; skipped with the reason while a run holds it or before it was ever deployed."""
-    now = now or datetime.now(UTC)
+    root, fleet, now = sweep.root, sweep.fleet, sweep.now
     blank = ClusterDrift(cluster=spec.key, at=now, commit=commit, simulated=spec.proxmox.on_loopback)
     try:
-        if reason := held(spec.key) or _never_deployed(spec, root=root):
+        if reason := held(spec.key) or _never_deployed(spec, sweep=sweep):
             return replace(blank, skipped=reason)
-        report = look_at_drift(spec, root=root, fleet=fleet, commit=commit, now=now, layers=layers, learn=learn)
+        report = look_at_drift(
+            spec, root=root, fleet=fleet, commit=commit, now=now, layers=layers, learn=learn, sweep=sweep
+        )
     except InfrafluxError as error:
         return replace(blank, unknown=(error.message,))
     except Exception as error:  # noqa: BLE001 - a defect at one cluster must not hide the state of the others
@@ -111,14 +111,13 @@ def check_cluster(
     return report
 
 
-def _never_deployed(spec: ClusterSpec, *, root: Path) -> str:
+def _never_deployed(spec: ClusterSpec, *, sweep: Sweep) -> str:
     """A reason where neither this machine nor Proxmox knows of the cluster; raises where Proxmox cannot be asked."""
-    paths = ProjectPaths(root)
+    paths = ProjectPaths(sweep.root)
     known = (paths.kubeconfig(spec.environment, spec.name), paths.talosconfig(spec.environment, spec.name))
     if any(path.exists() for path in known):
         return ""
-    guests = observe_guests(ProxmoxReader(proxmox_access(spec, root=root)))
-    if any(spec.ownership_tag in guest.tags for guest in guests):
+    if any(spec.ownership_tag in guest.tags for guest in sweep.snapshot(spec).guests()):
         return ""
     return "it was never deployed: no machine carries its tag"
 

@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from infraflux.adapters import proxmox, terraform, tools
 from infraflux.adapters.image_factory import register_schematic
 from infraflux.adapters.proxmox import Finding, Guest, Observed, Orphans, ProxmoxAccess, ProxmoxReader
-from infraflux.adapters.terraform import Applied, OnEvent, Place, Plan, Stack, StateHead, Tool
+from infraflux.adapters.terraform import Applied, OnEvent, Place, Plan, Stack, Tool
 from infraflux.adapters.terraform.stack import DEFAULT_PLAN_S
 from infraflux.assembly.sources import source_trees
 from infraflux.config.errors import ErrorClass, Permanent, Retryable
@@ -100,7 +101,7 @@ class Machines:
     def look(self) -> Preflight:
         """What is there, with every finding; nothing is refused: drift is reported, not stopped."""
         self.own.require_sound_state()
-        known = _known(self.own.state())
+        known = self.known()
         observed = proxmox.observe(ProxmoxReader(self._access), self.spec)
         return Preflight(
             observed=observed,
@@ -126,15 +127,28 @@ class Machines:
     def orphans(self) -> Orphans:
         """Machines of ours that the state does not know, and the reverse."""
         guests = proxmox.observe_guests(ProxmoxReader(self._access))
-        return proxmox.find_orphans(self.spec, guests=guests, known=_known(self.own.state()))
+        return proxmox.find_orphans(self.spec, guests=guests, known=self.known())
+
+    def known(self) -> dict[int, str]:
+        """Name by VM id of every machine that the state knows."""
+        state = self.own.state()
+        return {machine.vm_id: machine.name for machine in state.machines} if state else {}
+
+    def shared_variables(self) -> dict[str, Any]:
+        """Of the stack that all clusters of the environment share."""
+        return render_globals(self._siblings)
+
+    def own_variables(self, *, guests: Sequence[Guest], orphans: Orphans) -> dict[str, Any]:
+        """Of the cluster's own stack, with the machines where they are and those to adopt."""
+        placement = proxmox.placement(self.spec, guests)
+        return render_cluster(self.spec, placement=placement, adopt=orphans.adopt)
 
     def plan(self, *, preflight: Preflight | None = None, on_event: OnEvent | None = None) -> MachinesPlan:
         """Plan both stacks, side by side: neither needs the other's result."""
         seen = preflight or self.preflight()
-        placement = proxmox.placement(self.spec, seen.observed.guests)
-        own = to_tfvars(render_cluster(self.spec, placement=placement, adopt=seen.orphans.adopt))
+        own = to_tfvars(self.own_variables(guests=seen.observed.guests, orphans=seen.orphans))
         with ThreadPoolExecutor(max_workers=1) as pool:
-            shared = pool.submit(self.shared.plan, self._shared_variables)
+            shared = pool.submit(self.shared.plan, to_tfvars(self.shared_variables()))
             # While it imports a running machine the provider does not know yet that it need not wait for the guest
             # agent: one that does not answer costs its 15 minutes.
             deadline_s = ADOPTING_PLAN_S if seen.orphans.adoptable else DEFAULT_PLAN_S
@@ -182,7 +196,8 @@ class Machines:
         left = self.orphans()
         outcomes += [self.remove(guest) for guest in (*left.adoptable, *left.being_made, *left.stray)]
         if self._last_of_environment():
-            outcomes.append(self._destroy_stack(self.shared, self._shared_variables, on_event=on_event))
+            shared = to_tfvars(self.shared_variables())
+            outcomes.append(self._destroy_stack(self.shared, shared, on_event=on_event))
         return tuple(outcomes)
 
     def remove(self, guest: Guest) -> Outcome:
@@ -200,10 +215,6 @@ class Machines:
                 document=schematic_document(schematic),
                 expected_id=schematic_id(schematic),
             )
-
-    @property
-    def _shared_variables(self) -> str:
-        return to_tfvars(render_globals(self._siblings))
 
     def _destroy_stack(self, stack: Stack, variables: str, *, on_event: OnEvent | None) -> Outcome:
         state = stack.state()
@@ -317,7 +328,3 @@ def _environment(access: ProxmoxAccess, environ: Mapping[str, str]) -> dict[str,
         # Read besides the system's certificate directory, not in its place.
         env["SSL_CERT_FILE"] = str(access.ca_file)
     return env
-
-
-def _known(state: StateHead | None) -> dict[int, str]:
-    return {machine.vm_id: machine.name for machine in state.machines} if state else {}

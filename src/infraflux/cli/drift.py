@@ -28,10 +28,15 @@ DRIFTED, UNKNOWN = 3, 4
 
 
 @app.command()
-def check(targets: Targets = None, as_json: AsJson = False, layer: Layers = None) -> None:
+def check(
+    targets: Targets = None,
+    as_json: AsJson = False,
+    layer: Layers = None,
+    full: Annotated[bool, typer.Option("--full", help="Let Terraform plan every stack, changed or not.")] = False,
+) -> None:
     """Look now, changing nothing. Exit 0 clean, 3 drifted, 4 where something could not be read."""
     root = project_root()
-    reports = check_fleet(root, targets or [], layers=layer or ALL_LAYERS)
+    reports = check_fleet(root, targets or [], layers=layer or ALL_LAYERS, full=full)
     keep(root, reports)
     _print(reports, as_json=as_json)
     verdicts = {report.verdict for report in reports}

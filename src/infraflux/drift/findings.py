@@ -86,6 +86,8 @@ class ClusterDrift:
     findings: tuple[Finding, ...] = ()
     unknown: tuple[str, ...] = ()
     """What could not be read, with the reason."""
+    evidence: tuple[str, ...] = ()
+    """What the answer rests on, where that is not the same every time."""
     skipped: str = ""
     """Why nothing was looked at; empty where it was."""
     simulated: bool = False

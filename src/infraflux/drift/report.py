@@ -31,6 +31,7 @@ def cluster_markdown(report: ClusterDrift) -> str:
     """The whole report of one cluster."""
     lines = [f"# {_SIGNS[report.verdict]} {report.cluster}: {headline(report)}", ""]
     lines.append(f"Looked at {report.at:%Y-%m-%d %H:%M:%S %Z}, commit `{report.commit[:12] or 'none'}`.")
+    lines += [f"\n{_cell(text)}" for text in report.evidence]
     if report.simulated:
         lines.append(f"\n**{SIMULATED}**")
     if report.unknown:
@@ -87,6 +88,7 @@ def as_json(report: ClusterDrift) -> dict[str, Any]:
         "skipped": report.skipped,
         "layers": [str(layer) for layer in report.layers],
         "unknown": list(report.unknown),
+        "evidence": list(report.evidence),
         "findings": [
             {
                 "layer": str(one.layer),
@@ -126,6 +128,7 @@ def from_json(document: Mapping[str, Any]) -> ClusterDrift:
         commit=document["commit"],
         findings=tuple(found),
         unknown=tuple(document["unknown"]),
+        evidence=tuple(document.get("evidence", ())),
         skipped=document["skipped"],
         simulated=document["simulated"],
         layers=tuple(Layer(one) for one in document.get("layers", ALL_LAYERS)),

@@ -6,6 +6,7 @@ from infraflux.adapters.proxmox.observe import Guest, Host, Observed, StorageOnH
 from infraflux.adapters.proxmox.orphans import Orphans, find_orphans, placement
 from infraflux.adapters.proxmox.preflight import Finding, PreflightFailed, judge_preflight, require_passed
 from infraflux.adapters.proxmox.remove import StrayRemover
+from infraflux.adapters.proxmox.snapshot import Snapshot
 
 __all__ = [
     "Finding",
@@ -17,6 +18,7 @@ __all__ = [
     "ProxmoxAccess",
     "ProxmoxMissing",
     "ProxmoxReader",
+    "Snapshot",
     "StorageOnHost",
     "StrayRemover",
     "answering",

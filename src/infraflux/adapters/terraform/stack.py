@@ -194,6 +194,11 @@ class Stack:
         # A remote backend answers an empty document where nothing was ever stored.
         return head if head and head.lineage else None
 
+    def inputs(self, variables: str) -> str:
+        """Digest of what a plan with these variables follows from, beside the state and what there is."""
+        configuration = workspace.configuration_digest(self.place, self._tool)
+        return hashlib.sha256(f"{configuration}\n{variables}".encode()).hexdigest()
+
     def require_sound_state(self) -> None:
         """Push what an earlier run could not write, then raise StateRefused where the state went back or is lost."""
         self._rescue_errored()

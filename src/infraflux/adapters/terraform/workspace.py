@@ -98,7 +98,7 @@ Init = Callable[[Copy], None]
 def prepare(place: Place, tool: Tool, *, init: Init) -> Copy:
     """The initialised copy for the configuration as it is now; `init` is called when it has to be made."""
     copies = make_private_dir(place.state / "work")
-    target = copies / _digest(place, tool)
+    target = copies / configuration_digest(place, tool)
     if not target.exists():
         building = Path(tempfile.mkdtemp(dir=copies, prefix=".building-"))
         try:
@@ -163,7 +163,11 @@ def _sources(place: Place) -> Iterator[Path]:
                 yield relative
 
 
-def _digest(place: Place, tool: Tool) -> str:
+def configuration_digest(place: Place, tool: Tool) -> str:
+    """Of everything that a plan follows from beside its variables, the state and the world: modules, backend, program.
+
+    The provider's version is pinned in the modules.
+    """
     digest = hashlib.sha256()
     for relative in _sources(place):
         digest.update(f"{relative}\0".encode() + (place.source / relative).read_bytes() + b"\0")

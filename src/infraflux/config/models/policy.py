@@ -89,6 +89,8 @@ class Drift(Section):
     """Which differences the nightly check repairs by itself."""
     ignore: tuple[DriftIgnore, ...] = ()
     """Known differences."""
+    full_plan_days: int = Field(default=7, ge=0, le=365)
+    """Longest time in days that the machines are only compared with the last full Terraform plan; 0: always planned."""
     certificate_min_days: int = Field(default=30, ge=1)
     """Certificates that end sooner are reported."""
     notify_url: SecretRefOrUrl | None = None
