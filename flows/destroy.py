@@ -4,16 +4,19 @@ from prefect import flow
 
 from tasks import machines, talos
 from tasks.configuration import check_destroy
+from tasks.plans import approve_plan, show_plan
 from tasks.recipe import recipe
 from tasks.results import announce_destroyed
 from tasks.run_context import run_name
 
-PLANNED = ("load", "confirm", "reset nodes", "machines", "forget")
+PLANNED = ("load", "confirm", "plan", "approve", "reset nodes", "machines", "forget")
 
 
 @flow(name="destroy", flow_run_name=run_name, persist_result=False)
 def destroy(cluster: str, confirm: str = "", dry_run: bool = False, reason: str = "") -> None:
     """Remove a cluster and everything of ours that belongs to it. Machines of others are never touched.
+
+    The typed name is the consent; where the environment's policy asks for approval, a second person looks as well.
 
     Args:
         cluster: Which cluster of this environment.
@@ -23,11 +26,14 @@ def destroy(cluster: str, confirm: str = "", dry_run: bool = False, reason: str 
     """
     with recipe(cluster, planned=PLANNED) as run:
         facts = run.load()
-        run.look("confirm", check_destroy, confirm=confirm, dry_run=dry_run, allowed=facts["allow_destroy"])
-        if dry_run:
-            return
+        run.look("confirm", check_destroy, confirm=confirm, dry_run=dry_run, protection=facts["protection"])
         with run.locked():
+            plan = run.look("plan", machines.plan_destruction)
+            show_plan(run, plan)
+            if dry_run:
+                return
+            approve_plan(run, plan, facts, auto_approve=True)
             run.do("reset nodes", talos.reset_nodes)
             run.do("machines", machines.destroy_machines)
             run.do("forget", talos.forget_cluster)
-        announce_destroyed(run, facts, reason=reason)
+        announce_destroyed(run, facts, plan, reason=reason)

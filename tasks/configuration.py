@@ -69,7 +69,7 @@ def facts_of(spec: ClusterSpec, head: Head) -> dict[str, Any]:
         "endpoint": spec.endpoint,
         "approval_required": spec.policy.approval.required,
         "approval_timeout_s": spec.policy.approval.timeout_s,
-        "allow_destroy": spec.policy.allow_destroy,
+        "protection": spec.policy.protection,
         "simulated": spec.proxmox.simulated,
     }
 
@@ -89,14 +89,14 @@ def load_configuration(*, cluster: str) -> dict[str, Any]:
     return facts_of(spec, head)
 
 
-def judge_destroy(*, cluster: str, confirm: str, dry_run: bool, allowed: bool) -> str:
-    """Whether a cluster may be destroyed (pure); Permanent where not."""
-    if not allowed:
+def judge_destroy(*, cluster: str, confirm: str, dry_run: bool, protection: str) -> str:
+    """Whether a cluster may be destroyed (pure); Permanent where not. `protection`: what to change first."""
+    if protection:
         raise Permanent(
             f"the policy of {cluster.partition('/')[0]} allows no destruction",
             cluster=cluster,
             stage="confirm",
-            next_step="set policy.allow_destroy for it, commit that, and start again",
+            next_step=protection,
         )
     if dry_run:
         return "dry run: nothing to confirm"
@@ -111,6 +111,6 @@ def judge_destroy(*, cluster: str, confirm: str, dry_run: bool, allowed: bool) -
 
 
 @step("check the confirmation", retries=0)
-def check_destroy(*, cluster: str, confirm: str, dry_run: bool, allowed: bool) -> str:
-    """Refuse without the typed name."""
-    return judge_destroy(cluster=cluster, confirm=confirm, dry_run=dry_run, allowed=allowed)
+def check_destroy(*, cluster: str, confirm: str, dry_run: bool, protection: str) -> str:
+    """Refuse without the typed name, and before anything is touched where the policy protects the cluster."""
+    return judge_destroy(cluster=cluster, confirm=confirm, dry_run=dry_run, protection=protection)

@@ -5,7 +5,7 @@ from typing import Any
 
 from infraflux.adapters import process
 from infraflux.adapters.terraform import Event, EventKind
-from infraflux.assembly import plan_report
+from infraflux.assembly import destruction, plan_report
 from infraflux.assembly.machines import Machines, open_machines
 from infraflux.config.load import Fleet
 from tasks.running import log_line, project_root, step, told
@@ -61,6 +61,14 @@ def apply_machines(*, cluster: str, shared_run: str, cluster_run: str, digest: s
         machines.guard(plan, today=datetime.now(UTC).date())
         outcome = machines.apply(plan, on_event=_log_event)
     return {"summary": told(outcome)}
+
+
+@step("plan destruction")
+def plan_destruction(*, cluster: str) -> dict[str, Any]:
+    """What would end with the cluster, machines in no state included; `digest` binds an approval to it."""
+    planned = _open(cluster).plan_destruction()
+    log_line(f"plan: {planned}")
+    return destruction.facts(planned)
 
 
 @step("destroy machines")

@@ -48,6 +48,16 @@ def announce_deployed(run: Recipe, facts: Mapping[str, Any], plan: Mapping[str, 
     emit(ClusterEvent.DEPLOYED, cluster=cluster, facts=said)
 
 
-def announce_destroyed(run: Recipe, facts: Mapping[str, Any], *, reason: str) -> None:
+def announce_destroyed(run: Recipe, facts: Mapping[str, Any], plan: Mapping[str, Any], *, reason: str) -> None:
     """Only after nothing of ours was left."""
-    emit(ClusterEvent.DESTROYED, cluster=run.run.cluster, facts={"git_sha": str(facts["commit"]), "reason": reason})
+    cluster = run.run.cluster
+    shown = {
+        "was": plan["summary"],
+        "kept": "the Talos secrets bundle and the last Terraform states",
+        "commit": str(facts["commit"]) or "none",
+        "reason": reason or "none given",
+    }
+    text = facts_markdown(f"{cluster}: destroyed", shown, next_steps=[f"infraflux deploy {cluster}"])
+    run.report.publish("cluster", markdown=text, description="Destroyed")
+    said = {"git_sha": str(facts["commit"]), "plan_digest": str(plan["digest"]), "reason": reason}
+    emit(ClusterEvent.DESTROYED, cluster=cluster, facts=said)

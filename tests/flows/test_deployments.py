@@ -10,11 +10,13 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.utilities.callables import parameter_schema
 from ruamel.yaml import YAML
 
+from infraflux.adapters.git_head import Head
 from infraflux.config.errors import Permanent
 from infraflux.config.load import Fleet
+from infraflux.config.models.policy import Policy
 from infraflux.service.forms import environment_of, with_clusters
 from tasks.approval import Approval, Ask, Refuse, Skip, decide
-from tasks.configuration import check_commit, judge_destroy, secret_references
+from tasks.configuration import check_commit, facts_of, judge_destroy, secret_references
 from tasks.run_context import cluster_key
 
 ROOT = Path(__file__).parents[2]
@@ -131,24 +133,42 @@ def test_an_empty_answer_is_a_rejection() -> None:
     [
         ({"confirm": ""}, "the confirmation is ''"),
         ({"confirm": "dev-1"}, "not 'dev/dev-1'"),
-        ({"allowed": False}, "allows no destruction"),
-        ({"allowed": False, "dry_run": True}, "allows no destruction"),
+        ({"protection": "set policy.x"}, "allows no destruction.*set policy.x"),
+        ({"protection": "set policy.x", "dry_run": True}, "allows no destruction"),
     ],
 )
 def test_destruction_is_refused(given: dict[str, Any], message: str) -> None:
-    asked = {"cluster": "dev/dev-1", "confirm": "dev/dev-1", "dry_run": False, "allowed": True, **given}
+    asked = {"cluster": "dev/dev-1", "confirm": "dev/dev-1", "dry_run": False, "protection": "", **given}
     with pytest.raises(Permanent, match=message):
         judge_destroy(**asked)
 
 
 def test_a_confirmed_destruction_goes_on() -> None:
-    assert judge_destroy(cluster="dev/dev-1", confirm="dev/dev-1", dry_run=False, allowed=True) == "confirmed"
-    assert "dry run" in judge_destroy(cluster="dev/dev-1", confirm="", dry_run=True, allowed=True)
+    assert judge_destroy(cluster="dev/dev-1", confirm="dev/dev-1", dry_run=False, protection="") == "confirmed"
+    assert "dry run" in judge_destroy(cluster="dev/dev-1", confirm="", dry_run=True, protection="")
+
+
+@pytest.mark.parametrize(
+    ("policy", "says"),
+    [
+        ({}, ""),
+        ({"allow_destroy": False}, "policy.allow_destroy"),
+        ({"deletion_protection": True}, "policy.deletion_protection"),
+        ({"deletion_protection": True, "allow_destroy": False}, "policy.deletion_protection"),
+    ],
+)
+def test_what_protects_a_cluster_is_known_before_anything_is_touched(policy: dict[str, bool], says: str) -> None:
+    found = Policy(**policy).protection
+    assert (says in found) if says else found == ""
+
+
+def test_the_shipped_prod_is_protected_and_the_others_are_not() -> None:
+    fleet = Fleet.load(ROOT)
+    protected = {key: bool(facts_of(spec, Head("abc", False))["protection"]) for key, spec in fleet.clusters.items()}
+    assert protected == {"dev/dev-1": False, "staging/staging-1": False, "prod/prod-1": True}
 
 
 def test_a_dirty_tree_is_refused_where_the_policy_says_so() -> None:
-    from infraflux.adapters.git_head import Head  # noqa: PLC0415
-
     fleet = Fleet.load(ROOT)
     prod, dev = fleet.cluster("prod/prod-1"), fleet.cluster("dev/dev-1")
     for head in (Head("abc", True), Head("", False)):

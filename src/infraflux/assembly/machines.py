@@ -17,6 +17,7 @@ from infraflux.adapters.image_factory import register_schematic
 from infraflux.adapters.proxmox import Finding, Guest, Observed, Orphans, ProxmoxAccess, ProxmoxReader
 from infraflux.adapters.terraform import Applied, OnEvent, Place, Plan, Stack, Tool
 from infraflux.adapters.terraform.stack import DEFAULT_PLAN_S
+from infraflux.assembly.destruction import Destruction, plan_destruction
 from infraflux.assembly.sources import source_trees
 from infraflux.config.errors import ErrorClass, Permanent, Retryable
 from infraflux.config.load import Fleet
@@ -200,6 +201,18 @@ class Machines:
             outcomes.append(self._destroy_stack(self.shared, shared, on_event=on_event))
         return tuple(outcomes)
 
+    def plan_destruction(self) -> Destruction:
+        """What `destroy` would take away now; Permanent where the policy forbids it."""
+        self._require_destroyable()
+        self.own.require_sound_state()
+        head = self.shared.state() if self._last_of_environment() else None
+        return plan_destruction(
+            self.spec,
+            guests=proxmox.observe_guests(ProxmoxReader(self._access)),
+            known=self.known(),
+            shared=head.resources if head else 0,
+        )
+
     def remove(self, guest: Guest) -> Outcome:
         """Remove one orphan, after its tag was read once more."""
         return proxmox.StrayRemover(self._access, tag=self.spec.ownership_tag).remove(guest)
@@ -225,16 +238,14 @@ class Machines:
         return Done(f"{stack.label}: {plan.summary}")
 
     def _require_destroyable(self) -> None:
-        policy = self.spec.policy
-        if policy.allow_destroy and not policy.deletion_protection:
+        if not (protection := self.spec.policy.protection):
             return
-        what = "deletion_protection to false, apply that" if policy.deletion_protection else "allow_destroy to true"
         raise Permanent(
             f"the policy of {self.spec.environment} forbids to destroy its clusters",
             cluster=self.spec.key,
             stage=STAGE,
             error_class=ErrorClass.USER,
-            next_step=f"set policy.{what}, and destroy then",
+            next_step=protection,
         )
 
     def _last_of_environment(self) -> bool:

@@ -137,3 +137,10 @@ class Policy(Section):
     """Allow `proxmox.insecure`."""
     allow_destroy: bool = True
     """Allow `destroy` of a whole cluster."""
+
+    @property
+    def protection(self) -> str:
+        """What has to change before a cluster may be destroyed, as a next step; empty where it may be."""
+        if self.deletion_protection:
+            return "set policy.deletion_protection to false, apply that, and destroy then"
+        return "" if self.allow_destroy else "set policy.allow_destroy to true, and destroy then"

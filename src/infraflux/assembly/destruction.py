@@ -1,0 +1,95 @@
+"""What a destroy would take away, decided from what is there: shown before, and what an approval is bound to."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from infraflux.adapters.proxmox import Guest
+from infraflux.config.models import ClusterSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destruction:
+    """Everything that ends with a cluster."""
+
+    cluster: str
+    guests: tuple[Guest, ...]
+    """Its machines, by VM id; also those that no state knows."""
+    recorded: frozenset[int]
+    """VM ids that the state knows."""
+    vanished: tuple[str, ...] = ()
+    """Names that the state knows and Proxmox does not: only forgotten."""
+    shared: int = 0
+    """Objects that the environment's clusters share, where this is the last of them."""
+
+    @property
+    def empty(self) -> bool:
+        return not (self.guests or self.vanished or self.shared)
+
+    @property
+    def digest(self) -> str:
+        """Equal for the same machines, wherever they run and whatever they do."""
+        parts = [f"{guest.vm_id} {guest.name}" for guest in self.guests]
+        text = "\n".join([self.cluster, *parts, *self.vanished, str(self.shared)])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def __str__(self) -> str:
+        if self.empty:
+            return "nothing is left to destroy"
+        unknown = sum(guest.vm_id not in self.recorded for guest in self.guests)
+        parts = [_count(len(self.guests), "machine", "to destroy")]
+        parts += [f"{unknown} of them in no state"] if unknown else []
+        parts += [f"{len(self.vanished)} to forget"] if self.vanished else []
+        parts += [_count(self.shared, "shared object", "to destroy")] if self.shared else []
+        return ", ".join(parts)
+
+
+def _count(number: int, thing: str, what: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'} {what}"
+
+
+def plan_destruction(
+    spec: ClusterSpec, *, guests: Iterable[Guest], known: Mapping[int, str], shared: int
+) -> Destruction:
+    """Ours is what carries the cluster's tag or what its state knows; nothing else (pure)."""
+    guests = tuple(guests)
+    ours = [guest for guest in guests if spec.ownership_tag in guest.tags or guest.vm_id in known]
+    present = {guest.vm_id for guest in guests}
+    return Destruction(
+        cluster=spec.key,
+        guests=tuple(sorted(ours, key=lambda guest: guest.vm_id)),
+        recorded=frozenset(known),
+        vanished=tuple(sorted(name for vm_id, name in known.items() if vm_id not in present)),
+        shared=shared,
+    )
+
+
+def facts(destruction: Destruction) -> dict[str, Any]:
+    """What a task hands on, in the form of a plan (pure)."""
+    ends = len(destruction.guests) + destruction.shared
+    return {
+        "digest": destruction.digest,
+        "summary": str(destruction),
+        "changes": ends + len(destruction.vanished),
+        "destroys": ends,
+        "markdown": markdown(destruction),
+    }
+
+
+def markdown(destruction: Destruction) -> str:
+    """The table for an approval (pure)."""
+    if destruction.empty:
+        return "Nothing is left to destroy."
+    lines = ["| action | what | name | detail |", "|---|---|---|---|"]
+    for guest in destruction.guests:
+        known = "" if guest.vm_id in destruction.recorded else "; carries our tag, is in no state"
+        state = "running" if guest.running else "off"
+        lines.append(f"| destroy | machine | {guest.name} | VM {guest.vm_id} on {guest.host}, {state}{known} |")
+    lines += [f"| forget | machine | {name} | in the state, gone from Proxmox |" for name in destruction.vanished]
+    if destruction.shared:
+        environment = destruction.cluster.partition("/")[0]
+        lines.append(
+            f"| destroy | shared | {environment} | {_count(destruction.shared, 'object', 'no other cluster needs')} |"
+        )
+    return "\n".join([*lines, "", "Disks go with their machines. The Talos secrets bundle is kept."])
