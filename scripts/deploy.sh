@@ -2,4 +2,4 @@
 # Deploy a cluster: scripts/deploy.sh ENV/CLUSTER [--dry-run] [--yes]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-exec uv run --frozen infraflux deploy "$@"
+exec "$(command -v uv || echo .uv/bin/uv)" run --frozen infraflux deploy "$@"

@@ -2,4 +2,4 @@
 # Destroy a cluster; asks for its name: scripts/destroy.sh ENV/CLUSTER [--dry-run]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-exec uv run --frozen infraflux destroy "$@"
+exec "$(command -v uv || echo .uv/bin/uv)" run --frozen infraflux destroy "$@"

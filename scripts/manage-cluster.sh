@@ -2,4 +2,4 @@
 # Look after a cluster: scripts/manage-cluster.sh health|kubeconfig|talosconfig ENV/CLUSTER
 set -euo pipefail
 cd "$(dirname "$0")/.."
-exec uv run --frozen infraflux cluster "$@"
+exec "$(command -v uv || echo .uv/bin/uv)" run --frozen infraflux cluster "$@"

@@ -1,0 +1,84 @@
+"""Every command that a document or a message of ours names exists, with its options; every link leads somewhere."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commandline import problems_of, words_after
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+FENCE = re.compile(r"^```(?:console|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`([^`\n]+)`")
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+def commands_in(text: str) -> Iterator[str]:
+    """Lines a person types (after `$ ` in console blocks, whole lines in sh blocks), and code within sentences."""
+    for block in FENCE.findall(text):
+        for line in block.replace("\\\n", " ").splitlines():
+            yield line.removeprefix("$ ")
+    yield from INLINE.findall(FENCE.sub("", text))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_of_a_document_exists(path: Path):
+    calls = [words for line in commands_in(path.read_text()) for words in words_after("infraflux", line)]
+    assert {" ".join(words): problems for words in calls if (problems := problems_of(words))} == {}
+
+
+def test_the_documents_name_commands_at_all():
+    calls = [w for path in DOCUMENTS for line in commands_in(path.read_text()) for w in words_after("infraflux", line)]
+    assert len({words[0] for words in calls if words}) > 12
+
+
+@pytest.mark.parametrize(
+    ("line", "problems"),
+    [
+        ("infraflux config validate", []),
+        ("uv run infraflux status --json", []),
+        ("infraflux deploy|destroy ENV/CLUSTER [--dry-run]", []),
+        ("infraflux machines state ENV/CLUSTER [--restore | --forget]", []),
+        ('"$(infraflux tools path talosctl)" version --client', []),
+        ("infraflux tools list; infraflux config nonsense", ["config has no command ['nonsense']"]),
+        ("infraflux nonsense", ["no command 'nonsense'"]),
+        ("infraflux deploy|nonsense dev/dev-1", ["no command 'nonsense'"]),
+        ("infraflux deploy dev/dev-1 --nonsense", ["deploy has no option --nonsense"]),
+    ],
+)
+def test_what_is_wrong_is_found(line: str, problems: list[str]):
+    calls = list(words_after("infraflux", line))
+    assert calls
+    assert [one for words in calls for one in problems_of(words)] == problems
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def deployments() -> set[str]:
+    entries = YAML(typ="safe").load(ROOT / "prefect.yaml")["deployments"]
+    return {f"{Path(one['entrypoint'].partition(':')[0]).stem}/{one['name']}" for one in entries}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_make_target_and_deployment_of_a_document_exists(path: Path):
+    for line in commands_in(path.read_text()):
+        for words in words_after("make", line):
+            assert {word for word in words if re.fullmatch(r"[a-z-]+", word)} <= make_targets(), line
+        for words in words_after("prefect", line):
+            if words[:2] == ["deployment", "run"] and "<" not in line:
+                assert words[2] in deployments(), line
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_of_a_document_leads_somewhere(path: Path):
+    links = [link for link in LINK.findall(path.read_text()) if "://" not in link]
+    assert [link for link in links if not (path.parent / link).exists()] == []
