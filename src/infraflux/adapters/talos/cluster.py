@@ -8,7 +8,7 @@ from pathlib import Path
 from infraflux.adapters.clock import Clock, SystemClock, wait_for
 from infraflux.adapters.files import write_private
 from infraflux.adapters.spans import Kind, span
-from infraflux.adapters.talos.configs import parse_documents, private_workdir
+from infraflux.adapters.talos.configs import parse_documents
 from infraflux.adapters.talos.decide import (
     Bootstrap,
     BootstrapMarker,
@@ -21,6 +21,7 @@ from infraflux.adapters.talos.decide import (
 from infraflux.adapters.talos.seen import EtcdSeen, NodeSeen, NodeState, look, look_at_etcd
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS, Code, Talosctl, TalosTransient, error_code
 from infraflux.adapters.talos.workspace import TalosWorkspace
+from infraflux.adapters.workdir import private_workdir
 from infraflux.config.errors import ErrorClass, InfrafluxError, Permanent, Retryable
 from infraflux.config.models import ClusterSpec, Node
 from infraflux.config.outcomes import Done, Noop, Outcome

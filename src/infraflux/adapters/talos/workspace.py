@@ -10,6 +10,7 @@ from infraflux.adapters.secrets import BundleStore, Learn, SecretsBundle, creden
 from infraflux.adapters.talos.configs import MachineConfigs, PatchSet, generate_configs, generate_talosconfig
 from infraflux.adapters.talos.decide import BootstrapMarker
 from infraflux.adapters.talos.talosctl import Talosctl
+from infraflux.adapters.workdir import sweep_workdirs
 from infraflux.config.models import ClusterSpec
 from infraflux.config.paths import ProjectPaths
 from infraflux.config.secrets_ref import resolve
@@ -104,3 +105,4 @@ class TalosWorkspace:
         """Remove credentials and markers of a cluster that is gone; the bundle stays where it is."""
         for name in ("bootstrap.json", "kubeconfig", "talosconfig"):
             (self.directory / name).unlink(missing_ok=True)
+        sweep_workdirs(self.directory)
