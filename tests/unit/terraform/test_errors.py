@@ -2,7 +2,7 @@
 
 import pytest
 
-from infraflux.adapters.terraform.errors import to_error
+from infraflux.adapters.terraform.errors import killed, to_error
 from infraflux.adapters.terraform.events import Diagnostic
 from infraflux.config.errors import ErrorClass
 
@@ -43,3 +43,10 @@ def test_without_diagnostics_the_tail_tells() -> None:
     error = to_error([], tail="panic: runtime error", cluster="dev/dev-1", doing="terraform plan")
     assert "panic: runtime error" in str(error)
     assert error.error_class is ErrorClass.INTERNAL
+
+
+def test_killed_says_what_to_do_and_dumps_nothing() -> None:
+    error = killed(9, cluster="dev/dev-1", doing="terraform apply")
+    assert (error.error_class, error.retryable) == (ErrorClass.TRANSIENT, False)
+    assert "terraform apply was killed by signal 9" in str(error)
+    assert "Next: run it again" in str(error)

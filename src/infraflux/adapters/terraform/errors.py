@@ -70,6 +70,21 @@ _RULES: tuple[tuple[str, type[InfrafluxError], ErrorClass, str], ...] = (
 )
 
 
+def killed(number: int, *, cluster: str, doing: str) -> InfrafluxError:
+    """The error of a command that somebody else ended with a signal: it had no time to say anything.
+
+    The same saved plan would meet the machines that Proxmox made meanwhile, so what helps is a new run.
+    """
+    return Permanent(
+        f"{doing} was killed by signal {number}",
+        cluster=cluster,
+        stage=STAGE,
+        error_class=ErrorClass.TRANSIENT,
+        next_step="run it again: machines that were made and not recorded are adopted; if it repeats, look for a lack"
+        " of memory (`journalctl -k`)",
+    )
+
+
 def to_error(diagnostics: Sequence[Diagnostic], *, tail: str, cluster: str, doing: str) -> InfrafluxError:
     """The one error of a failed command, with every message Terraform gave."""
     errors = [one for one in diagnostics if one.severity == "error"]

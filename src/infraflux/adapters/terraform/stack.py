@@ -17,7 +17,7 @@ from infraflux.adapters.spans import Kind, note
 from infraflux.adapters.terraform import lock as locks
 from infraflux.adapters.terraform import workspace
 from infraflux.adapters.terraform.argv import FLAG, ArgvBuilder
-from infraflux.adapters.terraform.errors import STAGE, PlanStale, to_error
+from infraflux.adapters.terraform.errors import STAGE, PlanStale, killed, to_error
 from infraflux.adapters.terraform.events import Diagnostic, Event, EventKind, OnEvent, parse_event
 from infraflux.adapters.terraform.plan import EMPTY_PLAN, PlanSummary, read_plan
 from infraflux.adapters.terraform.state import StateArchive, StateHead, StateRefused, judge_state, parse_state
@@ -328,6 +328,8 @@ class Stack:
             secrets=self._secrets,
         )
         diagnostics = tuple(heard.diagnostics) if heard else ()
+        if completed.returncode < 0:
+            raise killed(-completed.returncode, cluster=self.label, doing=f"terraform {command}")
         if completed.returncode not in returncodes:
             raise to_error(diagnostics, tail=completed.tail, cluster=self.label, doing=f"terraform {command}")
         return _Ended(completed=completed, diagnostics=diagnostics, outputs=heard.outputs if heard else {})
