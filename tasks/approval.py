@@ -10,12 +10,14 @@ from typing import Any, Literal
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from prefect.runtime import flow_run
 
 from infraflux.config.errors import ErrorClass, Permanent
 from tasks.events import ClusterEvent, emit
+from tasks.patience import patiently
 
 LABEL = "infraflux.plan-digest"
 KEY = "plan"
@@ -122,9 +124,12 @@ def _ask(*, cluster: str, digest: str, markdown: str, reason: str, timeout_s: in
 
 def asked_digest() -> str:
     """The digest this run showed before it was suspended."""
-    with get_client(sync_client=True) as client:
-        run = client.read_flow_run(_run_id())
-    return str((run.labels or {}).get(LABEL, ""))
+
+    def read() -> FlowRun:
+        with get_client(sync_client=True) as client:
+            return client.read_flow_run(_run_id())
+
+    return str((patiently(read).labels or {}).get(LABEL, ""))
 
 
 def _remember(digest: str) -> None:

@@ -30,6 +30,7 @@ from prefect.variables import Variable
 from infraflux.adapters.files import make_private_dir
 from infraflux.adapters.run_records import RunRecord, alive
 from infraflux.config.errors import ErrorClass, Permanent, Retryable
+from tasks.patience import patiently
 
 LEASE_S = 60.0
 RENEW_S = 15.0
@@ -173,11 +174,11 @@ class Lease:
 def cluster_lock(cluster: str, *, directory: Path, flow_run_id: str, flow_run_name: str) -> Iterator[Lease]:
     """Hold the cluster for the body; ClusterBusy names who else does."""
     with _file_lock(cluster, directory=directory), get_client(sync_client=True) as client:
-        lease_id = _acquire(client, cluster, flow_run_id=flow_run_id)
+        lease_id = patiently(lambda: _acquire(client, cluster, flow_run_id=flow_run_id))
         lease = Lease(cluster, lease_id, lambda one: _renew(client, one))
-        _write_holder(cluster, flow_run_id=flow_run_id, flow_run_name=flow_run_name, lease_id=lease_id)
         lease.start()
         try:
+            _write_holder(cluster, flow_run_id=flow_run_id, flow_run_name=flow_run_name, lease_id=lease_id)
             yield lease
         finally:
             lease.stop()
@@ -260,7 +261,7 @@ def _write_holder(cluster: str, *, flow_run_id: str, flow_run_name: str, lease_i
         started=process.create_time(),
         since=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
-    Variable.set(variable_name(cluster), json.dumps(asdict(holder)), overwrite=True)
+    patiently(lambda: Variable.set(variable_name(cluster), json.dumps(asdict(holder)), overwrite=True))
 
 
 def read_holder(cluster: str) -> Holder | None:

@@ -6,16 +6,18 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import cast
 from uuid import UUID
 
+import httpx
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 
 from infraflux.adapters.spans import Span, listening
 from infraflux.config.errors import InfrafluxError
 from tasks.masking import masked
+from tasks.patience import patiently
 from tasks.running import log_line
 from tasks.timeline import Stage, cell, cut, timeline_markdown
 
@@ -75,12 +77,14 @@ class Report:
 
     def _progress(self) -> None:
         percent = 100.0 * min(len(self.stages), len(self.planned)) / max(len(self.planned), 1)
-        if self._artifact is None:
-            self._artifact = cast(
-                UUID, create_progress_artifact(progress=percent, key=artifact_key("progress", self.cluster))
-            )
-        else:
-            update_progress_artifact(artifact_id=self._artifact, progress=percent)
+        # The next stage says it again: no run waits for a bar.
+        with suppress(httpx.TransportError):
+            if self._artifact is None:
+                self._artifact = cast(
+                    UUID, create_progress_artifact(progress=percent, key=artifact_key("progress", self.cluster))
+                )
+            else:
+                update_progress_artifact(artifact_id=self._artifact, progress=percent)
 
     @property
     def total_s(self) -> float:
@@ -113,7 +117,8 @@ def publish(kind: str, *, cluster: str, markdown: str, description: str, simulat
     text = marked(masked(markdown), simulated)
     if len(text) > MARKDOWN_LIMIT:
         text = text[:MARKDOWN_LIMIT] + "\n\n(cut; the whole text is in the log)"
-    create_markdown_artifact(key=artifact_key(kind, cluster), markdown=text, description=description)
+    key = artifact_key(kind, cluster)
+    patiently(lambda: create_markdown_artifact(key=key, markdown=text, description=description))
 
 
 @contextmanager

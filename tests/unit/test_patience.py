@@ -1,0 +1,38 @@
+"""Waiting for a server that restarts."""
+
+import httpx
+import pytest
+
+from tasks.patience import patiently
+
+
+class Server:
+    """Away for a number of calls."""
+
+    def __init__(self, away: int, error: Exception) -> None:
+        self.away, self.error, self.calls = away, error, 0
+
+    def __call__(self) -> str:
+        self.calls += 1
+        if self.calls <= self.away:
+            raise self.error
+        return "answer"
+
+
+def test_a_server_that_comes_back_is_waited_for() -> None:
+    server, slept = Server(3, httpx.ConnectError("refused")), list[float]()
+    assert patiently(server, sleep=slept.append) == "answer"
+    assert (server.calls, len(slept)) == (4, 3)
+
+
+def test_patience_ends() -> None:
+    server = Server(9, httpx.ConnectError("refused"))
+    with pytest.raises(httpx.ConnectError):
+        patiently(server, patience_s=0, sleep=lambda _: None)
+
+
+def test_an_answer_is_an_answer() -> None:
+    server = Server(9, ValueError("no"))
+    with pytest.raises(ValueError, match="no"):
+        patiently(server, sleep=lambda _: None)
+    assert server.calls == 1
