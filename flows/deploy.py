@@ -9,6 +9,7 @@ from tasks.results import announce_deployed
 from tasks.run_context import run_name
 
 CLUSTER = (
+    ("upgrade Talos", talos.upgrade_nodes),
     ("first control plane", talos.configure_first_control_plane),
     ("etcd", talos.bootstrap_etcd),
     ("kubeconfig", talos.write_kubeconfig),

@@ -1,6 +1,6 @@
 """Talos and Kubernetes of one cluster as Prefect tasks: each opens the cluster, makes one step, says what it did."""
 
-from infraflux.adapters.talos import credentials, health, setup, teardown
+from infraflux.adapters.talos import credentials, health, setup, teardown, upgrade
 from infraflux.adapters.talos.cluster import TalosCluster
 from infraflux.assembly.talos import open_talos
 from tasks.masking import add_secrets
@@ -17,6 +17,12 @@ def ensure_secrets(*, cluster: str) -> dict[str, str] | str:
     talos = _open(cluster)
     identity, bundle = setup.ensure_secrets(talos.workspace)
     return told({"identity": identity, "bundle": bundle, "talosconfig": credentials.ensure_talosconfig(talos)})
+
+
+@step("upgrade Talos")
+def upgrade_nodes(*, cluster: str) -> dict[str, str] | str:
+    """Nodes that run another version than is wanted, one at a time, control planes first."""
+    return told(upgrade.upgrade_nodes(_open(cluster)))
 
 
 @step("configure the first control plane")

@@ -30,6 +30,7 @@ class FakeMachine:
     uuid: str = ""
     mac: str = ""
     locked: bool = False
+    version: str = "v1.13.9"
     refuse: str = ""
 
 
@@ -43,6 +44,9 @@ class FakeTalos:
     bootstraps: list[str] = field(default_factory=list)
     pushed: list[str] = field(default_factory=list)
     resets: list[str] = field(default_factory=list)
+    upgrades: list[str] = field(default_factory=list)
+    stuck: set[str] = field(default_factory=set)
+    """Nodes that boot their old image again after an upgrade."""
     lose_reply: set[str] = field(default_factory=set)
     joins: bool = True
     argv: list[list[str]] = field(default_factory=list)
@@ -96,7 +100,15 @@ class FakeTalos:
         return self._answer("".join(json.dumps({"metadata": {"id": i}, "spec": spec}, indent=1) for i, spec in found))
 
     def _version(self, machine: FakeMachine, words: list[str]) -> Completed:
-        return self._answer("Client:\n\tTag: v0\nServer:\n\tNODE: x\n\tTag:         v1.13.9\n")
+        return self._answer(f"Client:\n\tTag: v0\nServer:\n\tNODE: x\n\tTag:         {machine.version}\n")
+
+    def _upgrade(self, machine: FakeMachine, words: list[str]) -> Completed:
+        if machine.refuse:
+            return self._answer("", machine.refuse)
+        self.upgrades.append(machine.node.name)
+        if machine.node.name not in self.stuck:
+            machine.version = words[words.index("--image") + 1].rpartition(":")[2]
+        return self._answer("upgrade completed")
 
     def _apply_config(self, machine: FakeMachine, words: list[str]) -> Completed:
         if machine.refuse:
@@ -168,7 +180,10 @@ class FakeWorkspace:
         return MachineConfigs({node.name: self.config(node) for node in self.spec.nodes})
 
     def config(self, node: Node) -> str:
-        return f"machine:\n  type: {node.role.machine_type}\n  name: {node.name}\ncluster:\n  id: {self.cluster_id}\n"
+        image = f"factory.talos.dev/nocloud-installer/x:{self.spec.versions.talos}"
+        install = f"  install:\n    image: {image}\n"
+        machine = f"machine:\n  type: {node.role.machine_type}\n  name: {node.name}\n{install}"
+        return f"{machine}cluster:\n  id: {self.cluster_id}\n"
 
     def read_marker(self) -> BootstrapMarker | None:
         return self.marker

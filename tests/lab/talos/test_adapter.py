@@ -10,6 +10,7 @@ from infraflux.adapters.talos.facts import read_facts
 from infraflux.adapters.talos.health import wait_healthy
 from infraflux.adapters.talos.setup import ensure_secrets
 from infraflux.adapters.talos.teardown import teardown
+from infraflux.adapters.talos.upgrade import upgrade_nodes
 from infraflux.assembly.talos import open_talos
 from infraflux.config.errors import InfrafluxError, Permanent
 from infraflux.config.outcomes import Noop
@@ -33,7 +34,7 @@ def spec_on_loopback(world, *, control_planes, workers):
     return make_spec(network=network, node_pools=pools, secrets=secrets)
 
 
-def machine_of(node):
+def machine_of(node, version):
     return Machine(
         environment="dev",
         vm_id=node.vm_id,
@@ -47,7 +48,7 @@ def machine_of(node):
                 interface="scsi0",
                 size_bytes=node.system_disk_gib * GIB,
                 volume=f"local-lvm:vm-{node.vm_id}-disk-0",
-                image="local:import/talos-v1.13.9-nocloud-amd64.raw",
+                image=f"local:import/talos-{version}-nocloud-amd64.raw",
                 generation="1",
             )
         ],
@@ -57,7 +58,7 @@ def machine_of(node):
 
 def power_on(world, spec):
     for node in spec.nodes:
-        machine = machine_of(node)
+        machine = machine_of(node, spec.versions.talos)
         world.power.add(machine)
         world.run(world.power.start(machine.key))
 
@@ -89,6 +90,19 @@ def test_from_blank_machines_to_healthy_and_back(real, tmp_path, control_planes,
     teardown(talos)
     assert not real.power.on
     real.until(lambda: "etcd-data-gone" in real.log.kinds(), "data gone with the last member")
+
+
+def test_talos_is_upgraded_in_place(real, tmp_path):
+    """A cluster that runs an older Talos gets the wanted one, node by node, and is whole afterwards."""
+    spec = spec_on_loopback(real, control_planes=1, workers=1)
+    older = spec.model_copy(update={"versions": spec.versions.model_copy(update={"talos": "v1.13.8"})})
+    power_on(real, older)
+    bootstrap(open_talos(older, root=tmp_path))
+    talos = open_talos(spec, root=tmp_path)
+    assert set(upgrade_nodes(talos)) == {node.name for node in spec.nodes}
+    bootstrap(talos)
+    assert {node.version for node in read_facts(talos).nodes.values()} == {"v1.13.9"}
+    assert all(isinstance(outcome, Noop) for outcome in upgrade_nodes(talos).values())
 
 
 def test_drift_is_seen(real, tmp_path):

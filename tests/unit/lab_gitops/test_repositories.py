@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,62 @@ async def test_a_conflict_leaves_main_alone(tmp_path: Path, seed: Seed) -> None:
     assert await import_tree(repository, seed) is Import.CONFLICT
 
     assert await _show(repository, "platform/a.yaml") == "a: pushed"
+
+
+async def _commit_project(directory: Path) -> str:
+    if not (directory / ".git").exists():
+        await git("init", "--quiet", "--initial-branch=main", str(directory))
+    await git("-C", str(directory), "add", "--all")
+    await git("-C", str(directory), "commit", "--quiet", "--message", "a commit of the project")
+    return await git("-C", str(directory), "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def with_history(seed: Seed) -> Seed:
+    (seed.directory / "secret.txt").unlink()
+    return replace(seed, history=True)
+
+
+async def test_a_committed_project_is_served_with_its_own_commits(tmp_path: Path, with_history: Seed) -> None:
+    repository = tmp_path / "platform.git"
+    first = await _commit_project(with_history.directory)
+    assert await import_tree(repository, with_history) is Import.DONE
+    (with_history.directory / "platform" / "a.yaml").write_text("a: 2\n")
+    second = await _commit_project(with_history.directory)
+    assert await import_tree(repository, with_history) is Import.DONE
+    assert await import_tree(repository, with_history) is Import.NOTHING
+
+    listed = await git("rev-list", "main", environment={"GIT_DIR": str(repository)})
+    assert listed.splitlines() == [second, first]
+
+
+async def test_uncommitted_changes_lie_on_top(tmp_path: Path, with_history: Seed) -> None:
+    repository = tmp_path / "platform.git"
+    head = await _commit_project(with_history.directory)
+    (with_history.directory / "platform" / "a.yaml").write_text("a: not committed\n")
+    assert await import_tree(repository, with_history) is Import.DONE
+    assert await import_tree(repository, with_history) is Import.NOTHING
+
+    assert await _show(repository, "platform/a.yaml") == "a: not committed"
+    assert await git("rev-parse", "main^", environment={"GIT_DIR": str(repository)}) == head
+
+
+async def test_a_commit_is_found_by_its_id_after_the_branch_left_it(tmp_path: Path, with_history: Seed) -> None:
+    repository = tmp_path / "platform.git"
+    left = await _commit_project(with_history.directory)
+    await import_tree(repository, with_history)
+    (with_history.directory / "platform" / "a.yaml").write_text("a: 2\n")
+    await git("-C", str(with_history.directory), "commit", "--quiet", "--all", "--amend", "--message", "again")
+    assert await import_tree(repository, with_history) is Import.DONE
+
+    clone = tmp_path / "clone"
+    await git("clone", "--quiet", f"file://{repository}", str(clone))
+    await git("-C", str(clone), "fetch", "--quiet", "origin", left)
+    assert await git("-C", str(clone), "show", f"{left}:platform/a.yaml") == "a: 1"
+
+
+async def test_a_project_that_is_no_repository_has_no_history(tmp_path: Path, with_history: Seed) -> None:
+    repository = tmp_path / "platform.git"
+    assert await import_tree(repository, with_history) is Import.DONE
+    listed = await git("ls-tree", "-r", "--name-only", "main", environment={"GIT_DIR": str(repository)})
+    assert listed.splitlines() == ["platform/a.yaml", "platform/b.yaml"]

@@ -88,6 +88,8 @@ def _node_problems(spec: ClusterSpec, nodes: Sequence[KubernetesNode], *, requir
             problems.append(f"{node.name}: Kubernetes knows it at {', '.join(found.addresses)}, not {node.address}")
         elif require_ready and not found.ready:
             problems.append(f"{node.name}: NotReady")
+        elif require_ready and found.kubelet_version != spec.versions.kubernetes:
+            problems.append(f"{node.name}: runs kubelet {found.kubelet_version}, not {spec.versions.kubernetes}")
     return problems
 
 

@@ -125,11 +125,15 @@ class Talosctl:
         self,
         *words: str | Path,
         node: str,
+        endpoint: str = "",
         insecure: bool = False,
         deadline_s: float = CALL_DEADLINE_S,
     ) -> str:
-        """A command to one node; its standard output. Raises TalosTransient or TalosRefused."""
-        argv: list[str | Path] = [self.binary, *words, "--nodes", node, "--endpoints", node]
+        """A command to one node; its standard output. Raises TalosTransient or TalosRefused.
+
+        `endpoint` is another node that passes it on, for the few commands that need a control plane's help.
+        """
+        argv: list[str | Path] = [self.binary, *words, "--nodes", node, "--endpoints", endpoint or node]
         if insecure:
             argv.append("--insecure")
         elif self.talosconfig is not None:

@@ -49,12 +49,14 @@ class GitServer:
         credential: str,
         events: EventSink,
         pushed: Callable[[str], Awaitable[None]],
+        reading: Callable[[str], Awaitable[None]] | None = None,
         port: int = PORT,
     ) -> None:
-        """`private` names every repository that is served; `pushed` is told the name after each push."""
+        """`private` names every repository that is served; `pushed` is told the name after each push, `reading` before
+        each read's first answer."""
         self._address, self._port = address, port
         self._root, self._private, self._credential = root, private, credential.encode()
-        self._events, self._pushed = events, pushed
+        self._events, self._pushed, self._reading = events, pushed, reading
         self._runner: web.AppRunner | None = None
 
     def url(self, name: str) -> str:
@@ -83,6 +85,8 @@ class GitServer:
             self._events.emit("git", "refused", repository=name)
             challenge = {"WWW-Authenticate": 'Basic realm="InfraFlux lab"'}
             return web.Response(status=401, text="credential missing or wrong\n", headers=challenge)
+        if self._reading and not writes and tail == "info/refs":
+            await self._reading(name)
         answer = await self._backend(request, name, tail, authenticated=writes)
         # Before a large push Git asks with an empty one (a lone flush packet, 4 bytes) whether it may.
         if tail == _RECEIVE and request.content_length != 4:

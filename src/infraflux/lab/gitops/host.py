@@ -1,5 +1,6 @@
 """The GitOps side of the lab as one thing to start and stop."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from infraflux.lab.gitops.argo_processes import ArgoProcesses
 from infraflux.lab.gitops.argocd import PROGRAMS as ARGO_PROGRAMS
 from infraflux.lab.gitops.argocd import ArgoSite
 from infraflux.lab.gitops.chart_server import ChartServer
+from infraflux.lab.gitops.git import GitError
 from infraflux.lab.gitops.git_server import GitServer, ensure_credential
 from infraflux.lab.gitops.repositories import Import, Seed, import_tree
 from infraflux.lab.gitops.shadow import Shadow
@@ -31,9 +33,10 @@ class GitOpsFacts:
 
 
 def project_seeds(project: Path) -> list[Seed]:
-    """The platform repository from `platform/`, the example application repository (private) from `examples/`."""
+    """The platform repository (the project with its commits, or only its `platform/` where it is no Git repository)
+    and the example application repository (private) from `examples/`."""
     return [
-        Seed(name="platform", directory=project, paths=("platform",)),
+        Seed(name="platform", directory=project, paths=("platform",), history=True),
         Seed(name="platform-north-star", directory=project / "examples" / "platform-north-star", private=True),
     ]
 
@@ -62,6 +65,7 @@ class GitOpsLab:
         self._archives: list[ChartArchive] = collect(standins=STANDIN_CHARTS, given=charts)
         self._charts = ChartServer(address=address, archives=self._archives, events=events)
         self._git: GitServer | None = None
+        self._importing = asyncio.Lock()
         self._shadows: dict[str, Shadow] = {}
 
     async def start(self) -> None:
@@ -74,6 +78,7 @@ class GitOpsLab:
             credential=ensure_credential(self._credentials / "git"),
             events=self._events,
             pushed=self._pushed,
+            reading=self._reading,
         )
         await self._git.start()
         await self._charts.start()
@@ -88,13 +93,26 @@ class GitOpsLab:
 
     async def import_trees(self) -> Mapping[str, Import]:
         """Bring the repositories up to date with the project's files; what was pushed to them is kept."""
-        done = {}
-        for seed in self._seeds:
-            done[seed.name] = await import_tree(self._state_dir / f"{seed.name}.git", seed)
-            self._events.emit("git", "import", repository=seed.name, result=str(done[seed.name]))
+        done = {seed.name: await self._import(seed) for seed in self._seeds}
         if Import.DONE in done.values():
             await self._refresh_all()
         return done
+
+    async def _import(self, seed: Seed) -> Import:
+        async with self._importing:
+            done = await import_tree(self._state_dir / f"{seed.name}.git", seed)
+        if done is not Import.NOTHING:
+            self._events.emit("git", "import", repository=seed.name, result=str(done))
+        return done
+
+    async def _reading(self, repository: str) -> None:
+        """Somebody is about to read: show the project as it is now, as a Git host shows what was pushed last."""
+        try:
+            for seed in self._seeds:
+                if seed.name == repository and await self._import(seed) is Import.DONE:
+                    await self._refresh_all()
+        except GitError as error:  # the working tree is being written; what was imported last is served
+            self._events.emit("git", "import-failed", repository=repository, reason=str(error))
 
     async def cluster_up(self, cluster: ClusterHandle) -> None:
         """A control plane came up: watch what is installed there."""
