@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from tasks import machines, platform, talos
+from tasks import delivery, machines, platform, talos
 from tasks.plans import approve_plan, bound, show_plan
 from tasks.recipe import recipe
 from tasks.results import announce_deployed
@@ -18,7 +18,19 @@ CLUSTER = (
     ("Argo CD", platform.install_argocd),
     ("handoff", platform.hand_off),
 )
-PLANNED = ("load", "preflight", "plan", "guard", "approve", "Talos secrets", "apply", *dict(CLUSTER), "verify", "sync")
+PLANNED = (
+    "load",
+    "preflight",
+    "plan",
+    "guard",
+    "approve",
+    "Talos secrets",
+    "apply",
+    *dict(CLUSTER),
+    "verify",
+    "sync",
+    "record",
+)
 
 
 @flow(name="deploy", flow_run_name=run_name, persist_result=False)
@@ -44,6 +56,8 @@ def deploy(cluster: str, dry_run: bool = False, auto_approve: bool = False, reas
             run.do("Talos secrets", talos.ensure_secrets)
             run.do("apply", machines.apply_machines, **bound(plan))
             run.do_all(CLUSTER)
-            run.look("verify", talos.wait_for_health, require_ready=True)
-            run.look("sync", platform.wait_until_synced)
-        announce_deployed(run, facts, plan, reason=reason)
+            with delivery.proving(run):
+                run.look("verify", talos.wait_for_health, require_ready=True)
+                run.look("sync", platform.wait_until_synced)
+            proof = run.look("record", delivery.record_verification, commit=facts["commit"])
+        announce_deployed(run, facts, plan, proof, reason=reason)

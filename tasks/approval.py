@@ -4,7 +4,7 @@ The run is suspended: its process ends, lock and worker slot are free. After the
 the top and plans anew; it goes on only where that plan is, digest for digest, the one that was shown.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
@@ -74,10 +74,38 @@ def decide(
     return Skip("auto-approved" if destroys else "the environment's policy asks for no approval")
 
 
+class Rejected(Permanent):
+    """A person said no."""
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """How it was approved; `approver` is empty where nobody had to be asked."""
+
+    how: str
+    approver: str = ""
+
+    def __str__(self) -> str:
+        return self.how
+
+
+Tell = Callable[[ClusterEvent, Mapping[str, str | int]], None]
+
+
 def approve(
-    *, cluster: str, plan: Mapping[str, Any], markdown: str, required: bool, auto_approve: bool, timeout_s: int
-) -> str:
-    """Ask where somebody has to be asked; returns how it was approved. Permanent where it was not."""
+    *,
+    cluster: str,
+    plan: Mapping[str, Any],
+    markdown: str,
+    required: bool,
+    auto_approve: bool,
+    timeout_s: int,
+    tell: Tell | None = None,
+) -> Agreed:
+    """Ask where somebody has to be asked. Rejected where the answer is no, Permanent where the plan changed.
+
+    `cluster` is whom it is about, an environment too; `tell` hears of question and answer, an event by default.
+    """
     digest = str(plan["digest"])
     decision = decide(
         required=required,
@@ -96,30 +124,34 @@ def approve(
             next_step="start the run again and look at the new plan",
         )
     if isinstance(decision, Skip):
-        return f"no approval needed: {decision.reason}"
-    return _ask(cluster=cluster, digest=digest, markdown=markdown, reason=decision.reason, timeout_s=timeout_s)
+        return Agreed(f"no approval needed: {decision.reason}")
+    tell = tell or (lambda event, facts: emit(event, cluster=cluster, facts=facts))
+    return _ask(
+        cluster=cluster, digest=digest, markdown=markdown, reason=decision.reason, timeout_s=timeout_s, tell=tell
+    )
 
 
-def _ask(*, cluster: str, digest: str, markdown: str, reason: str, timeout_s: int) -> str:
+def _ask(*, cluster: str, digest: str, markdown: str, reason: str, timeout_s: int, tell: Tell) -> Agreed:
     facts = {"plan_digest": digest}
     if not asked_digest():
         _remember(digest)
-        emit(ClusterEvent.APPROVAL_REQUESTED, cluster=cluster, facts=facts)
+        tell(ClusterEvent.APPROVAL_REQUESTED, facts)
     description = f"## {cluster}: {reason}\n\nPlan `{digest[:12]}`\n\n{markdown}"
     answer = suspend_flow_run(
         wait_for_input=Approval.with_initial_data(description=description), timeout=timeout_s, key=KEY
     )
     said = {**facts, "approver": answer.approver, "comment": answer.comment}
     if answer.decision != "approve":
-        emit(ClusterEvent.APPROVAL_REJECTED, cluster=cluster, facts=said)
-        raise Permanent(
+        tell(ClusterEvent.APPROVAL_REJECTED, said)
+        raise Rejected(
             f"rejected by {answer.approver or 'somebody'}: {answer.comment or 'no comment'}",
             cluster=cluster,
             stage="approve",
             next_step="nothing was changed",
         )
-    emit(ClusterEvent.APPROVAL_GRANTED, cluster=cluster, facts=said)
-    return f"approved by {answer.approver or 'somebody'}"
+    tell(ClusterEvent.APPROVAL_GRANTED, said)
+    approver = answer.approver or "somebody"
+    return Agreed(f"approved by {approver}", approver)
 
 
 def asked_digest() -> str:

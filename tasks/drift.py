@@ -75,7 +75,8 @@ def _anybody(root: Path) -> Iterator[Held]:
 def publish(*, reports: Sequence[ClusterDrift]) -> None:
     """Keep them, write the artifacts `drift-<env>-<name>` and `drift-fleet`, send an event per cluster."""
     root = project_root()
-    keep(root, reports)
+    for line in keep(root, reports):
+        log_line(line)
     for report in reports:
         text = cluster_markdown(report) + trend_markdown(read_looks(root, report.cluster))
         publish_markdown("drift", cluster=report.cluster, markdown=text, description=headline(report))

@@ -22,16 +22,33 @@ class ClusterEvent(StrEnum):
     APPROVAL_GRANTED = "infraflux.approval.granted"
     APPROVAL_REJECTED = "infraflux.approval.rejected"
     APPROVAL_REQUESTED = "infraflux.approval.requested"
+    PROMOTION_REQUESTED = "infraflux.promotion.requested"
+    PROMOTION_PINNED = "infraflux.promotion.pinned"
+    PROMOTION_COMPLETED = "infraflux.promotion.completed"
+    PROMOTION_REJECTED = "infraflux.promotion.rejected"
+    PROMOTION_FAILED = "infraflux.promotion.failed"
 
 
-def resource(cluster: str) -> dict[str, str]:
-    """Who the event is about (pure)."""
+def resource(cluster: str, *, release: str = "") -> dict[str, str]:
+    """Who the event is about: a cluster, or an environment where only that is named (pure).
+
+    `release` becomes a label, so that a trigger can ask for events about a release and pass over the others.
+    """
     environment, _, name = cluster.partition("/")
+    label = {"infraflux.release": release} if release else {}
+    if not name:
+        return {
+            "prefect.resource.id": f"infraflux.environment.{environment}",
+            "prefect.resource.name": environment,
+            "infraflux.env": environment,
+            **label,
+        }
     return {
         "prefect.resource.id": f"infraflux.cluster.{environment}.{name}",
         "prefect.resource.name": cluster,
         "infraflux.env": environment,
         "infraflux.cluster": name,
+        **label,
     }
 
 
@@ -45,6 +62,6 @@ def emit(event: ClusterEvent, *, cluster: str, facts: Mapping[str, str | int]) -
     """Send one event."""
     emit_event(
         event=event.value,
-        resource=resource(cluster),
+        resource=resource(cluster, release=str(facts.get("release", ""))),
         payload=payload(cluster, facts, flow_run_id=str(flow_run.get_id())),
     )

@@ -1,8 +1,10 @@
 """The one plan of a run: shown, and agreed to where somebody has to agree."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from infraflux.assembly.delivery import approval_for
 from tasks.approval import approve
 from tasks.recipe import Recipe
 from tasks.reporting import marked
@@ -28,7 +30,7 @@ def show_plan(run: Recipe, plan: Mapping[str, Any]) -> None:
 def approve_plan(run: Recipe, plan: Mapping[str, Any], facts: Mapping[str, Any], *, auto_approve: bool) -> None:
     """Go on, or suspend the run until somebody decided."""
     with run.report.stage("approve") as said:
-        how = approve(
+        how = approved_before(run, plan, facts) or approve(
             cluster=run.run.cluster,
             plan=plan,
             markdown=marked(str(plan["markdown"]), run.report.simulated),
@@ -36,5 +38,18 @@ def approve_plan(run: Recipe, plan: Mapping[str, Any], facts: Mapping[str, Any],
             auto_approve=auto_approve,
             timeout_s=int(facts["approval_timeout_s"]),
         )
-        said.append(how)
-        log_line(how)
+        said.append(str(how))
+        log_line(str(how))
+
+
+def approved_before(run: Recipe, plan: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    """How a promotion was given the approval of exactly this plan a short while ago; empty where none was."""
+    given = approval_for(
+        run.run.cluster,
+        root=run.run.root,
+        plan=str(plan["cluster_digest"]),
+        # What the environment shares is done once the first of its clusters is deployed.
+        shared=str(plan["shared_digest"]) if plan["shared_changes"] else None,
+        since=datetime.now(UTC) - timedelta(seconds=int(facts["approval_timeout_s"])),
+    )
+    return f"approved by {given.by} for the promotion (run {given.run})" if given else ""

@@ -8,9 +8,13 @@ from tasks.recipe import Recipe
 from tasks.reporting import facts_markdown
 
 
-def event_facts(facts: Mapping[str, Any], plan: Mapping[str, Any], *, reason: str) -> dict[str, str | int]:
+def event_facts(
+    facts: Mapping[str, Any], plan: Mapping[str, Any], proof: Mapping[str, Any], *, reason: str
+) -> dict[str, str | int]:
     """The payload of a deployed cluster (pure)."""
     return {
+        "release": str(proof["release"]),
+        "release_digest": str(proof["release_digest"]),
         "talos_version": str(facts["talos_version"]),
         "k8s_version": str(facts["k8s_version"]),
         "git_sha": str(facts["commit"]),
@@ -29,7 +33,9 @@ def next_steps(cluster: str) -> list[str]:
     ]
 
 
-def announce_deployed(run: Recipe, facts: Mapping[str, Any], plan: Mapping[str, Any], *, reason: str) -> None:
+def announce_deployed(
+    run: Recipe, facts: Mapping[str, Any], plan: Mapping[str, Any], proof: Mapping[str, Any], *, reason: str
+) -> None:
     """Only after the stages before proved it."""
     cluster = run.run.cluster
     shown = {
@@ -38,12 +44,13 @@ def announce_deployed(run: Recipe, facts: Mapping[str, Any], plan: Mapping[str, 
         "Talos": facts["talos_version"],
         "Kubernetes": facts["k8s_version"],
         "commit": str(facts["commit"]) or "none",
+        "release": str(proof["release"]) or "none",
         "plan": f"{plan['summary']} ({str(plan['digest'])[:12]})",
         "seconds": f"{run.report.total_s:.1f}",
     }
     text = facts_markdown(cluster, shown, next_steps=next_steps(cluster))
     run.report.publish("cluster", markdown=text, description="What stands, and what to do with it")
-    said = event_facts(facts, plan, reason=reason)
+    said = event_facts(facts, plan, proof, reason=reason)
     emit(ClusterEvent.VERIFIED, cluster=cluster, facts=said)
     emit(ClusterEvent.DEPLOYED, cluster=cluster, facts=said)
 

@@ -25,7 +25,7 @@ class RunContext:
     root: Path
     environment: str
     cluster: str
-    """`<env>/<name>`"""
+    """`<env>/<name>`, or the environment alone."""
     flow_run_id: str
 
     @property
@@ -64,16 +64,41 @@ def run_name() -> str:
     return "-".join(part for part in (flow_run.get_flow_name(), environment, key.replace("/", "-")) if part)
 
 
+def environment_run_name() -> str:
+    """`promote-staging`: a run about a whole environment."""
+    return "-".join(part for part in (flow_run.get_flow_name(), bound_environment()) if part)
+
+
 @contextmanager
 def running(cluster: str) -> Iterator[RunContext]:
-    """Around the body of a flow.
+    """Around the body of a flow about one cluster; see `acting`."""
+    with acting(cluster_key(cluster, bound=bound_environment())) as context:
+        yield context
+
+
+@contextmanager
+def running_for_environment() -> Iterator[RunContext]:
+    """Around the body of a flow about the environment its deployment is bound to; see `acting`."""
+    environment = bound_environment()
+    if not environment:
+        raise Permanent(
+            "this run is bound to no environment",
+            stage="load",
+            next_step="start a deployment such as promote/staging, or set INFRAFLUX_ENVIRONMENT",
+        )
+    with acting(environment) as context:
+        yield context
+
+
+@contextmanager
+def acting(key: str) -> Iterator[RunContext]:
+    """Around the body of a flow about a cluster (`<env>/<name>`) or an environment.
 
     Leaves a record for the watch, masks secrets in logs and errors, and stops every outside program when the body is
     left by whatever exception, a cancellation included.
     """
     mask_logs()
     root = project_root()
-    key = cluster_key(cluster, bound=bound_environment())
     context = RunContext(root, key.partition("/")[0], key, str(flow_run.get_id()))
     record = record_for_this_process(
         flow_run_id=context.flow_run_id,

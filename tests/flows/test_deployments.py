@@ -1,12 +1,17 @@
 """Every entry of prefect.yaml: the flow loads, the parameters bind, the environment is bound, schedules parse."""
 
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from prefect import Flow
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.events import Resource, ResourceSpecification
+from prefect.server.events.schemas.events import Event
+from prefect.server.utilities.user_templates import render_user_template_sync
 from prefect.utilities.callables import parameter_schema
 from ruamel.yaml import YAML
 
@@ -17,6 +22,7 @@ from infraflux.config.models.policy import Policy
 from infraflux.service.forms import environment_of, with_clusters
 from tasks.approval import Approval, Ask, Refuse, Skip, decide
 from tasks.configuration import check_commit, facts_of, judge_destroy, secret_references
+from tasks.events import ClusterEvent, resource
 from tasks.run_context import cluster_key
 
 ROOT = Path(__file__).parents[2]
@@ -63,21 +69,94 @@ def clusters_of(environment: str) -> list[str]:
     return [spec.name for spec in Fleet.load(ROOT).of(environment)]
 
 
+PARENTS = ("promote", "rollback")
 BOUND = [entry for entry in DOCUMENT["deployments"] if environment_of(entry["work_pool"])]
 
 
 @pytest.mark.parametrize("entry", BOUND, ids=full_name)
 def test_a_bound_deployment_is_of_its_environment(entry: dict[str, Any]) -> None:
     environment = environment_of(entry["work_pool"])
+    assert entry["enforce_parameter_schema"] is True
+    if full_name(entry).partition("/")[0] in PARENTS:
+        # It waits for runs on the environment's own queue.
+        assert (entry["name"], entry["work_pool"]["work_queue_name"]) == (environment, "control")
+        return
     assert entry["work_pool"]["work_queue_name"] == environment
     assert entry["parameters"]["cluster"] in clusters_of(environment)
-    assert entry["enforce_parameter_schema"] is True
 
 
 def test_deploy_and_destroy_exist_for_every_environment() -> None:
     names = {full_name(entry) for entry in DOCUMENT["deployments"]}
     for environment in Fleet.load(ROOT).environments:
         assert {f"deploy/{environment}", f"destroy/{environment}"} <= names
+
+
+def entry_of(name: str) -> dict[str, Any]:
+    return next(entry for entry in DOCUMENT["deployments"] if full_name(entry) == name)
+
+
+def sources() -> dict[str, str]:
+    """The environment that each environment's releases come from, where they come from one."""
+    found = {spec.environment: spec.policy.promotion.source for spec in Fleet.load(ROOT).clusters.values()}
+    return {environment: source for environment, source in found.items() if source}
+
+
+def test_every_environment_with_a_source_is_promoted_by_its_event_and_can_go_back() -> None:
+    for environment, source in sources().items():
+        (trigger,) = entry_of(f"promote/{environment}")["triggers"]
+        assert trigger["match"]["prefect.resource.id"] == f"infraflux.cluster.{source}.*"
+        assert trigger["expect"] == [ClusterEvent.VERIFIED.value]
+        assert entry_of(f"rollback/{environment}")
+
+
+def test_what_an_event_missed_is_looked_for_every_hour() -> None:
+    for environment in sources():
+        (schedule,) = entry_of(f"promote/{environment}")["schedules"]
+        assert schedule["parameters"] == {"automatic": True}
+
+
+EVENT = Event.model_validate(
+    {
+        "event": ClusterEvent.VERIFIED.value,
+        "resource": resource("dev/dev-1", release="r7"),
+        "payload": {"release": "r7", "reason": "template is broken"},
+        "id": uuid4(),
+        "occurred": datetime(2026, 11, 23, tzinfo=UTC),
+        "received": datetime(2026, 11, 23, tzinfo=UTC),
+    }
+).receive()
+TRIGGERED = [entry for entry in DOCUMENT["deployments"] if entry.get("triggers")]
+
+
+@pytest.mark.parametrize("entry", TRIGGERED, ids=full_name)
+def test_trigger_templates_render_and_bind(entry: dict[str, Any]) -> None:
+    """Rendered as the server renders them: one that fails there starts nothing and tells nobody."""
+    flow = load_flow(entry)
+    for trigger in entry["triggers"]:
+        rendered = {
+            name: render_user_template_sync(value, {"event": EVENT}) if isinstance(value, str) else value
+            for name, value in trigger["parameters"].items()
+        }
+        assert str(EVENT.id) in rendered.values()
+        assert flow.validate_parameters(rendered).items() >= rendered.items()
+
+
+def test_an_event_without_a_release_promotes_nothing() -> None:
+    match = ResourceSpecification.model_validate(entry_of("promote/staging")["triggers"][0]["match"])
+    for labels, expected in (
+        (resource("dev/dev-1", release="r7"), True),
+        (resource("dev/dev-1"), False),
+        (resource("prod/prod-1", release="r7"), False),
+    ):
+        assert match.matches(Resource(labels)) is expected
+
+
+def test_a_failed_alert_starts_no_alert() -> None:
+    (trigger,) = entry_of("alert/automation")["triggers"]
+    match = ResourceSpecification.model_validate(trigger["match"])
+    for name, expected in (("promote to staging what dev proved", True), (trigger["name"], False)):
+        labels = {"prefect.resource.id": "prefect.automation.1", "prefect.resource.name": name}
+        assert match.matches(Resource(labels)) is expected
 
 
 def test_the_form_offers_the_clusters() -> None:

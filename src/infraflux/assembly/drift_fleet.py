@@ -15,6 +15,7 @@ from infraflux.adapters.process import guard
 from infraflux.adapters.releases import LedgerFile
 from infraflux.adapters.run_locks import is_held
 from infraflux.adapters.secrets import Learn, ignore
+from infraflux.assembly.delivery import record_looks
 from infraflux.assembly.drift import look_at_drift
 from infraflux.assembly.machines_drift import Sweep
 from infraflux.config.errors import InfrafluxError, Permanent
@@ -122,10 +123,10 @@ def _never_deployed(spec: ClusterSpec, *, sweep: Sweep) -> str:
     return "it was never deployed: no machine carries its tag"
 
 
-def keep(root: Path, reports: Sequence[ClusterDrift]) -> None:
+def keep(root: Path, reports: Sequence[ClusterDrift]) -> list[str]:
     """Write each report as the cluster's last one, and its numbers to the history.
 
-    A skipped look replaces no report; one at some layers only is kept nowhere: it says nothing of the cluster.
+    Returns what the looks change about which releases are verified. A skipped look replaces no report; one at some layers only is kept nowhere: it says nothing of the cluster.
     """
     whole = [report for report in reports if report.whole]
     for report in whole:
@@ -134,6 +135,7 @@ def keep(root: Path, reports: Sequence[ClusterDrift]) -> None:
             text = json.dumps(as_json(report), indent=2) + "\n"
             write_private(ProjectPaths(root).last_drift(environment, name), text)
     _history(root).append(*(look_of(report).model_dump_json() for report in whole))
+    return record_looks(root, whole)
 
 
 def _history(root: Path) -> LedgerFile:

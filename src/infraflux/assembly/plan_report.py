@@ -66,7 +66,12 @@ def markdown(plan: MachinesPlan) -> str:
 
 def facts(plan: MachinesPlan) -> dict[str, Any]:
     """What a task hands on: small, without any value of the configuration."""
-    ended = [change for change in plan.changes if change.action in (Action.DESTROY, Action.REPLACE)]
+    # An image that no machine is made from any more is removed with every new version: nothing anybody would miss.
+    ended = [
+        change
+        for change in plan.changes
+        if change.action in (Action.DESTROY, Action.REPLACE) and change.type != "proxmox_download_file"
+    ]
     return {
         "digest": plan.digest,
         "summary": str(plan),
@@ -74,6 +79,9 @@ def facts(plan: MachinesPlan) -> dict[str, Any]:
         "destroys": len(ended),
         "shared_run": plan.shared.run_id,
         "cluster_run": plan.cluster.run_id,
+        "cluster_digest": plan.cluster.summary.digest,
+        "shared_digest": plan.shared.summary.digest,
+        "shared_changes": len(plan.shared.summary.changes) + len(plan.shared.summary.outputs),
     }
 
 

@@ -23,7 +23,7 @@ from infraflux.config.outcomes import Done, Noop, Outcome
 from infraflux.config.paths import ProjectPaths
 from infraflux.config.suggest import did_you_mean
 from infraflux.config.tree import plain
-from infraflux.delivery.records import Hold, Ledger, Promoted, Verified, parse_record
+from infraflux.delivery.records import AnyRecord, Ledger, parse_record
 from infraflux.delivery.release import MachineClass, Release, Running, content_digest, cut, machine_classes, pins_of
 
 RELEASED_TREES = ("platform", "terraform")
@@ -155,5 +155,5 @@ class DeliveryLedger:
     def read(self) -> Ledger:
         return Ledger([parse_record(line) for line in self._file.lines()])
 
-    def add(self, *records: Verified | Promoted | Hold) -> None:
+    def add(self, *records: AnyRecord) -> None:
         self._file.append(*(record.model_dump_json() for record in records))

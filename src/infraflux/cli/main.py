@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cluster": ("infraflux.cli.cluster:app", "Bootstrap, health and credentials of one cluster"),
     "drift": ("infraflux.cli.drift:app", "What is not as declared, over all layers"),
     "release": ("infraflux.cli.release:app", "Immutable bundles of what an environment runs"),
+    "promotion": ("infraflux.cli.promotion:app", "Releases on their way through the environments"),
     "status": ("infraflux.cli.status:status", "The fleet at a glance"),
 }
 

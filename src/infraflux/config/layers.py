@@ -9,6 +9,7 @@ clusters/overlays/<env>/<cluster>.yaml this one cluster
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,6 +64,8 @@ class Layers:
     """Reads every file of a repository at most once; merged prefixes that clusters share are merged once."""
 
     root: Path
+    instead: Mapping[Path, str] = field(default_factory=dict)
+    """Texts by path below the root, read in place of what the files hold: the configuration as it would be."""
     misnamed: list[Problem] = field(default_factory=list)
     """Files and directories whose names keep them from being read."""
     _files: dict[Path, Layered] = field(default_factory=dict)
@@ -118,7 +121,8 @@ class Layers:
         """One file, cached."""
         if file not in self._files:
             try:
-                tree = read_yaml(file, root=self.root)
+                text = self.instead.get(file.relative_to(self.root))
+                tree = read_yaml(file, root=self.root, text=text)
                 self._files[file] = Layered(tree, tuple(_misplaced(tree, file.relative_to(self.root)) + _twice(tree)))
             except ConfigProblems as error:
                 self._files[file] = Layered(None, error.problems)

@@ -30,9 +30,9 @@ class Fleet:
     environments: tuple[str, ...]
 
     @classmethod
-    def load(cls, root: Path) -> "Fleet":
-        """Everything below `root`. Raises ConfigProblems with every mistake in it."""
-        examined = examine(root)
+    def load(cls, root: Path, *, instead: Mapping[Path, str] | None = None) -> "Fleet":
+        """Everything below `root`; see `examine` for `instead`. Raises ConfigProblems with every mistake in it."""
+        examined = examine(root, instead=instead)
         if examined.problems:
             raise ConfigProblems(examined.problems)
         return examined.fleet
@@ -67,9 +67,12 @@ class Examined:
         return chosen
 
 
-def examine(root: Path) -> Examined:
-    """Read, merge and check the whole repository; mistakes are returned, not raised."""
-    layers = Layers(root)
+def examine(root: Path, *, instead: Mapping[Path, str] | None = None) -> Examined:
+    """Read, merge and check the whole repository; mistakes are returned, not raised.
+
+    `instead`: texts by path below the root that are read in place of what those files hold.
+    """
+    layers = Layers(root, instead or {})
     files = layers.clusters()
     judged: dict[str, Judged] = {}
     by_cluster: dict[str, tuple[Problem, ...]] = {}

@@ -50,11 +50,13 @@ _UNPRINTABLE = re.compile(
 _TAB_INDENT = re.compile(r"^ *\t\s*\S", re.MULTILINE)
 
 
-def read_yaml(file: Path, *, root: Path) -> Value:
-    """The file's one document, which is a map. Raises ConfigProblems with every mistake that can be told apart."""
+def read_yaml(file: Path, *, root: Path, text: str | None = None) -> Value:
+    """The file's one document, which is a map. Raises ConfigProblems with every mistake that can be told apart.
+
+    `text` is read in place of what the file holds: how it would be.
+    """
     shown = relative(file, root)
-    text = _text(file, root=root, shown=shown)
-    return _Builder(shown).build(text)
+    return _Builder(shown).build(_text(file, root=root, shown=shown) if text is None else text)
 
 
 def relative(file: Path, root: Path) -> str:

@@ -225,9 +225,11 @@ def decide_rollback(
     return Rollback(to, tuple(changes))
 
 
-def hold_after_rollback(target: str, *, at: datetime, from_release: str) -> Hold:
+def hold_after_rollback(target: str, *, at: datetime, from_release: str, reason: str = "") -> Hold:
     """The hold that a rollback leaves, so that automation does not undo a deliberate choice."""
-    return Hold(environment=target, at=at, reason=f"rolled back from {from_release}")
+    return Hold(
+        environment=target, at=at, reason=f"rolled back from {from_release}" + (f": {reason}" if reason else "")
+    )
 
 
 def _refused(target: str, why: str, next_step: str) -> Permanent:

@@ -30,10 +30,28 @@ class Promoted(Section):
     digest: str
     release: str
     environment: str
-    state: Literal["started", "pinned", "deployed", "rejected", "failed", "rolled-back"]
+    state: Literal["asked", "pinned", "deployed", "rejected", "failed", "rolled-back"]
+    """`asked`: a person has to decide; `pinned`: written to Git; `rolled-back`: left for an earlier release."""
     at: datetime
     by: str = ""
+    """The flow run, or the person."""
     detail: str = ""
+    """For `pinned`: the branch that has to be merged, empty where the pin is on the branch itself."""
+
+
+class Approved(Section):
+    """A person agreed to exactly this plan of one cluster; the deploy that follows need not ask again."""
+
+    kind: Literal["approved"] = "approved"
+    cluster: str
+    plan: str
+    """Digest of the cluster's own plan."""
+    shared: str
+    """Digest of the plan of what its environment shares."""
+    by: str
+    at: datetime
+    run: str = ""
+    """The flow run that asked."""
 
 
 class Hold(Section):
@@ -46,11 +64,11 @@ class Hold(Section):
     released: bool = False
 
 
-Record = Annotated[Verified | Promoted | Hold, Field(discriminator="kind")]
-_ADAPTER: TypeAdapter[Verified | Promoted | Hold] = TypeAdapter(Record)
+AnyRecord = Verified | Promoted | Approved | Hold
+_ADAPTER: TypeAdapter[AnyRecord] = TypeAdapter(Annotated[AnyRecord, Field(discriminator="kind")])
 
 
-def parse_record(line: str) -> Verified | Promoted | Hold:
+def parse_record(line: str) -> AnyRecord:
     """One line of the ledger's file."""
     return _ADAPTER.validate_json(line)
 
@@ -59,9 +77,9 @@ def parse_record(line: str) -> Verified | Promoted | Hold:
 class Ledger:
     """All records, oldest first."""
 
-    records: Sequence[Verified | Promoted | Hold] = ()
+    records: Sequence[AnyRecord] = ()
 
-    def with_(self, *more: Verified | Promoted | Hold) -> "Ledger":
+    def with_(self, *more: AnyRecord) -> "Ledger":
         return Ledger((*self.records, *more))
 
     def verified_at(self, digest: str, cluster: str) -> datetime | None:
@@ -74,6 +92,28 @@ class Ledger:
     def was_verified(self, digest: str, cluster: str) -> bool:
         """Whether its last verification there was good: a failed re-verification revokes the ones before."""
         return self.verified_at(digest, cluster) is not None
+
+    def standing(self, cluster: str) -> Verified | None:
+        """What the cluster was last seen to run as wanted; None where that was taken back, or never so."""
+        mine = [one for one in self.records if isinstance(one, Verified) and one.cluster == cluster]
+        return mine[-1] if mine and mine[-1].ok else None
+
+    def runs(self, digest: str, cluster: str) -> bool:
+        """Whether the cluster stands verified with this content now; one it left for another does not."""
+        standing = self.standing(cluster)
+        return standing is not None and standing.digest == digest
+
+    def approval_of(self, cluster: str, *, plan: str, shared: str | None, since: datetime) -> Approved | None:
+        """The approval of exactly this plan, not older than `since`; `shared` is None where that part is done."""
+        found = [
+            one
+            for one in self.records
+            if isinstance(one, Approved)
+            and (one.cluster, one.plan) == (cluster, plan)
+            and shared in (None, one.shared)
+            and one.at >= since
+        ]
+        return found[-1] if found else None
 
     def hold_on(self, environment: str) -> Hold | None:
         holds = [one for one in self.records if isinstance(one, Hold) and one.environment == environment]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from fakes.projects import commit_all, git, make_project
 
 from infraflux.adapters.git_repo import GitRepo
 from infraflux.adapters.releases import LedgerFile
@@ -24,37 +25,13 @@ from infraflux.config.load import Fleet
 from infraflux.config.outcomes import Done, Noop
 from infraflux.delivery.records import Hold
 
-ROOT = Path(__file__).parents[3]
 SIZES = ("large", "medium", "small")
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
 
-def git(root: Path, *words: str) -> str:
-    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
-    done = subprocess.run(["git", "-C", root, *identity, *words], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
-def commit_all(root: Path, message: str = "change") -> str:
-    git(root, "add", "-A")
-    git(root, "commit", "-qm", message)
-    return git(root, "rev-parse", "HEAD")
-
-
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """The shipped fleet as a repository of its own, with small trees and no release yet."""
-    root = tmp_path / "project"
-    for name in ("config", "clusters"):
-        shutil.copytree(ROOT / name, root / name)
-    for name in ("terraform", "platform"):
-        (root / name).mkdir()
-        (root / name / "main.txt").write_text(name)
-    git(tmp_path, "init", "-q", "-b", "main", str(root))
-    git(root, "config", "user.name", "t")
-    git(root, "config", "user.email", "t@example.org")
-    commit_all(root)
-    return root
+    return make_project(tmp_path / "project")
 
 
 def bump_talos(root: Path, version: str) -> None:

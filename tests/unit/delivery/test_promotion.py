@@ -177,6 +177,6 @@ def test_rollback_without_a_verified_release_is_refused(records: list):
 
 
 def test_records_round_trip():
-    promoted = Promoted(digest=R2.digest, release="r2", environment="staging", state="started", at=NOON)
+    promoted = Promoted(digest=R2.digest, release="r2", environment="staging", state="asked", at=NOON)
     for record in (verified(), promoted, Hold(environment="prod", at=NOON, reason="x")):
         assert parse_record(record.model_dump_json()) == record

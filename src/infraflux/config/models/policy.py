@@ -56,6 +56,8 @@ class Promotion(Section):
     """No promotion starts."""
     write: PinWriting = PinWriting.COMMIT
     """Write the new pins to the branch itself, or to a branch for review."""
+    remote: Name | None = None
+    """The Git remote the pin is pushed to; None: it stays in this checkout."""
 
 
 class DriftFix(StrEnum):
