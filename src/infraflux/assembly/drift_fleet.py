@@ -126,7 +126,8 @@ def _never_deployed(spec: ClusterSpec, *, sweep: Sweep) -> str:
 def keep(root: Path, reports: Sequence[ClusterDrift]) -> list[str]:
     """Write each report as the cluster's last one, and its numbers to the history.
 
-    Returns what the looks change about which releases are verified. A skipped look replaces no report; one at some layers only is kept nowhere: it says nothing of the cluster.
+    A skipped look replaces no report; one at some layers only is kept nowhere: it says nothing of the cluster. Returns
+    what the looks change about which releases are verified.
     """
     whole = [report for report in reports if report.whole]
     for report in whole:

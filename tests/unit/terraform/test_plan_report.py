@@ -45,8 +45,16 @@ def test_rows_say_what_happens_to_what_and_why() -> None:
         "destroys": 1,
         "shared_run": "1",
         "cluster_run": "2",
+        "cluster_digest": "c",
+        "shared_digest": "s",
+        "shared_changes": 1,
     }
     assert "> an even number of control planes" in markdown(plan)
+
+
+def test_an_image_that_is_no_longer_used_is_nothing_to_ask_about() -> None:
+    image = Change(address="image", type="proxmox_download_file", action=Action.DESTROY)
+    assert facts(plan_of(image))["destroys"] == 0
 
 
 def test_a_plan_of_a_hundred_machines_stays_readable() -> None:
