@@ -1,14 +1,18 @@
 """Everything `make test` checks, in order, with one closing line `N passed, N failed[, N skipped]`.
 
-Static checks first (seconds), then the outside programs the tests need, then pytest suite by suite. Each check counts
-as one test. `python scripts/run_tests.py [SUITE…]` runs only those suites, without the static checks.
+Static checks first (seconds), then the outside programs the tests need, then pytest suite by suite, two at a time: most
+of the lab's time is waiting. Each lane has loopback addresses of its own. Each check counts as one test.
+`python scripts/run_tests.py [SUITE…]` runs only those suites (`unit`, `lab/talos`, ...), without the static checks.
 """
 
 from __future__ import annotations
 
+import os
+import queue
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
@@ -26,9 +30,15 @@ CHECKS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 TOOLS: tuple[str, tuple[str, ...]] = ("tools", ("infraflux", "tools", "install", "--group", "test"))
 
-# Cheap suites first: a broken unit is seen before a minute of lab. Directories not named here run last, by name.
-SUITE_ORDER = ("unit", "flows", "terraform", "manifests", "lab")
+# A broken unit is seen early; of the rest the long ones begin first, so that both lanes end together. Suites not named
+# here run last, by name.
+SUITE_ORDER = ("unit", "e2e", "lab/machines", "flows", "lab/talos", "lab/drift", "lab/platform", "terraform")
 NOT_SUITES = ("fixtures", "bench")
+DIVIDED = ("lab",)
+"""Directories whose subdirectories are suites of their own."""
+
+LANES = ("78", "79")
+"""Second octet of the loopback addresses that a lane's suites use (INFRAFLUX_TEST_OCTET)."""
 NO_TESTS_COLLECTED = 5
 
 
@@ -52,10 +62,14 @@ class Tally:
         return f"{self.passed} passed, {self.failed} failed{skipped}"
 
 
-def say(line: str) -> None:
-    """Print one line at once, in order with the output of the children."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+_saying = threading.Lock()
+
+
+def say(text: str) -> None:
+    """Print whole lines at once, in order with the output of the children."""
+    with _saying:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
 
 
 def run_check(name: str, argv: tuple[str, ...]) -> Tally:
@@ -83,31 +97,67 @@ def read_junit(path: Path, *, exit_code: int) -> Tally:
     return total
 
 
-def run_suite(name: str) -> Tally:
-    """Run pytest on tests/NAME."""
-    say(f"--- tests/{name}")
+def run_suite(name: str, *, lane: str = LANES[0]) -> Tally:
+    """Run pytest on tests/NAME; its output is printed in one piece when it ends."""
+    say(f"--- tests/{name}: begins")
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="infraflux-tests-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="infraflux-tests-", ignore_cleanup_errors=True) as scratch:
         junit = Path(scratch) / "junit.xml"
-        argv = [sys.executable, "-m", "pytest", f"tests/{name}", f"--junitxml={junit}"]
-        code = subprocess.run(argv, cwd=ROOT, check=False).returncode
-        tally = read_junit(junit, exit_code=code)
-    say(f"--- tests/{name}: {tally}, {time.monotonic() - started:.0f} s")
+        # Pytest prunes the temporary directories of older runs: two at once would prune each other's.
+        base = Path(scratch) / "pytest"
+        argv = [sys.executable, "-m", "pytest", f"tests/{name}", f"--junitxml={junit}", f"--basetemp={base}"]
+        environment = {**os.environ, "INFRAFLUX_TEST_OCTET": lane}
+        done = subprocess.run(
+            argv, cwd=ROOT, env=environment, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        tally = read_junit(junit, exit_code=done.returncode)
+    say(f"{done.stdout.rstrip()}\n--- tests/{name}: {tally}, {time.monotonic() - started:.0f} s")
     return tally
+
+
+def run_suites(names: list[str]) -> dict[str, Tally]:
+    """Every suite once, by whichever lane is free next."""
+    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for name in names:
+        waiting.put(name)
+    tallies: dict[str, Tally] = {}
+
+    def work(lane: str) -> None:
+        while True:
+            try:
+                name = waiting.get_nowait()
+            except queue.Empty:
+                return
+            # A suite whose runner itself dies still counts.
+            tallies[name] = Tally(failed=1)
+            tallies[name] = run_suite(name, lane=lane)
+
+    threads = [threading.Thread(target=work, args=(lane,)) for lane in LANES]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {f"tests/{name}": tallies[name] for name in names}
 
 
 def suites() -> list[str]:
     """Every directory of tests/ that holds tests, in the order to run."""
-    names = {path.relative_to(TESTS).parts[0] for path in TESTS.rglob("test_*.py")} - set(NOT_SUITES)
+    names = {_suite_of(path.relative_to(TESTS)) for path in TESTS.rglob("test_*.py")}
     rank = {name: position for position, name in enumerate(SUITE_ORDER)}
-    return sorted(names, key=lambda name: (rank.get(name, len(rank)), name))
+    wanted = (name for name in names if name.split("/")[0] not in NOT_SUITES)
+    return sorted(wanted, key=lambda name: (rank.get(name, len(rank)), name))
+
+
+def _suite_of(path: Path) -> str:
+    divided = path.parts[0] in DIVIDED and len(path.parts) > 2
+    return "/".join(path.parts[: 2 if divided else 1])
 
 
 def main(wanted: list[str]) -> int:
     """Run all; 1 when anything failed."""
     checks = [*(() if wanted else CHECKS), TOOLS]
     tallies = {name: run_check(name, argv) for name, argv in checks}
-    tallies |= {f"tests/{name}": run_suite(name) for name in wanted or suites()}
+    tallies |= run_suites(wanted or suites())
     failed = [name for name, tally in tallies.items() if tally.failed]
     if failed:
         say(f"failed: {', '.join(failed)}")

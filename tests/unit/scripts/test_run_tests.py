@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType
 
@@ -47,8 +48,9 @@ def test_every_test_directory_is_a_suite(tmp_path: Path, monkeypatch: pytest.Mon
     for name in ("zebra", "lab", "unit", "bench", "fixtures"):
         (tmp_path / name / "deep").mkdir(parents=True)
         (tmp_path / name / "deep" / "test_x.py").touch()
+    (tmp_path / "lab" / "test_y.py").touch()
     monkeypatch.setattr(run_tests, "TESTS", tmp_path)
-    assert run_tests.suites() == ["unit", "lab", "zebra"]
+    assert run_tests.suites() == ["unit", "lab", "lab/deep", "zebra"]
 
 
 def test_closing_line_comes_last_and_names_what_failed(
@@ -58,11 +60,36 @@ def test_closing_line_comes_last_and_names_what_failed(
     monkeypatch.setattr(run_tests, "CHECKS", (("good", good), ("bad", bad)))
     monkeypatch.setattr(run_tests, "TOOLS", ("tools", good))
     monkeypatch.setattr(run_tests, "suites", lambda: ["unit"])
-    monkeypatch.setattr(run_tests, "run_suite", lambda name: run_tests.Tally(passed=40, skipped=2))
+    monkeypatch.setattr(run_tests, "run_suite", lambda name, lane: run_tests.Tally(passed=40, skipped=2))
     assert run_tests.main([]) == 1
     shown = capfd.readouterr().out.splitlines()
     assert shown[-2:] == ["failed: bad", "42 passed, 1 failed, 2 skipped"]
     assert "said" in shown
+
+
+def test_every_suite_runs_once_in_lanes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[tuple[str, str]] = []
+    both = threading.Barrier(2, timeout=20)
+
+    def run_suite(name: str, *, lane: str) -> object:
+        if name in ("a", "b"):
+            both.wait()  # passes only where two run at a time
+        ran.append((name, lane))
+        return run_tests.Tally(passed=1)
+
+    monkeypatch.setattr(run_tests, "run_suite", run_suite)
+    assert list(run_tests.run_suites(["a", "b", "c", "d"])) == ["tests/a", "tests/b", "tests/c", "tests/d"]
+    assert sorted(name for name, _lane in ran) == ["a", "b", "c", "d"]
+    assert len({lane for name, lane in ran if name in ("a", "b")}) == 2
+
+
+def test_a_suite_that_cannot_be_run_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_suite(name: str, *, lane: str) -> object:
+        raise OSError(name)
+
+    monkeypatch.setattr(run_tests, "run_suite", run_suite)
+    monkeypatch.setattr(threading, "excepthook", lambda _args: None)
+    assert run_tests.run_suites(["a"])["tests/a"].failed == 1
 
 
 @pytest.mark.parametrize(
