@@ -34,6 +34,9 @@ async def server(tmp_path: Path, events: Any, pushed: list[str]) -> AsyncIterato
     async def told(name: str) -> None:
         pushed.append(name)
 
+    async def reading(name: str) -> None:
+        await import_tree(tmp_path / "git" / f"{name}.git", Seed(name=name, directory=tree))
+
     made = GitServer(
         address=ADDRESS,
         root=tmp_path / "git",
@@ -41,6 +44,7 @@ async def server(tmp_path: Path, events: Any, pushed: list[str]) -> AsyncIterato
         credential=ensure_credential(tmp_path / "credentials" / "git"),
         events=events,
         pushed=told,
+        reading=reading,
         port=PORT,
     )
     await made.start()
@@ -97,3 +101,10 @@ def test_the_credential_is_made_once_for_its_owner_alone(tmp_path: Path) -> None
     user, _, password = first.partition(":")
     assert (user, len(password) >= 24) == ("infraflux", True)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+async def test_a_reader_sees_the_project_as_it_is_now(server: GitServer, tmp_path: Path) -> None:
+    (tmp_path / "tree" / "a.txt").write_text("edited\n")
+    clone = tmp_path / "clone"
+    await git("clone", "--quiet", server.url("open"), str(clone))
+    assert (clone / "a.txt").read_text() == "edited\n"
