@@ -127,6 +127,16 @@ def test_a_second_up_changes_nothing(service: Service) -> None:
     assert [type(outcome) for outcome in service.configure(clusters=CLUSTERS)] == [Noop] * 4
 
 
+def test_a_schedule_gets_its_runs(service: Service) -> None:
+    """What the server's own scheduler plans ahead; where it fails, it says so in its log only."""
+    wanted = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}, "limit": 5}
+
+    def planned() -> list[dict[str, Any]]:
+        return [run for run in service.api().post("/flow_runs/filter", wanted) if run["auto_scheduled"]]
+
+    assert until(planned, what="a scheduled run")
+
+
 def test_the_api_is_closed_without_the_password(service: Service) -> None:
     stranger = PrefectApi(service.settings.api_url, Credentials("admin", "guess", ""))
     with pytest.raises(Permanent, match="refused the password"):
