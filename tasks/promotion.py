@@ -172,6 +172,7 @@ def agree(run: PromotionRun, seen: Situation, release: Release, *, changes: Sequ
 
     Raises Rejected, or Permanent where the plan is another one than was shown.
     """
+    run.tell(ClusterEvent.PROMOTION_REQUESTED, release, reason=reason)
     previews = plan(environment=run.environment, release=release.name)
     markdown = masked(approval_markdown(release, seen, previews, changes))
     create_markdown_artifact(markdown, key=f"promotion-{run.environment}", description=f"{release.name}: {reason}")

@@ -117,8 +117,15 @@ def _soaked(question: Question) -> Gate:
         return Gate("soak", GateState.WAIT, "the soak time begins with the verification upstream")
     ends = max(times) + soak
     if question.now >= ends:
-        return Gate("soak", GateState.PASS, f"verified upstream for {question.now - max(times)}, {soak} asked for")
-    return Gate("soak", GateState.WAIT, f"{ends - question.now} of {soak} are left", ends)
+        return Gate(
+            "soak", GateState.PASS, f"verified upstream for {whole(question.now - max(times))}, {soak} asked for"
+        )
+    return Gate("soak", GateState.WAIT, f"{whole(ends - question.now)} of {soak} are left", ends)
+
+
+def whole(span: timedelta) -> timedelta:
+    """Without the fraction of a second, which nobody reads."""
+    return timedelta(seconds=int(span.total_seconds()))
 
 
 def _not_frozen(question: Question) -> Gate:
