@@ -223,24 +223,27 @@ class ArgoCd:
         """
         watch = _Watch(on_change=on_change)
         until = clock.monotonic() + deadline_s
-        seen: list[Application] = []
-        while True:
-            try:
-                seen = self.read()
-            except Retryable:
-                # An API server that restarts is no verdict; the deadline is.
+        seen = self._look(watch, clock=clock, until=until)
+        with span(Kind.WAIT, "Git's state"):
+            while not (seen and seen[0].name == ROOT and all(one.done for one in seen)):
+                if stuck := watch.failing_for(patience_s, now=clock.monotonic()):
+                    raise self._degraded(stuck)
                 if clock.monotonic() >= until:
-                    raise
-            watch.note(seen, now=clock.monotonic())
-            if seen and seen[0].name == ROOT and all(one.done for one in seen):
-                return seen
-            stuck = watch.failing_for(patience_s, now=clock.monotonic())
-            if stuck:
-                raise self._degraded(stuck)
-            if clock.monotonic() >= until:
-                raise self._slow(seen, deadline_s)
-            with span(Kind.WAIT, "Git's state"):
+                    raise self._slow(seen, deadline_s)
                 clock.sleep(POLL_S)
+                seen = self._look(watch, clock=clock, until=until) or seen
+        return seen
+
+    def _look(self, watch: "_Watch", *, clock: Clock, until: float) -> list[Application]:
+        """What there is; nothing where the API server restarts, which is no verdict before the deadline."""
+        try:
+            seen = self.read()
+        except Retryable:
+            if clock.monotonic() >= until:
+                raise
+            return []
+        watch.note(seen, now=clock.monotonic())
+        return seen
 
     def _degraded(self, stuck: Sequence[Application]) -> HandoffDegraded:
         return HandoffDegraded(

@@ -77,7 +77,14 @@ class ClientTransport:
     def __init__(self, kubeconfig: Path, *, timeout_s: float = REQUEST_TIMEOUT_S) -> None:
         self._timeout_s = timeout_s
         settings = client.Configuration()
-        config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings)
+        try:
+            config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings)
+        except Exception as error:  # the client lets every error of its YAML reader through
+            raise Permanent(
+                f"{kubeconfig} is no usable kubeconfig ({type(error).__name__})",
+                stage="kubernetes",
+                next_step="fetch a fresh one with `infraflux cluster kubeconfig`",
+            ) from error
         settings.retries = False
         self._api = client.ApiClient(settings)
         self.server: str = settings.host

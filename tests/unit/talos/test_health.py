@@ -3,9 +3,10 @@
 import pytest
 from fakes.specs import make_spec
 
-from infraflux.adapters.talos.health import ClusterSeen, KubernetesNode, judge
+from infraflux.adapters.talos.health import ClusterSeen, KubernetesNode, judge, kubernetes_node, read_nodes
 from infraflux.adapters.talos.seen import EtcdSeen
 from infraflux.adapters.talos.talosctl import EtcdMember
+from infraflux.config.errors import Retryable
 
 SPEC = make_spec(control_planes=1, workers=1)
 SERVICES = {
@@ -73,3 +74,38 @@ def test_what_is_wrong_is_said(changes: dict, problems: list[str]):
 def test_before_a_cni_nodes_need_not_be_ready():
     nodes = tuple(KubernetesNode(one.name, False, one.addresses, "") for one in NODES)
     assert judge(SPEC, seen(kubernetes=nodes), require_ready=False) == []
+
+
+READY = {
+    "metadata": {"name": "cp-1"},
+    "spec": {"unschedulable": True},
+    "status": {
+        "conditions": [{"type": "MemoryPressure", "status": "False"}, {"type": "Ready", "status": "True"}],
+        "addresses": [{"type": "Hostname", "address": "cp-1"}, {"type": "InternalIP", "address": "10.0.0.11"}],
+        "nodeInfo": {"kubeletVersion": "v1.36.3"},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("item", "node"),
+    [
+        pytest.param(READY, KubernetesNode("cp-1", True, ("10.0.0.11",), "v1.36.3", cordoned=True), id="ready"),
+        pytest.param({"metadata": {"name": "new"}}, KubernetesNode("new", False, (), ""), id="just-registered"),
+        pytest.param(
+            {"metadata": {"name": "lost"}, "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}},
+            KubernetesNode("lost", False, (), ""),
+            id="not-heard-of",
+        ),
+    ],
+)
+def test_what_a_node_object_says(item: dict, node: KubernetesNode):
+    assert kubernetes_node(item) == node
+
+
+@pytest.mark.parametrize("text", ["", "no: [yaml", "apiVersion: v1\nkind: Config\n"])
+def test_a_kubeconfig_that_is_none_is_no_answer(tmp_path, text: str):
+    path = tmp_path / "kubeconfig"
+    path.write_text(text)
+    with pytest.raises(Retryable):
+        read_nodes(path)

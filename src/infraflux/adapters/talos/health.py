@@ -4,14 +4,12 @@ The verdict is only as good as what was looked at, so a node that could not be a
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from kubernetes import client, config
-from urllib3.exceptions import HTTPError
 
 from infraflux.adapters.clock import wait_for
+from infraflux.adapters.kubernetes import Kubernetes, Manifest
 from infraflux.adapters.talos.cluster import TalosCluster
 from infraflux.adapters.talos.seen import EtcdSeen, look_at_etcd, look_at_services
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS
@@ -122,23 +120,25 @@ def _services(cluster: TalosCluster, node: Node) -> dict[str, bool]:
 
 def read_nodes(kubeconfig: Path) -> tuple[KubernetesNode, ...]:
     """All Node objects; Retryable where the API does not answer."""
+    # Not the client's own CoreV1Api: importing its models takes seconds, in every process that looks once.
     try:
-        api = client.CoreV1Api(config.new_client_from_config(str(kubeconfig)))
-        items = api.list_node(_request_timeout=API_TIMEOUT_S).items
-    except (client.ApiException, HTTPError, config.ConfigException, OSError) as error:
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise Retryable(f"the Kubernetes API does not answer: {text[:200]}", stage="health") from error
-    return tuple(_kubernetes_node(item) for item in items)
+        with closing(Kubernetes.from_kubeconfig(kubeconfig, timeout_s=API_TIMEOUT_S)) as api:
+            return tuple(kubernetes_node(item) for item in api.list_objects("v1", "Node"))
+    except InfrafluxError as error:
+        # Whatever it answers while it starts, also that it knows nobody yet: it is asked again.
+        raise Retryable(f"the Kubernetes API does not answer: {error.message[:200]}", stage="health") from error
 
 
-def _kubernetes_node(item: Any) -> KubernetesNode:
-    conditions = {one.type: one.status for one in item.status.conditions or []}
+def kubernetes_node(item: Manifest) -> KubernetesNode:
+    """What health needs of a Node object (pure)."""
+    status = item.get("status") or {}
+    conditions = {one["type"]: one["status"] for one in status.get("conditions") or []}
     return KubernetesNode(
-        name=item.metadata.name,
+        name=item["metadata"]["name"],
         ready=conditions.get("Ready") == "True",
-        addresses=tuple(one.address for one in item.status.addresses or [] if one.type == "InternalIP"),
-        kubelet_version=item.status.node_info.kubelet_version if item.status.node_info else "",
-        cordoned=bool(item.spec.unschedulable),
+        addresses=tuple(one["address"] for one in status.get("addresses") or [] if one["type"] == "InternalIP"),
+        kubelet_version=(status.get("nodeInfo") or {}).get("kubeletVersion", ""),
+        cordoned=bool((item.get("spec") or {}).get("unschedulable")),
     )
 
 

@@ -1,18 +1,17 @@
 """Taking nodes out of a cluster in an order that keeps quorum: leave etcd, reset, forget in Kubernetes."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
-from kubernetes import client, config
-from urllib3.exceptions import HTTPError
-
 from infraflux.adapters.clock import wait_for
+from infraflux.adapters.kubernetes import Kubernetes, Ref
 from infraflux.adapters.talos.cluster import TalosCluster
 from infraflux.adapters.talos.decide import quorum
 from infraflux.adapters.talos.health import API_TIMEOUT_S
 from infraflux.adapters.talos.seen import NodeState, look_at_etcd
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS
-from infraflux.config.errors import ErrorClass, Permanent
+from infraflux.config.errors import ErrorClass, InfrafluxError, Permanent
 from infraflux.config.models import Node, Role
 from infraflux.config.outcomes import Done, Noop, Outcome
 
@@ -106,9 +105,8 @@ def _forget_in_kubernetes(cluster: TalosCluster, node: Node) -> bool:
     if not cluster.workspace.kubeconfig.exists():
         return False
     try:
-        api = client.CoreV1Api(config.new_client_from_config(str(cluster.workspace.kubeconfig)))
-        api.delete_node(node.name, _request_timeout=API_TIMEOUT_S)
-    except (client.ApiException, HTTPError, config.ConfigException, OSError) as error:
-        cluster.log(f"{node.name}: not removed from Kubernetes: {str(error).splitlines()[0][:200]}")
+        with closing(Kubernetes.from_kubeconfig(cluster.workspace.kubeconfig, timeout_s=API_TIMEOUT_S)) as api:
+            return isinstance(api.delete(Ref(api_version="v1", kind="Node", name=node.name)), Done)
+    except InfrafluxError as error:
+        cluster.log(f"{node.name}: not removed from Kubernetes: {error.message[:200]}")
         return False
-    return True
