@@ -13,7 +13,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
-from prefect.runtime import flow_run
+from prefect.runtime import deployment, flow_run
 
 from infraflux.config.errors import ErrorClass, Permanent
 from tasks.events import ClusterEvent, emit
@@ -132,6 +132,14 @@ def approve(
 
 
 def _ask(*, cluster: str, digest: str, markdown: str, reason: str, timeout_s: int, tell: Tell) -> Agreed:
+    if deployment.get_id() is None:
+        raise Permanent(
+            f"{reason}, and a run without the service cannot wait for one",
+            cluster=cluster,
+            stage="approve",
+            error_class=ErrorClass.USER,
+            next_step="start the same command without --local",
+        )
     facts = {"plan_digest": digest}
     if not asked_digest():
         _remember(digest)

@@ -2,6 +2,8 @@
 
 import getpass
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -12,8 +14,11 @@ from infraflux.config.errors import Permanent
 from infraflux.config.load import load_cluster
 from infraflux.service.follow import View, follow
 from infraflux.service.lifecycle import Service
+from infraflux.service.paths import PRIVATE_DIR
 from infraflux.service.trigger import answer, start_run
 
+SERVER_START_S = 120
+"""A first start makes an empty database; 15 to 22 s on two idle cores."""
 LOCAL_SETTINGS = ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_HOME")
 
 Cluster = Annotated[str, typer.Argument(help="The cluster, as ENV/NAME.", metavar="ENV/CLUSTER")]
@@ -116,14 +121,41 @@ class RunFailed(Permanent):
 
 def run_here(service: Service, flow: str, environment: str, parameters: dict[str, Any]) -> None:
     """The flow in this process; told to the service's server where it runs, else to one that lives as long as it."""
-    settings = {key: value for key, value in service.environment().items() if key in LOCAL_SETTINGS}
-    if not service.status().healthy:
-        home = str(service.paths.state / "local")
-        settings = {"PREFECT_HOME": home, "PREFECT_SERVER_EPHEMERAL_ENABLED": "true", "PREFECT_API_URL": ""}
-    os.environ.update(settings, INFRAFLUX_ENVIRONMENT=environment)
     os.chdir(service.paths.project)
-    from flows import deploy as deploy_module  # noqa: PLC0415 - imports Prefect, 2.5 s
+    for key in LOCAL_SETTINGS:
+        os.environ.pop(key, None)
+    os.environ["INFRAFLUX_ENVIRONMENT"] = environment
+    if service.status().healthy:
+        os.environ.update({key: value for key, value in service.environment().items() if key in LOCAL_SETTINGS})
+        _run_flow(flow, parameters)
+        return
+    home = service.paths.state / "local"
+    home.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+    os.environ["PREFECT_HOME"] = str(home)
+    with _own_server() as api_url:
+        # Comes before the `.env` of a service that was stopped, which names its server.
+        os.environ["PREFECT_API_URL"] = api_url
+        _run_flow(flow, parameters)
+
+
+@contextmanager
+def _own_server() -> Iterator[str]:
+    from prefect.server.api.server import SubprocessASGIServer  # noqa: PLC0415 - imports the server, 4 s
+
+    server = SubprocessASGIServer()
+    server.start(timeout=SERVER_START_S)
+    try:
+        yield server.api_url
+    finally:
+        server.stop()
+
+
+def _run_flow(flow: str, parameters: dict[str, Any]) -> None:
+    from prefect.context import refresh_global_settings_context  # noqa: PLC0415 - imports Prefect, 2.5 s
+
+    from flows import deploy as deploy_module  # noqa: PLC0415
     from flows import destroy as destroy_module  # noqa: PLC0415
 
+    refresh_global_settings_context()
     flows: dict[str, Any] = {"deploy": deploy_module.deploy, "destroy": destroy_module.destroy}
     flows[flow](**parameters)
