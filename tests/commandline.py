@@ -48,8 +48,8 @@ def _walk(command: Any, words: list[str]) -> list[str]:
     options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     for place, word in enumerate(words):
         if word.startswith("-"):
-            if word.split("=")[0] not in options | {"--help"}:
-                return [f"{command.name} has no option {word}"]
+            if unknown := {one.split("=")[0] for one in word.split("|")} - options - {"--help"}:
+                return [f"{command.name} has no option {' '.join(sorted(unknown))}"]
         elif hasattr(command, "commands"):
             names = word.split("|")
             if unknown := [name for name in names if name not in command.commands]:

@@ -1,5 +1,6 @@
 """Every command that a document or a message of ours names exists, with its options; every link leads somewhere."""
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ DOCUMENTS = [
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
+SOURCES = sorted(path for name in ("src/infraflux", "flows", "tasks") for path in (ROOT / name).rglob("*.py"))
 FENCE = re.compile(r"^```(?:console|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
@@ -37,6 +39,30 @@ def test_every_command_of_a_document_exists(path: Path):
 def test_the_documents_name_commands_at_all():
     calls = [w for path in DOCUMENTS for line in commands_in(path.read_text()) for w in words_after("infraflux", line)]
     assert len({words[0] for words in calls if words}) > 12
+
+
+def hints_in(source: str) -> Iterator[str]:
+    """Commands that messages tell people to type: strings that begin with one, and code in backticks."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.JoinedStr):
+            text = "".join(one.value if isinstance(one, ast.Constant) else "VALUE" for one in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = node.value
+        else:
+            continue
+        if text.startswith("infraflux "):
+            yield from text.split(", or ")
+        yield from INLINE.findall(text)
+
+
+def test_every_command_that_a_message_or_docstring_names_exists():
+    wrong = {}
+    for path in SOURCES:
+        for hint in hints_in(path.read_text()):
+            for words in words_after("infraflux", hint):
+                if words[:1] != ["VALUE"] and (problems := problems_of(words)):
+                    wrong[f"{path.relative_to(ROOT)}: {hint[:80]}"] = problems
+    assert wrong == {}
 
 
 @pytest.mark.parametrize(
