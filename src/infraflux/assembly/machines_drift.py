@@ -5,6 +5,7 @@ was there when a full plan of the same stack was last empty (`infraflux.drift.qu
 last full plan is too old, the stack is planned in full.
 """
 
+import os
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -47,11 +48,17 @@ class Sweep:
         self.now = now or datetime.now(UTC)
         self._made: dict[tuple[str, ...], Future[Any]] = {}
         self._lock = threading.Lock()
+        # Terraform is bound by the processor: more plans at once take as long and hold more memory.
+        self.planning = threading.BoundedSemaphore(os.cpu_count() or 1)
 
     def snapshot(self, spec: ClusterSpec) -> Snapshot:
         """The one look at the endpoint of this cluster."""
         access = proxmox_access(spec, root=self.root)
         return self.once(("endpoint", access.endpoint, access.token_id), lambda: Snapshot(access))
+
+    def fresh(self, spec: ClusterSpec) -> Snapshot:
+        """A look of its own: the shared one may be minutes old."""
+        return Snapshot(proxmox_access(spec, root=self.root))
 
     def once(self, key: tuple[str, ...], make: Callable[[], T]) -> T:
         """The result of `make`, made by whoever comes first; its error is everybody's."""
@@ -108,9 +115,9 @@ def look_at_machines(spec: ClusterSpec, *, sweep: Sweep) -> MachinesLook:
     machines = open_machines(spec, root=sweep.root, fleet=sweep.fleet)
     shared, _ = sweep.once(
         ("shared", spec.environment),
-        lambda: _look(machines.shared, lambda world: see_shared(machines, world), sweep=sweep, spec=spec),
+        lambda: look_at_stack(machines.shared, lambda world: see_shared(machines, world), sweep=sweep, spec=spec),
     )
-    own, scene = _look(machines.own, lambda world: see_own(machines, world), sweep=sweep, spec=spec)
+    own, scene = look_at_stack(machines.own, lambda world: see_own(machines, world), sweep=sweep, spec=spec)
     found = find_machine_drift(spec, plans=(shared.summary, own.summary), guests=scene.guests, orphans=scene.orphans)
     return MachinesLook(findings=tuple(found), shared=shared, own=own)
 
@@ -140,7 +147,7 @@ def see_own(machines: Machines, world: Snapshot) -> Scene:
     return Scene(variables=to_tfvars(variables), objects=objects, guests=guests, orphans=orphans)
 
 
-def _look(stack: Stack, see: See, *, sweep: Sweep, spec: ClusterSpec) -> tuple[Looked, Scene]:
+def look_at_stack(stack: Stack, see: See, *, sweep: Sweep, spec: ClusterSpec) -> tuple[Looked, Scene]:
     """Spare the plan where its answer is known, else make it; an empty one is remembered with what it was made of."""
     stack.require_sound_state()
     scene = see(sweep.snapshot(spec))
@@ -155,16 +162,13 @@ def _look(stack: Stack, see: See, *, sweep: Sweep, spec: ClusterSpec) -> tuple[L
 
 
 def _plan(stack: Stack, see: See, *, sweep: Sweep, spec: ClusterSpec, reason: str) -> tuple[Looked, Scene]:
-    def now() -> Scene:
-        # The sweep's own look may be minutes old by now.
-        return see(Snapshot(proxmox_access(spec, root=sweep.root)))
-
-    scene = now()
-    before = _evidence(stack, scene)
-    deadline_s = ADOPTING_PLAN_S if scene.orphans.adoptable else DEFAULT_PLAN_S
-    summary = stack.plan(scene.variables, deadline_s=deadline_s).summary
+    with sweep.planning:
+        scene = see(sweep.fresh(spec))
+        before = _evidence(stack, scene)
+        deadline_s = ADOPTING_PLAN_S if scene.orphans.adoptable else DEFAULT_PLAN_S
+        summary = stack.plan(scene.variables, deadline_s=deadline_s).summary
     # What changed while Terraform was reading belongs to no plan.
-    if summary.empty and _evidence(stack, now()) == before:
+    if summary.empty and _evidence(stack, see(sweep.fresh(spec))) == before:
         write_private(baseline_file(stack), Baseline(at=sweep.now, evidence=before).model_dump_json())
     return Looked(summary=summary, how=Done(f"planned in full: {reason}")), scene
 
