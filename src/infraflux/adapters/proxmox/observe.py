@@ -59,8 +59,6 @@ class Observed:
     storages: Mapping[tuple[str, str], StorageOnHost] = field(default_factory=dict)
     """By (host, storage)."""
     pools: frozenset[str] = frozenset()
-    images: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Volume ids on the image storage, by host."""
     privileges: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By path, as the API token has them."""
 
@@ -75,7 +73,6 @@ def observe(reader: ProxmoxReader, spec: ClusterSpec) -> Observed:
     resources = reader.read("cluster/resources")
     hosts = {row["node"]: row for row in resources if row["type"] == "node"}
     online = [host.name for host in spec.proxmox.hosts if hosts.get(host.name, {}).get("status") == "online"]
-    storage = spec.proxmox.storage.images
     return Observed(
         version=tuple(int(part) for part in str(version["version"]).split(".")[:2] if part.isdigit()),
         hosts={
@@ -86,7 +83,6 @@ def observe(reader: ProxmoxReader, spec: ClusterSpec) -> Observed:
         storages={(one.host, one.name): one for one in _storages(resources)},
         # Only a pool that the configuration names has to be there beforehand.
         pools=frozenset(str(row["poolid"]) for row in reader.read("pools")) if spec.proxmox.pool else frozenset(),
-        images={name: _images(reader, name, storage) for name in online if _has_storage(resources, name, storage)},
         privileges={path: frozenset(found) for path, found in reader.read("access/permissions").items()},
     )
 
@@ -142,12 +138,3 @@ def _storages(resources: Iterable[Mapping[str, Any]]) -> Iterable[StorageOnHost]
                 shared=bool(int(row.get("shared") or 0)),
                 active=row.get("status") == "available",
             )
-
-
-def _has_storage(resources: Iterable[Mapping[str, Any]], host: str, storage: str) -> bool:
-    return any(row["type"] == "storage" and (row["node"], row["storage"]) == (host, storage) for row in resources)
-
-
-def _images(reader: ProxmoxReader, host: str, storage: str) -> frozenset[str]:
-    rows = reader.read(f"nodes/{host}/storage/{storage}/content", content="import")
-    return frozenset(str(row["volid"]) for row in rows)

@@ -323,7 +323,7 @@ class Stack:
         completed = process.run(
             argv.argv(command, *arguments, **options),
             deadline_s=deadline_s,
-            env={**_QUIET, "TF_CLI_CONFIG_FILE": str(copy.cli_config), **self._env},
+            env={**_SETTINGS, "TF_CLI_CONFIG_FILE": str(copy.cli_config), **self._env},
             on_line=heard,
             secrets=self._secrets,
         )
@@ -354,11 +354,13 @@ class Stack:
             shutil.rmtree(self.place.state / name, ignore_errors=True)
 
 
-_QUIET = {
+_SETTINGS = {
     "TF_IN_AUTOMATION": "1",
     "TF_INPUT": "0",
     # No call home, and no wait for it where there is no way out.
     "CHECKPOINT_DISABLE": "1",
+    # Terraform and its provider live for seconds: collecting garbage less often saves processor time.
+    "GOGC": "400",
 }
 
 
