@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infraflux.adapters.files import make_private_dir, write_private
+from infraflux.adapters.files import built_once, make_private_dir, write_private
 
 
 def mode(path: Path) -> int:
@@ -45,3 +45,21 @@ def test_missing_parents_are_private_too(tmp_path: Path) -> None:
     make_private_dir(tmp_path / "a" / "b" / "c")
     for path in (tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"):
         assert path.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_directory_is_there_whole_or_not_at_all(tmp_path: Path):
+    with built_once(tmp_path / "d" / "made") as building:
+        (building / "a").write_text("1")
+        assert not (tmp_path / "d" / "made").exists()
+    assert mode(tmp_path / "d" / "made") == 0o700
+    with pytest.raises(ZeroDivisionError), built_once(tmp_path / "d" / "other"):
+        raise ZeroDivisionError
+    assert [path.name for path in (tmp_path / "d").iterdir()] == ["made"]
+
+
+def test_the_faster_one_wins(tmp_path: Path):
+    with built_once(tmp_path / "made") as slow:
+        (slow / "who").write_text("slow")
+        with built_once(tmp_path / "made") as fast:
+            (fast / "who").write_text("fast")
+    assert (tmp_path / "made" / "who").read_text() == "fast"

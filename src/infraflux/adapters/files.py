@@ -1,7 +1,10 @@
 """Files that hold secrets or state: whole or not at all, readable by their owner only."""
 
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -39,3 +42,20 @@ def write_private(path: Path, data: bytes | str, *, exclusive: bool = False) -> 
         raise
     temporary.unlink()
     return path
+
+
+@contextmanager
+def built_once(target: Path) -> Iterator[Path]:
+    """A private directory beside `target` that becomes it when the body is done: there is never a half of it.
+
+    Where somebody else was faster, theirs stays and this one goes: a target is named by its content.
+    """
+    building = Path(tempfile.mkdtemp(dir=make_private_dir(target.parent), prefix=".building-"))
+    try:
+        yield building
+        building.rename(target)
+    except OSError:
+        if not target.exists():
+            raise
+    finally:
+        shutil.rmtree(building, ignore_errors=True)

@@ -4,11 +4,9 @@ A release is immutable, so its modules and its platform tree are those of the co
 checkout holds by now. They are written once below the state directory and checked against the release's tree ids.
 """
 
-import shutil
-import tempfile
 from pathlib import Path
 
-from infraflux.adapters.files import make_private_dir
+from infraflux.adapters.files import built_once
 from infraflux.adapters.git_repo import GitRepo
 from infraflux.assembly.releases import find_release
 from infraflux.config.errors import ErrorClass, Permanent
@@ -31,23 +29,16 @@ def source_trees(spec: ClusterSpec, *, root: Path) -> Path:
 
 def release_trees(release: Release, *, root: Path) -> Path:
     """The trees of one release, written where they are not there yet."""
-    kept = make_private_dir(ProjectPaths(root).state / "releases")
+    kept = ProjectPaths(root).state / "releases"
     target = kept / f"{release.name}-{release.digest.partition(':')[2][:DIGEST_CHARS]}"
     if target.is_dir():
         return target
     git = GitRepo(root)
     for path, tree in release.trees.items():
         _require_tree(git, release, path, tree)
-    building = Path(tempfile.mkdtemp(dir=kept, prefix=".building-"))
-    try:
+    with built_once(target) as building:
         for path in release.trees:
             git.archive(release.commit, path, target=building)
-        building.rename(target)
-    except OSError:
-        if not target.is_dir():  # else somebody else was faster with the same content
-            raise
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return target
 
 

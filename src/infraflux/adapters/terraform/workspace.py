@@ -8,12 +8,11 @@ import hashlib
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from infraflux.adapters.files import make_private_dir, write_private
+from infraflux.adapters.files import built_once, make_private_dir, write_private
 from infraflux.adapters.terraform.cli_config import write_cli_config
 from infraflux.config.errors import ErrorClass, Permanent
 
@@ -100,16 +99,9 @@ def prepare(place: Place, tool: Tool, *, init: Init) -> Copy:
     copies = make_private_dir(place.state / "work")
     target = copies / configuration_digest(place, tool)
     if not target.exists():
-        building = Path(tempfile.mkdtemp(dir=copies, prefix=".building-"))
-        try:
+        with built_once(target) as building:
             _fill(building, place, tool)
             init(_copy(building, place))
-            building.rename(target)
-        except OSError:
-            if not target.exists():  # else somebody else was faster with the same content
-                raise
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
         _prune(copies, keep=KEPT_COPIES, newest=target)
     return _copy(target, place)
 
