@@ -83,13 +83,13 @@ def look_at_promotion(
     current = find_release(root, specs[0].release) if specs[0].release else None
     upstream = tuple(spec.key for spec in fleet.of(policy.promotion.source or ""))
     keys = tuple(spec.key for spec in specs)
-    chosen: Release | Noop
-    if release:
-        chosen = find_release(root, release)
-    elif current is not None and any(not ledger.runs(current.digest, key) for key in keys):
-        chosen = current  # what is pinned and not deployed comes first
-    else:
-        chosen = choose_release(releases, current=current, upstream_clusters=upstream, ledger=ledger)
+    chosen = (
+        find_release(root, release)
+        if release
+        else _choose(
+            environment, keys, current=current, releases=releases, upstream=upstream, ledger=ledger, automatic=automatic
+        )
+    )
     base = Situation(
         environment=environment,
         policy=policy,
@@ -102,6 +102,25 @@ def look_at_promotion(
     if isinstance(chosen, Noop):
         return base
     return _with_question(base, chosen, upstream=upstream, automatic=automatic, run=run, now=now, root=root)
+
+
+def _choose(
+    environment: str,
+    clusters: Sequence[str],
+    *,
+    current: Release | None,
+    releases: Sequence[Release],
+    upstream: Sequence[str],
+    ledger: Ledger,
+    automatic: bool,
+) -> Release | Noop:
+    """What is pinned and not deployed comes first, but automation does not stay with one that failed."""
+    newer = choose_release(releases, current=current, upstream_clusters=upstream, ledger=ledger)
+    if current is None or all(ledger.runs(current.digest, key) for key in clusters):
+        return newer
+    last = ledger.last_promotion(environment, current.digest)
+    failed = last is not None and last.state == "failed"
+    return newer if automatic and failed and isinstance(newer, Release) else current
 
 
 def _with_question(

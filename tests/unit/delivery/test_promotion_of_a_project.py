@@ -169,6 +169,18 @@ def test_what_is_pinned_and_not_deployed_comes_before_anything_newer(project: Pa
     assert look(project).release.name == "r2"
 
 
+def test_automation_does_not_stay_with_a_release_that_failed(project: Path):
+    first = cut(project, "v1.13.8")
+    pin(project, first)
+    second = cut(project, "v1.13.9", at=MONDAY + timedelta(minutes=1))
+    prove(project, second, "dev/dev-1")
+    failed = Promoted(digest=first.digest, release="r1", environment="staging", state="failed", at=MONDAY)
+    DeliveryLedger(project).add(failed)
+    assert look(project).release.name == "r2"
+    by_hand = look_at_promotion(project, "staging", now=MONDAY + timedelta(hours=2))
+    assert (by_hand.release.name, by_hand.step) == ("r1", Deploy(("staging/staging-1",)))
+
+
 def rolled_forward(project: Path) -> tuple[Release, Release]:
     """Staging ran r1 and runs r2."""
     first = cut(project, "v1.13.8")
