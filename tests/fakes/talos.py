@@ -158,6 +158,7 @@ class FakeWorkspace:
     talosctl: Talosctl
     marker: BootstrapMarker | None = None
     cluster_id: str = "cluster-id-1"
+    untouched: bool = False
 
     @property
     def admin(self) -> Talosctl:

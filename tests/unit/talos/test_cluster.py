@@ -195,6 +195,13 @@ def test_teardown_keeps_quorum_to_the_end(world: World):
     assert all(isinstance(outcome, Noop) for outcome in teardown(world.cluster).values())
 
 
+def test_teardown_of_what_was_never_made_asks_nobody(world: World):
+    world.workspace.untouched = True
+    outcomes = teardown(world.cluster)
+    assert list(outcomes) == ["nodes"]
+    assert "no secrets were ever made" in str(outcomes["nodes"])
+
+
 def test_silent_first_control_plane_is_retryable_with_what_was_seen(world: World):
     world.talos.machine("dev-1-cp-1").powered = False
     with pytest.raises(Retryable, match=r"dev-1-cp-1 \(10.0.0.11\) did not come up within 30 s.*connection refused"):

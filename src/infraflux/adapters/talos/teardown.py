@@ -61,6 +61,8 @@ def remove_node(cluster: TalosCluster, node: Node, *, graceful: bool = True) -> 
 
 def teardown(cluster: TalosCluster) -> dict[str, Outcome]:
     """Every node of a cluster that is to be destroyed, in order."""
+    if cluster.workspace.untouched:
+        return {"nodes": Noop(f"no secrets were ever made for {cluster.spec.key}, so no node was configured")}
     by_name = {node.name: node for node in cluster.spec.nodes}
     return {
         step.node: remove_node(cluster, by_name[step.node], graceful=step.graceful)

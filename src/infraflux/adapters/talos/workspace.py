@@ -49,16 +49,26 @@ class TalosWorkspace:
         self.ensure_talosconfig()
         return replace(self.talosctl, talosconfig=self.talosconfig)
 
+    @property
+    def bundle_path(self) -> Path:
+        secrets = self.spec.secrets
+        base = self.root if secrets.storage == "repository" else self.paths.state
+        return base / (secrets.bundle or f"secrets/{self.spec.environment}/{self.spec.name}.talos.age")
+
+    @property
+    def untouched(self) -> bool:
+        """Whether no secret was ever made for this cluster, so that no node of it can have a configuration."""
+        made = (self.bundle_path, self.talosconfig, self.directory / "bootstrap.json")
+        return not any(path.exists() for path in made)
+
     @cached_property
     def store(self) -> BundleStore:
         """The encrypted bundle; resolving the identity raises Permanent naming the reference."""
         secrets = self.spec.secrets
-        base = self.root if secrets.storage == "repository" else self.paths.state
-        relative = secrets.bundle or f"secrets/{self.spec.environment}/{self.spec.name}.talos.age"
         text = resolve(secrets.identity, root=self.root)
         return BundleStore(
             cluster=self.spec.key,
-            path=base / relative,
+            path=self.bundle_path,
             identities=load_identities(text.reveal(), reference=secrets.identity),
             recipients=secrets.recipients,
             learn=self.learn,
