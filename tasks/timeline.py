@@ -182,7 +182,7 @@ def timeline_markdown(cluster: str, stages: Sequence[Stage], *, budget_s: float 
             "",
             *(gantt(stages) if stages else ["No stage finished."]),
             "",
-            "Blue: the stage. Red: a program on its critical path. Grey: a wait on it.",
+            "Outlined: the stage. Red: a program on its critical path. Grey: a wait on it.",
             *_path_table(stages, total),
             *_stage_table(stages),
         ]

@@ -65,6 +65,13 @@ class TestEntry:
             assert schedule["slug"]
 
 
+@pytest.mark.parametrize("flow", ["deploy", "destroy"])
+def test_the_stages_are_the_ones_the_architecture_names(flow: str) -> None:
+    stages = import_module(f"flows.{flow}").PLANNED
+    text = (ROOT / "docs" / "architecture.md").read_text().replace("\n", " ")
+    assert " → ".join(stages) in text
+
+
 def clusters_of(environment: str) -> list[str]:
     return [spec.name for spec in Fleet.load(ROOT).of(environment)]
 
