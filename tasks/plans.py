@@ -44,6 +44,8 @@ def approve_plan(run: Recipe, plan: Mapping[str, Any], facts: Mapping[str, Any],
 
 def approved_before(run: Recipe, plan: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     """How a promotion was given the approval of exactly this plan a short while ago; empty where none was."""
+    if "cluster_digest" not in plan:  # A destruction: that is no promotion's to approve.
+        return ""
     given = approval_for(
         run.run.cluster,
         root=run.run.root,

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -16,6 +16,7 @@ from prefect.utilities.callables import parameter_schema
 from ruamel.yaml import YAML
 
 from infraflux.adapters.git_head import Head
+from infraflux.assembly import destruction
 from infraflux.config.errors import Permanent
 from infraflux.config.load import Fleet
 from infraflux.config.models.policy import Policy
@@ -23,6 +24,8 @@ from infraflux.service.forms import environment_of, with_clusters
 from tasks.approval import Approval, Ask, Refuse, Skip, decide
 from tasks.configuration import check_commit, facts_of, judge_destroy, secret_references
 from tasks.events import ClusterEvent, resource
+from tasks.plans import approved_before
+from tasks.recipe import Recipe
 from tasks.run_context import cluster_key
 
 ROOT = Path(__file__).parents[2]
@@ -268,3 +271,8 @@ def test_every_secret_reference_is_found() -> None:
     found = secret_references(Fleet.load(ROOT).cluster("dev/dev-1"))
     assert "file:.infraflux/lab/credentials/dev.token" in found
     assert "file:.infraflux/age/identity.txt" in found
+
+
+def test_no_promotion_approves_a_destruction() -> None:
+    plan = destruction.facts(destruction.Destruction(cluster="dev/dev-1", guests=(), recorded=frozenset()))
+    assert approved_before(cast(Recipe, None), plan, {}) == ""
