@@ -31,6 +31,14 @@ StateDir = Annotated[
 Spec = Annotated[Path, typer.Option("--spec", help="The simulated hardware.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Net = Annotated[str | None, typer.Option("--net", help="Other first two octets for every address, such as 127.82.")]
+Charts = Annotated[
+    Path | None,
+    typer.Option(
+        "--charts",
+        metavar="DIR",
+        help="Chart archives (*.tgz) in place of the lab's stand-ins; remembered. `stand-ins`: the lab's own again.",
+    ),
+]
 DEFAULT_SPEC = Path("config/lab.yaml")
 
 
@@ -56,12 +64,13 @@ def installed_programs() -> dict[str, Path]:
 
 @app.command()
 @lab_errors_shown
-def up(
+def up(  # noqa: PLR0917 - typer passes them by name
     state_dir: StateDir = DEFAULT_STATE_DIR,
     spec: Spec = DEFAULT_SPEC,
     net: Net = None,
     latency: Annotated[str | None, typer.Option("--latency", help="zero or real.")] = None,
     scale: Annotated[float | None, typer.Option("--scale", min=0, help="Factor on every simulated duration.")] = None,
+    charts: Charts = None,
 ) -> None:
     """Start the lab in the background; returns when everything listens. Again: says that it runs."""
     wanted = {"profile": latency, "scale": scale}
@@ -71,11 +80,23 @@ def up(
         net=net,
         latency={key: value for key, value in wanted.items() if value is not None} or None,
         programs=installed_programs(),
+        charts=charts,
     )
     if started:
         typer.echo(f"lab is up after {status['listening_after_s']:.1f} s (process {status['process']})")
     else:
         typer.echo(f"lab runs already (process {status['process']})")
+    if status["charts"]:
+        _say_charts(status)
+
+
+def _say_charts(status: Mapping[str, Any]) -> None:
+    """Which charts are the user's and which are stand-ins still."""
+    charts = [part for part in status["parts"] if part["name"].startswith("chart ")]
+    for kind, words in (("real", f"from {status['charts']}"), ("simulated", "stand-ins of the lab")):
+        named = [f"{part['name'].removeprefix('chart ')} {part['version']}" for part in charts if part["kind"] == kind]
+        typer.echo(f"charts {words}: {', '.join(named) or 'none'}")
+    typer.echo(f"compare them with this project's values: infraflux platform validate --charts {status['charts']}")
 
 
 @app.command()

@@ -18,7 +18,7 @@ from infraflux.lab.faults import STATES, FaultBook, target_pattern
 from infraflux.lab.latency import ProfileLatency
 from infraflux.lab.parts import LabContext, Part
 from infraflux.lab.pki import ensure_authority
-from infraflux.lab.spec import LabSpec, load_spec
+from infraflux.lab.spec import LabSpec, load_spec, spec_settings
 from infraflux.lab.state import LabError, LabPaths, acquire_lock, lab_paths, read_json
 
 
@@ -94,6 +94,7 @@ class LabDaemon:
             "state_dir": str(self._paths.root),
             "net": self._spec.net,
             "latency": {"profile": latency.profile, "scale": latency.scale},
+            "charts": str(self._spec.charts) if self._spec.charts else None,
             "parts": [dataclasses.asdict(facts) for part in self._parts for facts in part.describe()],
             "faults": len(self._faults.list()),
         }
@@ -144,8 +145,7 @@ def run_daemon(*, spec_path: Path, state_dir: Path) -> None:
     os.umask(0o077)
     paths = lab_paths(state_dir).create()
     settings = read_json(paths.settings, {})
-    spec = load_spec(spec_path, net=settings.get("net"), latency=settings.get("latency"))
-
+    spec = load_spec(spec_path, **spec_settings(settings))
     programs = {name: Path(file) for name, file in settings.get("programs", {}).items()}
 
     async def main() -> None:

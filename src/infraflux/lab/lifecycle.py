@@ -12,7 +12,8 @@ from typing import Any
 import psutil
 
 from infraflux.lab.control import NotRunning, call
-from infraflux.lab.spec import load_spec
+from infraflux.lab.gitops.archives import ChartError, read_archives
+from infraflux.lab.spec import load_spec, spec_settings
 from infraflux.lab.state import LabError, LabPaths, lab_paths, lock_holder, read_json, write_atomically
 
 # The real programs of a lab cluster, by the names they are pinned under.
@@ -20,6 +21,8 @@ PROGRAMS = (
     "argocd", "etcd", "etcdutl", "helm", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kustomize",
     "kwok",
 )  # fmt: skip
+# In place of a directory of chart archives: the lab's own.
+STAND_INS = Path("stand-ins")
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
 POLL_S = 0.03
@@ -33,22 +36,27 @@ def up(
     net: str | None = None,
     latency: Mapping[str, Any] | None = None,
     programs: Mapping[str, Path] | None = None,
+    charts: Path | None = None,
 ) -> tuple[bool, dict[str, Any]]:
     """Make the lab run; returns whether it was started now, and its status once everything listens.
 
-    `net`, `latency` and `programs` are remembered until the next `up` that names them. Raises LabError with the
-    daemon's words where it does not come up, or where it runs already with other settings.
+    What is named is remembered until the next `up` that names it; `charts` is a directory of chart archives, or
+    STAND_INS for the lab's own again. Raises LabError with the daemon's words where it does not come up, or where it
+    runs already with other settings.
     """
     paths = lab_paths(state_dir).create()
-    wanted = merged_settings(paths, net=net, latency=latency, programs=programs)
-    spec = load_spec(spec_path, net=wanted.get("net"), latency=wanted.get("latency"))
+    wanted = merged_settings(paths, net=net, latency=latency, programs=programs, charts=charts)
+    spec = load_spec(spec_path, **spec_settings(wanted))
     running = _status(paths)
     if running:
-        now = {"net": running["net"], **running["latency"]}
+        now = {"net": running["net"], **running["latency"], "charts": running["charts"]}
         asked = {"net": spec.net, "profile": spec.latency.profile, "scale": spec.latency.scale}
+        asked["charts"] = str(spec.charts) if spec.charts else None
         if now != asked:
             raise LabError(f"the lab runs with {now}, not {asked}; run `infraflux lab down` first")
         return False, running
+    if spec.charts:
+        _check_charts(spec_path.resolve().parents[1] / spec.charts)
     remember(paths, wanted)
     process = _spawn(paths, spec_path)
     return True, _wait_listening(paths, process)
@@ -60,19 +68,32 @@ def merged_settings(
     net: str | None = None,
     latency: Mapping[str, Any] | None = None,
     programs: Mapping[str, Path] | None = None,
+    charts: Path | None = None,
 ) -> dict[str, Any]:
     """What was remembered, with what is named now in its place."""
     named = {
         "net": net,
         "latency": dict(latency) if latency else None,
         "programs": {name: str(path) for name, path in programs.items()} if programs else None,
+        "charts": str(charts.resolve()) if charts and charts != STAND_INS else None,
     }
-    return {**read_json(paths.settings, {}), **{key: value for key, value in named.items() if value}}
+    remembered = read_json(paths.settings, {})
+    if charts == STAND_INS:
+        remembered.pop("charts", None)
+    return {**remembered, **{key: value for key, value in named.items() if value}}
 
 
 def remember(paths: LabPaths, settings: Mapping[str, Any]) -> None:
     """Keep settings for the daemon and for the next start."""
     write_atomically(paths.settings, json.dumps(settings).encode())
+
+
+def _check_charts(directory: Path) -> None:
+    """Before anything is remembered: a wrong directory would be in the way of every later start."""
+    try:
+        read_archives(directory)
+    except ChartError as error:
+        raise LabError(str(error)) from None
 
 
 def _spawn(paths: LabPaths, spec_path: Path) -> int:

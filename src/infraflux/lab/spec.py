@@ -123,8 +123,10 @@ class LabSpec(Section):
         return self
 
 
-def load_spec(path: Path, *, net: str | None = None, latency: Mapping[str, Any] | None = None) -> LabSpec:
-    """Read the spec; `net` replaces its prefix everywhere, `latency` its profile and scale.
+def load_spec(
+    path: Path, *, net: str | None = None, latency: Mapping[str, Any] | None = None, charts: str | None = None
+) -> LabSpec:
+    """Read the spec; `net` replaces its prefix everywhere, `latency` its profile and scale, `charts` its archives.
 
     Raises LabError with every problem as `file: dotted.path: what is wrong`.
     """
@@ -138,6 +140,8 @@ def load_spec(path: Path, *, net: str | None = None, latency: Mapping[str, Any] 
         raise LabError(f"{path}: must be a mapping with the keys {', '.join(LabSpec.model_fields)}")
     if latency:
         document["latency"] = {**document.get("latency", {}), **latency}
+    if charts:
+        document["charts"] = charts
     if net:
         document = with_net(document, old=str(document.get("net", "127.77")), new=net)
     try:
@@ -145,6 +149,11 @@ def load_spec(path: Path, *, net: str | None = None, latency: Mapping[str, Any] 
     except ValidationError as error:
         lines = [f"{path}: {'.'.join(map(str, item['loc'])) or 'net'}: {item['msg']}" for item in error.errors()]
         raise LabError("\n".join(lines)) from None
+
+
+def spec_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What of the remembered settings changes the spec, as arguments of `load_spec`."""
+    return {key: settings[key] for key in ("net", "latency", "charts") if key in settings}
 
 
 def with_net(document: Any, *, old: str, new: str) -> Any:

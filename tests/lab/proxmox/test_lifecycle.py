@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from infraflux.lab import lifecycle
-from infraflux.lab.state import LabError
+from infraflux.lab.gitops.archives import STANDIN_CHARTS, package_chart
+from infraflux.lab.state import LabError, lab_paths
 
 from .conftest import SPEC, Lab
 
@@ -38,6 +39,29 @@ def test_settings_stay_over_a_restart(lab: Lab, net: str) -> None:
     assert lifecycle.status(lab.paths.root) is None
     _, status = lifecycle.up(spec_path=SPEC, state_dir=lab.paths.root)
     assert status["net"] == net
+
+
+def test_charts_of_the_users_stay_over_a_restart_and_go_when_told(lab: Lab, tmp_path: Path) -> None:
+    charts = tmp_path / "charts"
+    charts.mkdir()
+    (charts / "cilium-9.9.9.tgz").write_bytes(package_chart(STANDIN_CHARTS / "cilium").data)
+    with pytest.raises(LabError, match="infraflux lab down"):
+        lifecycle.up(spec_path=SPEC, state_dir=lab.paths.root, charts=charts)
+
+    def kinds(**settings: Path) -> dict[str, str]:
+        lifecycle.down(lab.paths.root)
+        _, status = lifecycle.up(spec_path=SPEC, state_dir=lab.paths.root, **settings)
+        return {part["name"]: part["kind"] for part in status["parts"] if part["name"].startswith("chart ")}
+
+    for found in (kinds(charts=charts), kinds()):
+        assert (found["chart cilium"], found["chart argo-cd"]) == ("real", "simulated")
+    assert kinds(charts=lifecycle.STAND_INS)["chart cilium"] == "simulated"
+
+
+def test_a_directory_without_charts_is_one_line(tmp_path: Path, net: str) -> None:
+    with pytest.raises(LabError, match="no chart archives"):
+        lifecycle.up(spec_path=SPEC, state_dir=tmp_path / "lab", net=net, charts=tmp_path)
+    assert not lab_paths(tmp_path / "lab").settings.exists(), "a mistake is not remembered"
 
 
 def test_a_second_lab_on_the_same_addresses_says_which(lab: Lab, tmp_path: Path, net: str) -> None:

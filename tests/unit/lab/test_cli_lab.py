@@ -12,6 +12,7 @@ MISTAKES = {
     "no lab": (["fault", "list"], "infraflux lab up"),
     "action on nothing": (["fault", "act", "edit-config", "--env", "dev", "a=b"], "machine=NAME"),
     "no spec": (["up", "--spec", "nowhere.yaml"], "nowhere.yaml is not there"),
+    "no charts": (["up", "--charts", "nowhere"], "nowhere: no directory"),
     "not an address prefix": (["up", "--net", "10.0"], "net"),
 }
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from infraflux.lab.gitops.archives import ChartError, collect, index, package_chart, read_archive
-from infraflux.lab.gitops.host import STANDIN_CHARTS
+from infraflux.lab.gitops.archives import STANDIN_CHARTS, ChartError, collect, index, package_chart, read_archive
 
 
 @pytest.fixture
@@ -41,6 +40,15 @@ def test_an_archive_of_the_users_replaces_the_stand_in(chart: Path, tmp_path: Pa
     found = collect(standins=chart.parent, given=given)
 
     assert [(one.name, one.simulated) for one in found] == [("web", False), ("db", True)]
+
+
+@pytest.mark.parametrize(("there", "said"), [(True, "no chart archives"), (False, "no directory")])
+def test_a_directory_without_archives_is_refused(chart: Path, tmp_path: Path, there: bool, said: str) -> None:
+    given = tmp_path / "given"
+    if there:
+        given.mkdir()
+    with pytest.raises(ChartError, match=said):
+        collect(standins=chart.parent, given=given)
 
 
 def test_the_index_names_every_archive_with_its_digest(chart: Path) -> None:

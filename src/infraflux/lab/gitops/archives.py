@@ -12,6 +12,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+STANDIN_CHARTS = Path(__file__).with_name("charts")
 # A chart repository's index wants a date; a fixed one keeps the index equal as long as the charts are.
 _CREATED = "2026-01-01T00:00:00Z"
 _INDEX_KEYS = ("apiVersion", "name", "version", "appVersion", "description", "type", "kubeVersion", "dependencies")
@@ -72,9 +73,18 @@ def read_archive(path: Path) -> ChartArchive:
         raise ChartError(f"{path}: not a chart archive: no <name>/Chart.yaml inside") from None
 
 
+def read_archives(directory: Path) -> list[ChartArchive]:
+    """Every archive in a directory; ChartError where it is none or holds none."""
+    found = [read_archive(path) for path in sorted(directory.glob("*.tgz"))]
+    if not found:
+        what = "no chart archives (*.tgz) there" if directory.is_dir() else "no directory"
+        raise ChartError(f"{directory}: {what}")
+    return found
+
+
 def collect(*, standins: Path, given: Path | None) -> list[ChartArchive]:
     """The stand-ins, each replaced by the user's archives of the same chart where there are any."""
-    real = [read_archive(path) for path in sorted(given.glob("*.tgz"))] if given else []
+    real = read_archives(given) if given else []
     named = {archive.name for archive in real}
     packed = (package_chart(path.parent) for path in sorted(standins.glob("*/Chart.yaml")))
     return real + [archive for archive in packed if archive.name not in named]

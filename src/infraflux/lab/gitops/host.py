@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from infraflux.lab.contracts import EventSink
-from infraflux.lab.gitops.archives import ChartArchive, collect
+from infraflux.lab.gitops.archives import STANDIN_CHARTS, ChartArchive, collect
 from infraflux.lab.gitops.argo_processes import ArgoProcesses
 from infraflux.lab.gitops.argocd import PROGRAMS as ARGO_PROGRAMS
 from infraflux.lab.gitops.argocd import ArgoSite
@@ -18,8 +18,6 @@ from infraflux.lab.gitops.repositories import Import, Seed, import_tree
 from infraflux.lab.gitops.shadow import Shadow
 from infraflux.lab.kubernetes import ClusterHandle
 from infraflux.lab.kubernetes.api import ApiClient, client_context
-
-STANDIN_CHARTS = Path(__file__).with_name("charts")
 
 
 @dataclass(frozen=True, kw_only=True)
