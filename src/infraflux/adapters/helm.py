@@ -20,6 +20,7 @@ from infraflux.config.outcomes import Done, Noop, Outcome
 
 CALL_DEADLINE_S = 60.0
 _TRANSIENT = ("connection refused", "i/o timeout", "context deadline exceeded", "no such host", "TLS handshake timeout")
+_CRD = "CustomResourceDefinition"
 _PENDING = {"pending-install", "pending-upgrade", "pending-rollback"}
 
 
@@ -92,18 +93,24 @@ def merge_values(files: Sequence[Path]) -> dict[str, Any]:
     """The files as helm merges them: maps key by key, everything else replaced; null removes a key."""
     merged: dict[str, Any] = {}
     for path in files:
-        merged = _merge(merged, YAML(typ="safe", pure=True).load(path.read_text()) or {})
+        merged = merge_maps(merged, YAML(typ="safe", pure=True).load(path.read_text()) or {})
     return merged
 
 
-def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merge_maps(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Two sets of values as helm merges them; `over` wins."""
     out = dict(base)
     for key, value in over.items():
         if isinstance(value, dict) and isinstance(out.get(key), dict):
-            out[key] = _merge(out[key], value)
+            out[key] = merge_maps(out[key], value)
         else:
             out[key] = value
     return out
+
+
+def _source(chart: Chart) -> list[str]:
+    argv = ["--repo", chart.repository, "--version", chart.version, "--namespace", chart.namespace]
+    return argv + [word for path in chart.values for word in ("--values", str(path))]
 
 
 class Helm:
@@ -171,12 +178,21 @@ class Helm:
         self._upgrade(chart, deadline_s=deadline_s, on_line=on_line)
         return Done(f"installed {chart.name} {chart.version}: {plan.why}")
 
+    def read_crds(self, chart: Chart) -> list[dict[str, Any]]:
+        """The CRDs a chart brings with these values, wherever it keeps them. Raises as `ensure`."""
+        argv = ["template", chart.release, chart.name, "--include-crds", *_source(chart)]
+        done = self._helm(*argv)
+        if done.returncode:
+            raise self._error(done, f"rendering {chart.name} {chart.version}")
+        # Charts bring megabytes of other objects: only what may be a CRD is parsed.
+        texts = [text for text in f"\n{done.stdout}".split("\n---") if _CRD in text]
+        found = [YAML(typ="safe").load(text.partition("\n")[2]) for text in texts]
+        return [one for one in found if one and one.get("kind") == _CRD]
+
     def _upgrade(self, chart: Chart, *, deadline_s: float, on_line: Callable[[str], None] | None) -> None:
-        argv = ["upgrade", chart.release, chart.name, "--install", "--repo", chart.repository]
-        argv += ["--version", chart.version, "--namespace", chart.namespace, "--create-namespace"]
+        argv = ["upgrade", chart.release, chart.name, "--install", "--create-namespace", *_source(chart)]
         # What a killed first call created has no complete record: the objects are ours all the same.
         argv += ["--take-ownership", "--wait", "--timeout", f"{int(deadline_s)}s"]
-        argv += [word for path in chart.values for word in ("--values", str(path))]
         done = self._helm(*argv, deadline_s=deadline_s + CALL_DEADLINE_S, on_line=on_line)
         if done.returncode:
             raise self._error(done, f"installing {chart.name} {chart.version}")

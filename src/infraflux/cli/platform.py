@@ -1,27 +1,27 @@
 """`infraflux platform`: from a bootstrapped cluster to one that Git owns, without the service."""
 
-from enum import StrEnum
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from infraflux.adapters.argocd import Application
+from infraflux.adapters.charts import Renderer, read_archives
 from infraflux.adapters.platform import MARKERS
+from infraflux.adapters.tools import locate
+from infraflux.assembly.chart_check import ChartCheck, cases
 from infraflux.assembly.platform import Platform, open_platform
+from infraflux.cli.output import Output, OutputOption, emit
 from infraflux.cli.project import console, project_root, say_simulated
 from infraflux.config.errors import Permanent
-from infraflux.config.load import load_cluster
+from infraflux.config.load import Fleet, load_cluster
+from infraflux.lab.gitops.archives import STANDIN_CHARTS, package_chart
 
 app = typer.Typer(no_args_is_help=True, help="Cilium, Argo CD and the handoff to Git.")
 Cluster = Annotated[str, typer.Argument(metavar="ENV/CLUSTER", help="For example dev/dev-1.")]
-
-
-class Output(StrEnum):
-    """How the status is printed."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 def _open(key: str) -> Platform:
@@ -40,7 +40,7 @@ def install(
     platform = _open(cluster)
     installer, out = platform.installer, console()
     out.print(str(installer.install_cilium(dry_run=dry_run)))
-    out.print(str(installer.install_argocd(dry_run=dry_run)))
+    out.print(str(installer.install_argocd(() if dry_run else platform.secrets(), dry_run=dry_run)))
     if dry_run:
         # Without Argo CD's CRDs the API server cannot judge the objects of the handoff.
         out.print(f"would apply {len(installer.bundle.manifests)} objects and the secrets of the handoff")
@@ -56,14 +56,14 @@ def install(
 @app.command()
 def status(
     cluster: Cluster,
-    output: Annotated[Output, typer.Option("--output", "-o", help="Format.")] = Output.TABLE,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Who owns Cilium and Argo CD, and what every Application says. Exits 1 unless all are Synced and Healthy."""
     installer = _open(cluster).installer
     seen = installer.argocd.read()
     owners = {name: installer.owner(name) for name in MARKERS}
-    if output is Output.JSON:
-        console().print_json(data={"owners": owners, "applications": [{**vars(one), "done": one.done} for one in seen]})
+    if output is not Output.TABLE:
+        emit({"owners": owners, "applications": [{**vars(one), "done": one.done} for one in seen]}, output=output)
     else:
         for name, owner in owners.items():
             console().print(f"{name} is written by {owner}")
@@ -77,6 +77,48 @@ def status(
             stage="platform",
             next_step=f"infraflux platform install {cluster}",
         )
+
+
+@app.command()
+def validate(
+    charts: Annotated[
+        Path | None, typer.Option("--charts", metavar="DIR", help="Chart archives; the lab's stand-ins without it.")
+    ] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Render every component and overlay, and what clusters say of their own, against chart archives.
+
+    Names archives that are missing, values a chart's schema refuses and keys a chart never reads; exits 1 then. Neither
+    cluster nor network is touched.
+    """
+    root = project_root()
+    with TemporaryDirectory(prefix="infraflux-charts-") as scratch:
+        archives = read_archives(charts or _stand_ins(Path(scratch)))
+        specs = list(Fleet.load(root).clusters.values())
+        check = ChartCheck(
+            tree=root / "platform",
+            archives=archives,
+            renderer=Renderer(helm=locate("helm"), kubernetes=specs[0].versions.kubernetes if specs else ""),
+            kustomize=locate("kustomize"),
+        )
+        todo = cases(check.tree, specs)
+        problems = check.examine(todo)
+    if output is not Output.TABLE:
+        emit([vars(one) for one in problems], output=output)
+    else:
+        for problem in problems:
+            console().print(Text(str(problem)))
+        what = f"the archives in {charts}" if charts else "the lab's stand-ins (simulated charts; real ones: --charts)"
+        console().print(Text(f"{len(todo)} sets of values against {what}: {len(problems)} problems"))
+    if problems:
+        raise typer.Exit(1)
+
+
+def _stand_ins(directory: Path) -> Path:
+    for home in sorted(STANDIN_CHARTS.iterdir()):
+        archive = package_chart(home)
+        (directory / archive.file_name).write_bytes(archive.data)
+    return directory
 
 
 @app.command()

@@ -128,3 +128,11 @@ def test_errors_have_a_class(tmp_path, stderr, kind, error_class):
     with pytest.raises(kind) as caught:
         helm(fake, tmp_path, []).ensure(CHART, deadline_s=60)
     assert (caught.value.error_class, caught.value.cluster) == (error_class, "dev/dev-1")
+
+
+def test_only_crds_are_read_from_a_rendering(tmp_path):
+    text = "---\n# Source: a\nkind: Deployment\nspec: {note: CustomResourceDefinition}\n"
+    text += "---\n# Source: b\nkind: CustomResourceDefinition\nmetadata: {name: things.example.org}\n---\n"
+    fake = FakeHelm(template=(0, text, ""))
+    assert [one["metadata"]["name"] for one in helm(fake, tmp_path, []).read_crds(CHART)] == ["things.example.org"]
+    assert "--include-crds" in fake.asked[-1]

@@ -1,0 +1,189 @@
+"""Do the platform's values fit its charts? Every component and overlay, and what a cluster says of its own."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from infraflux.adapters.charts import ChartArchive, KeyPath, Renderer, unknown_keys
+from infraflux.adapters.helm import Run, merge_maps, merge_values
+from infraflux.adapters.platform import read_component
+from infraflux.adapters.process import run as run_process
+from infraflux.config.models import ClusterSpec
+from infraflux.config.problems import dotted
+from infraflux.config.suggest import did_you_mean
+
+KUSTOMIZE_DEADLINE_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class ChartProblem:
+    """One thing that does not fit."""
+
+    component: str
+    where: str
+    """`overlay dev`, `cluster dev/dev-1`, or the file that says it."""
+    wrong: str
+
+    def __str__(self) -> str:
+        return f"{self.component}: {self.where}: {self.wrong}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One set of values that some cluster gets."""
+
+    component: str
+    where: str
+    version: str
+    files: tuple[Path, ...]
+    own: Mapping[str, Any] = field(default_factory=dict)
+    """What a cluster adds."""
+    overlay: Path | None = None
+    """Directory of the objects beside the chart; None where another case has looked at it."""
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return merge_maps(merge_values(self.files), self.own)
+
+
+def cases(tree: Path, specs: Sequence[ClusterSpec]) -> list[Case]:
+    """Every component with every overlay, and once more with what an enabled cluster says of its own."""
+    found = []
+    for home in sorted(path.parent for path in tree.glob("infrastructure/*/component.yaml")):
+        entry = read_component(tree, home.name)
+        base = home / "base" / "values.yaml"
+        for overlay in sorted((home / "overlays").iterdir()):
+            found.append(
+                Case(
+                    component=home.name,
+                    where=f"overlay {overlay.name}",
+                    version=entry["version"],
+                    files=_present(base, overlay / "values.yaml"),
+                    overlay=overlay,
+                )
+            )
+        found += _of_clusters(home, entry["version"], specs)
+    return found
+
+
+def _of_clusters(home: Path, version: str, specs: Sequence[ClusterSpec]) -> Iterator[Case]:
+    for spec in specs:
+        wanted = spec.platform.component(home.name)
+        if wanted and wanted.enabled and (wanted.values or wanted.version != version):
+            overlay = home / "overlays" / spec.environment / "values.yaml"
+            yield Case(
+                component=home.name,
+                where=f"cluster {spec.key}",
+                version=wanted.version,
+                files=_present(home / "base" / "values.yaml", overlay),
+                own=wanted.values,
+            )
+
+
+def _present(*files: Path) -> tuple[Path, ...]:
+    return tuple(path for path in files if path.exists())
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChartCheck:
+    """The project's values against archives; `note` is told of each case once it is looked at."""
+
+    tree: Path
+    archives: Mapping[tuple[str, str], ChartArchive]
+    renderer: Renderer
+    kustomize: Path
+    run: Run = run_process
+    note: Callable[[Case, int], None] = field(default=lambda _case, _problems: None, repr=False)
+
+    def examine(self, todo: Sequence[Case]) -> list[ChartProblem]:
+        """Every problem of every case, sorted; what several cases share is told once."""
+        found: set[ChartProblem] = set()
+        suspects: dict[tuple[str, Path | None, KeyPath], list[bool]] = defaultdict(list)
+        for case in todo:
+            problems = list(self._look_at(case, suspects))
+            found.update(problems)
+            self.note(case, len(problems))
+        return sorted(found | set(self._dead(suspects)))
+
+    def _look_at(
+        self, case: Case, suspects: dict[tuple[str, Path | None, KeyPath], list[bool]]
+    ) -> Iterator[ChartProblem]:
+        entry = read_component(self.tree, case.component)
+        chart = self.archives.get((entry["chart"], case.version))
+        if chart is None:
+            yield self._missing(entry["chart"], case)
+            return
+        known = {"release": entry["release"], "namespace": entry["namespace"]}
+        rendered = self.renderer.render(chart, values=[*case.files, case.own], **known)
+        if rendered.error:
+            yield ChartProblem(component=case.component, where=case.where, wrong=rendered.error)
+            return
+        yield from self._beside(case, rendered.text)
+        unknown = unknown_keys(case.values, chart)
+        dead = set(self.renderer.without_effect(chart, values=case.values, keys=unknown, **known))
+        for key in unknown:
+            suspects[case.component, _blamed(case, key), key].append(key in dead)
+
+    def _beside(self, case: Case, rendered: str) -> Iterator[ChartProblem]:
+        """The overlay's own objects: they build, and none of them comes from the chart as well."""
+        if case.overlay is None:
+            return
+        done = self.run([self.kustomize, "build", case.overlay], deadline_s=KUSTOMIZE_DEADLINE_S)
+        if done.returncode:
+            yield ChartProblem(component=case.component, where=case.where, wrong=done.stderr.strip())
+            return
+        twice = _identities(rendered) & _identities(done.stdout)
+        for kind, namespace, name in sorted(twice):
+            what = f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
+            yield ChartProblem(component=case.component, where=case.where, wrong=f"the chart makes {what} as well")
+
+    def _missing(self, name: str, case: Case) -> ChartProblem:
+        there = sorted(version for chart, version in self.archives if chart == name)
+        others = f"; there is {', '.join(there)}" if there else ""
+        return ChartProblem(
+            component=case.component, where=case.where, wrong=f"no archive of chart {name} {case.version}{others}"
+        )
+
+    def _dead(self, suspects: Mapping[tuple[str, Path | None, KeyPath], list[bool]]) -> Iterator[ChartProblem]:
+        """Keys without effect in every case that has them: one that a switched-off part would read is none."""
+        for (component, file, key), verdicts in suspects.items():
+            if all(verdicts):
+                where = str(file.relative_to(self.tree.parent)) if file else "the cluster's own values"
+                yield ChartProblem(component=component, where=where, wrong=self._told(component, key))
+
+    def _told(self, component: str, key: KeyPath) -> str:
+        name = read_component(self.tree, component)["chart"]
+        level: Any = next((one.defaults for (chart, _), one in self.archives.items() if chart == name), {})
+        for part in key[:-1]:
+            level = level.get(part) if isinstance(level, dict) else None
+        near = did_you_mean(key[-1], level) if isinstance(level, dict) else ""
+        near = f"; {near}" if near.startswith("did you mean") else ""
+        return f"{dotted(key)}: chart {name} has no such value, it renders the same without it{near}"
+
+
+def _blamed(case: Case, key: KeyPath) -> Path | None:
+    """The last file that says it; None where the cluster does."""
+    if _has(case.own, key):
+        return None
+    return next((path for path in reversed(case.files) if _has(merge_values([path]), key)), None)
+
+
+def _has(values: object, key: KeyPath) -> bool:
+    for part in key:
+        if not isinstance(values, Mapping) or part not in values:
+            return False
+        values = values[part]
+    return True
+
+
+def _identities(text: str) -> set[tuple[str, str, str]]:
+    documents = [one for one in YAML(typ="safe").load_all(text) if one]
+    return {
+        (one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"])
+        for one in documents
+        if "name" in one["metadata"]
+    }
