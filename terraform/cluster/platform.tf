@@ -38,6 +38,7 @@ module "argocd" {
   storage_classes     = var.platform.storage_classes
   facts               = var.platform.facts
   admin_enabled       = var.platform.admin_enabled
+  secret_management   = var.platform.secret_management
 }
 
 output "platform" {

@@ -27,5 +27,7 @@ variable "platform" {
     storage_classes = list(string)
     facts           = map(string)
     admin_enabled   = bool
+    # sops-age, external-secrets or none.
+    secret_management = optional(string, "none")
   })
 }

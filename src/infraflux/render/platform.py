@@ -35,6 +35,7 @@ def render_platform(spec: ClusterSpec) -> dict[str, Any]:
         "storage_classes": storage_classes(spec),
         "facts": dict(spec.gitops.facts),
         "admin_enabled": spec.gitops.admin_enabled,
+        "secret_management": spec.gitops.secret_management,
     }
 
 

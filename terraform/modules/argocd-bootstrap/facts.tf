@@ -49,7 +49,10 @@ locals {
   )
 
   values = {
-    global  = { domain = "argocd.${var.cluster.domain}" }
-    configs = { cm = { "admin.enabled" = var.admin_enabled } }
+    for key, value in {
+      global     = { domain = "argocd.${var.cluster.domain}" }
+      configs    = { for name, one in { cm = { "admin.enabled" = var.admin_enabled }, cmp = local.sops_plugin } : name => one if one != null }
+      repoServer = local.sops_sidecar
+    } : key => value if value != null
   }
 }

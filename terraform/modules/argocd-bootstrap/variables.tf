@@ -121,6 +121,23 @@ variable "facts" {
   default     = {}
 }
 
+variable "secret_management" {
+  description = "How secrets get from Git into the cluster: sops-age (Argo CD decrypts them), external-secrets or none."
+  type        = string
+  default     = "none"
+
+  validation {
+    condition     = contains(["sops-age", "external-secrets", "none"], var.secret_management)
+    error_message = "secret_management must be sops-age, external-secrets or none."
+  }
+}
+
+variable "sops_image" {
+  description = "Image with the sops program at /usr/local/bin/sops and `cp`."
+  type        = string
+  default     = "ghcr.io/getsops/sops:v3.13.3-alpine"
+}
+
 variable "admin_enabled" {
   description = "Whether Argo CD's built-in admin user may log in."
   type        = bool

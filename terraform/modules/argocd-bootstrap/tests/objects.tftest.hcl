@@ -103,6 +103,37 @@ run "a_mirror_closes_every_other_source" {
   }
 }
 
+run "sops_decrypts_only_where_it_is_wanted" {
+  command = plan
+  variables {
+    secret_management = "sops-age"
+  }
+  assert {
+    condition     = output.values.configs.cmp.plugins.sops.discover.find.glob == "*.sops.yaml"
+    error_message = "the plugin must find encrypted files by itself"
+  }
+  assert {
+    condition     = output.values.repoServer.volumes[2].secret.secretName == "sops-age"
+    error_message = "the identity is the Secret that the handoff delivers"
+  }
+  assert {
+    condition     = output.values.configs.cm["admin.enabled"] == false
+    error_message = "the plugin must not replace other values"
+  }
+  assert {
+    condition     = jsondecode(output.manifests[5].metadata.annotations["generated.infraflux.io/argocd"]) == jsondecode(jsonencode(output.values))
+    error_message = "Argo CD must render what the first install rendered"
+  }
+}
+
+run "without_sops_there_is_no_plugin" {
+  command = plan
+  assert {
+    condition     = keys(output.values) == ["configs", "global"] && keys(output.values.configs) == ["cm"]
+    error_message = "no plugin and no sidecar are expected"
+  }
+}
+
 run "own_keys_win_over_extra_facts" {
   command = plan
   variables {

@@ -1,6 +1,7 @@
 {{/*
 A workload with the real chart's name and labels; its pods do nothing (the lab's nodes only pretend to run them).
-Takes: root, kind, name, app; optional replicas, image, component, params (a ConfigMap whose keys become variables).
+Takes: root, kind, name, app; optional replicas, image, component, params (a ConfigMap whose keys become variables), env,
+initContainers, extraContainers, volumes.
 */}}
 {{- define "standin.workload" -}}
 apiVersion: apps/v1
@@ -32,6 +33,9 @@ spec:
       tolerations:
         - operator: Exists
       {{- end }}
+      {{- with .initContainers }}
+      initContainers: {{- tpl (toYaml .) $.root | nindent 8 }}
+      {{- end }}
       containers:
         - name: {{ .app }}
           image: {{ .image | default "registry.k8s.io/pause:3.10" }}
@@ -48,6 +52,15 @@ spec:
                 name: {{ . }}
                 optional: true
           {{- end }}
+          {{- with .env }}
+          env: {{- toYaml . | nindent 12 }}
+          {{- end }}
+        {{- with .extraContainers }}
+        {{- tpl (toYaml .) $.root | nindent 8 }}
+        {{- end }}
+      {{- with .volumes }}
+      volumes: {{- tpl (toYaml .) $.root | nindent 8 }}
+      {{- end }}
 ---
 apiVersion: v1
 kind: ServiceAccount
