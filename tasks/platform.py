@@ -18,8 +18,9 @@ def install_cilium(*, cluster: str) -> dict[str, str] | str:
 
 @step("install Argo CD")
 def install_argocd(*, cluster: str) -> dict[str, str] | str:
-    """Chart and CRDs; nothing once Argo CD owns itself."""
-    return told(_open(cluster).installer.install_argocd())
+    """Its secrets, every component's CRDs, then the chart; nothing once Argo CD owns itself."""
+    platform = _open(cluster)
+    return told(platform.installer.install_argocd(platform.secrets()))
 
 
 @step("hand over to Git")

@@ -77,10 +77,10 @@ def test_bootstrap_is_three_stages_and_the_applications():
     assert {one["kind"] for one in rendered} == {"ApplicationSet"}
     assert waves == {
         "platform-network": 10,
-        "platform-foundation": 20,
-        "platform-services": 30,
-        "applications": 40,
-        "applications-charts": 40,
+        "platform-foundation": 10,
+        "platform-services": 20,
+        "applications": 30,
+        "applications-charts": 30,
     }
 
 

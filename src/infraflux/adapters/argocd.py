@@ -16,7 +16,10 @@ from infraflux.config.errors import ErrorClass, Permanent, Retryable
 API = "argoproj.io/v1alpha1"
 NAMESPACE = "argocd"
 ROOT = "root"
-POLL_S = 2.0
+POLL_S = 0.5
+NUDGE_S = 3.0
+"""How long an Application may stand still before Argo CD is asked to look again; then twice as long each time. It does
+not notice every change by itself, and looks at a running sync only every half minute, at others every two."""
 RELEASE_DEADLINE_S = 120.0
 DEGRADED_PATIENCE_S = 120.0
 """How long an error must stand: Argo CD retries, a first sync often meets a CRD that is seconds away, and a first
@@ -61,6 +64,8 @@ class Application:
     revision: str = ""
     refreshing: bool = False
     """Asked to look at Git again and not done yet: what it says is of before."""
+    syncing: str = ""
+    """What a running operation says, such as what it waits for; empty while none runs."""
 
     @property
     def done(self) -> bool:
@@ -97,6 +102,7 @@ def read_application(document: Mapping[str, Any]) -> Application:
         message=error or _worst_resource(status) or (status.get("health") or {}).get("message", ""),
         revision=sync.get("revision") or ",".join(sync.get("revisions") or []),
         refreshing=_refreshing(document),
+        syncing="" if failed or operation.get("phase") != "Running" else said or "begins",
     )
 
 
@@ -166,11 +172,15 @@ class ArgoCd:
         tracking = ((found or {}).get("metadata", {}).get("annotations") or {}).get(TRACKING, "")
         return str(tracking).split(":", 1)[0] or None
 
-    def refresh(self, seen: Iterable[Application], *, hard: bool = True) -> None:
-        """Compare with Git now rather than at the next poll; `hard` also drops cached manifests."""
+    def refresh(self, seen: Iterable[Application], *, hard: bool | None = None) -> None:
+        """Compare with Git now rather than at the next poll; `hard` also drops cached manifests and cached errors.
+
+        Left open, hard is what is not Synced and Healthy: where all is well only the newest revision counts.
+        """
         for one in seen:
             ref = Ref(api_version=API, kind=one.kind, name=one.name, namespace=NAMESPACE)
-            wish = {REFRESH_SET: "true"} if one.kind == "ApplicationSet" else {REFRESH: "hard" if hard else "normal"}
+            how = "hard" if (not one.done if hard is None else hard) else "normal"
+            wish = {REFRESH_SET: "true"} if one.kind == "ApplicationSet" else {REFRESH: how}
             # One that its ApplicationSet took away since it was seen has nothing left to compare.
             with suppress(KindMissing):
                 self._kubernetes.annotate(ref, wish)
@@ -235,14 +245,16 @@ class ArgoCd:
         return seen
 
     def _look(self, watch: "_Watch", *, clock: Clock, until: float) -> list[Application]:
-        """What there is; nothing where the API server restarts, which is no verdict before the deadline."""
+        """What there is, and a nudge for what stands still; nothing where the API server restarts, which is no verdict
+        before the deadline."""
         try:
             seen = self.read()
+            watch.note(seen, now=clock.monotonic())
+            self.refresh(watch.standing(now=clock.monotonic()), hard=False)
         except Retryable:
             if clock.monotonic() >= until:
                 raise
             return []
-        watch.note(seen, now=clock.monotonic())
         return seen
 
     def _degraded(self, stuck: Sequence[Application]) -> HandoffDegraded:
@@ -270,17 +282,31 @@ class _Watch:
         self._on_change = on_change
         self._last: dict[tuple[str, str], Application] = {}
         self._failing: dict[tuple[str, str], float] = {}
+        self._due: dict[tuple[str, str], float] = {}
+        self._patience: dict[tuple[str, str], float] = {}
 
     def note(self, seen: Sequence[Application], *, now: float) -> None:
         for one in seen:
             key = (one.kind, one.name)
             if self._last.get(key) != one:
                 self._on_change(str(one))
+                self._patience[key] = NUDGE_S
+                self._due[key] = now + NUDGE_S
             self._last[key] = one
             if one.failed:
                 self._failing.setdefault(key, now)
             else:
                 self._failing.pop(key, None)
+
+    def standing(self, *, now: float) -> list[Application]:
+        """Applications that are not there yet and have not moved for a while; each is told at growing intervals."""
+        waiting = [one for one in self._last.values() if one.kind == "Application" and not (one.done or one.refreshing)]
+        due = [one for one in waiting if now >= self._due[one.kind, one.name]]
+        for one in due:
+            key = (one.kind, one.name)
+            self._patience[key] *= 2
+            self._due[key] = now + self._patience[key]
+        return due
 
     def failing_for(self, patience_s: float, *, now: float) -> list[Application]:
         """Those that failed all the time; the root only repeats its children, so it comes last."""

@@ -154,15 +154,17 @@ class Kubernetes:
         answer = self._require(self._send("GET", path + query), f"listing {kind}")
         return [{"apiVersion": api_version, "kind": kind, **one} for one in answer.get("items") or []]
 
-    def apply(self, manifest: Manifest, *, dry_run: bool = False, force: bool = False) -> Outcome:
-        """Server-side apply; Noop where the API server found nothing to change.
+    def apply(
+        self, manifest: Manifest, *, dry_run: bool = False, force: bool = False, manager: str = FIELD_MANAGER
+    ) -> Outcome:
+        """Server-side apply; Noop where the API server found nothing to change. `manager` owns the fields.
 
         Raises FieldConflict where another manager owns a field (unless `force`), KindMissing where the CRD is not
         there, Permanent where the API server refuses the object.
         """
         ref = Ref.of(manifest)
         before = self.read(ref)
-        query = f"?fieldManager={FIELD_MANAGER}&force={str(force).lower()}&fieldValidation=Strict"
+        query = f"?fieldManager={manager}&force={str(force).lower()}&fieldValidation=Strict"
         answer = self._send(
             "PATCH",
             self._path(ref) + query + ("&dryRun=All" if dry_run else ""),

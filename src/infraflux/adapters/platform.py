@@ -37,8 +37,14 @@ MARKERS = {
 """The object of each component that tells who owns it: Argo CD marks what it tracks."""
 
 
+ARGO_MANAGER = "argocd-controller"
+"""Field manager of Argo CD's server-side apply."""
+
+
 class Releases(Protocol):
     """What the platform asks of helm; see `infraflux.adapters.helm.Helm`."""
+
+    def read_crds(self, chart: Chart) -> list[Manifest]: ...
 
     def read_release(self, release: str, *, namespace: str) -> Release | None: ...
 
@@ -90,24 +96,56 @@ class Installer:
         """The first install of Cilium; Noop once Argo CD owns it. Raises what `Helm.ensure` raises."""
         return self._first_install("cilium", deadline_s=CILIUM_DEADLINE_S, dry_run=dry_run)
 
-    def install_argocd(self, *, dry_run: bool = False) -> Outcome:
-        """The first install of Argo CD, its CRDs included; Noop once it owns itself."""
+    def install_argocd(self, secrets: Sequence[Manifest] = (), *, dry_run: bool = False) -> Outcome:
+        """The first install of Argo CD, after its secrets and every component's CRDs; Noop once it owns itself.
+
+        `secrets` are those of the handoff: a pod that mounts one does not start without it.
+        """
+        if not dry_run and self.kubernetes.read(MARKERS["argocd"]) is None:
+            self.deliver_secrets(secrets)
+            self.deliver_kinds()
         outcome = self._first_install("argocd", deadline_s=ARGOCD_DEADLINE_S, dry_run=dry_run)
         if not dry_run:
             self._wait_for_kinds("AppProject", "Application", "ApplicationSet")
         return outcome
+
+    def deliver_kinds(self) -> list[Outcome]:
+        """Apply the CRDs of every component that is on, as Argo CD would and under its name, so that it finds them so.
+
+        A running Argo CD reads the API's whole schema again at each change of each CRD, one after the other: that was
+        most of the handoff. A chart that cannot be had from here is left to Argo CD.
+        """
+        outcomes: list[Outcome] = []
+        for name in self._components():
+            try:
+                with TemporaryDirectory(prefix="infraflux-values-") as directory:
+                    crds = self.helm.read_crds(self.chart(name, Path(directory)))
+            except InfrafluxError as error:
+                self.on_line(f"CRDs of {name} will come with Argo CD: {error.message.splitlines()[0]}")
+                continue
+            outcomes += [self.kubernetes.apply(one, force=True, manager=ARGO_MANAGER) for one in crds]
+        return outcomes
+
+    def _components(self) -> list[str]:
+        """Directories below `infrastructure/` that this cluster does not switch off and helm does not install."""
+        off = {one.name for one in self.spec.platform.components if not one.enabled}
+        there = {path.parent.name for path in self.tree.glob("infrastructure/*/component.yaml")}
+        return sorted(there - off - set(MARKERS))
 
     def hand_off(self, secrets: Sequence[Manifest], *, dry_run: bool = False) -> list[Outcome]:
         """Apply credentials, projects, namespaces with facts, the cluster Secret and the root Application.
 
         `secrets` come first: the first sync needs them. Raises Retryable or Permanent as the API server answers.
         """
+        delivered = self.deliver_secrets(secrets, dry_run=dry_run)
+        # Forced: these objects are ours, also where Argo CD made an empty one (project `default`) before us.
+        return delivered + [self.kubernetes.apply(one, dry_run=dry_run, force=True) for one in self.bundle.manifests]
+
+    def deliver_secrets(self, secrets: Sequence[Manifest], *, dry_run: bool = False) -> list[Outcome]:
+        """Apply Secrets, and before them the namespaces that are not there yet."""
         namespaces = dict.fromkeys(one["metadata"]["namespace"] for one in secrets)
         made = [self._ensure_namespace(name, dry_run=dry_run) for name in namespaces]
-        # Forced: these objects are ours, also where Argo CD made an empty one (project `default`) before us.
-        applied = [
-            self.kubernetes.apply(one, dry_run=dry_run, force=True) for one in (*secrets, *self.bundle.manifests)
-        ]
+        applied = [self.kubernetes.apply(one, dry_run=dry_run, force=True) for one in secrets]
         return [one for one in made if not isinstance(one, Noop)] + applied
 
     def wait_until_synced(self, *, deadline_s: float = HANDOFF_DEADLINE_S) -> list[Application]:

@@ -6,11 +6,8 @@ locals {
       metadata = {
         name      = "platform"
         namespace = "kube-system"
-        annotations = merge(local.late_crd, {
-          # After the issuers, which are in wave 5 of the same Application.
-          "argocd.argoproj.io/sync-wave"   = "10"
-          "cert-manager.io/cluster-issuer" = var.gateway.issuer
-        })
+        # In the wave of the issuers: its certificates wait for them by themselves.
+        annotations = merge(local.late_crd, { "cert-manager.io/cluster-issuer" = var.gateway.issuer })
       }
       spec = {
         gatewayClassName = "cilium"

@@ -228,5 +228,5 @@ def spec_here() -> ClusterSpec:
 def installed(site: Site) -> Site:
     """With Cilium and Argo CD; their Deployments have started Argo CD's processes."""
     site.installer.install_cilium()
-    site.installer.install_argocd()
+    site.installer.install_argocd(site.secrets())
     return site

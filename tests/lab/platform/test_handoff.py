@@ -4,6 +4,7 @@ One cluster, in the order of the file: each test goes on from where the one befo
 """
 
 import shutil
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -33,6 +34,18 @@ def test_argo_took_over_and_infraflux_keeps_its_hands_off(installed):
     assert [one for one in again if not isinstance(one, Noop)] == []
     after = installed.kubernetes.list_objects("v1", "Secret", label_selector="owner=helm")
     assert {one["metadata"]["name"] for one in records} == {one["metadata"]["name"] for one in after}
+
+
+def test_kinds_that_came_before_argo_cd_are_its_own(installed):
+    """What was applied in its name it finds as wanted: not one CRD of a component was written a second time."""
+    crds = installed.kubernetes.list_objects("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+    ours = [one for one in crds if one["spec"]["group"] in {"cert-manager.io", "monitoring.coreos.com"}]
+    assert len(ours) > 10
+    for meta in (one["metadata"] for one in ours):
+        (applied,) = [one for one in meta["managedFields"] if one["operation"] == "Apply"]
+        made, written = (datetime.fromisoformat(text) for text in (meta["creationTimestamp"], applied["time"]))
+        assert applied["manager"] == "argocd-controller", meta["name"]
+        assert written - made < timedelta(seconds=2), meta["name"]
 
 
 def test_argo_renders_what_the_first_install_rendered(installed):
@@ -106,6 +119,19 @@ def test_a_closed_application_repository_is_degraded_by_name_and_the_platform_st
     assert "authentication" in str(caught.value)
     well = {one.name for one in installed.installer.argocd.read() if one.kind == "Application" and one.sync == "Synced"}
     assert well >= COMPONENTS
+    assert all(one.done for one in installed.synced())
+
+
+def test_a_missing_application_repository_is_degraded_by_name(installed):
+    here = Ref(api_version="v1", kind="Secret", namespace="argocd", name=f"cluster-{installed.spec.name}")
+    nowhere = installed.spec.gitops.application.url.replace("platform-north-star", "nowhere")
+    installed.kubernetes.annotate(here, {"infraflux.io/application-repository": nowhere})
+    with pytest.raises(HandoffDegraded) as caught:
+        installed.synced(patience_s=15)
+    assert "ApplicationSet applications" in str(caught.value)
+    assert "nowhere.git" in str(caught.value)
+    assert not any(one.done for one in installed.installer.argocd.read() if one.name == "root"), "never green"
+    installed.hand_off()
     assert all(one.done for one in installed.synced())
 
 

@@ -54,6 +54,18 @@ def test_parameters_of_the_cluster_reach_the_program_they_are_for(site: ArgoSite
     assert not any("INSECURE" in key for key in {**sets, **repo})
 
 
+def test_a_containers_own_variables_win_but_not_over_where_things_are(site: ArgoSite) -> None:
+    said = {"ARGOCD_SYNC_WAVE_DELAY": "1", "ARGOCD_FAKE_IN_CLUSTER": "false", "PATH": "/elsewhere"}
+    facts = ArgoFacts(parameters={"controller.status.processors": "9"}, settings={}, variables=said)
+
+    found = environment("argocd-application-controller", site, facts)
+
+    assert found["ARGOCD_SYNC_WAVE_DELAY"] == "1"
+    assert found["ARGOCD_FAKE_IN_CLUSTER"] == "true"
+    assert "/elsewhere" not in found["PATH"]
+    assert found["ARGOCD_APPLICATION_CONTROLLER_STATUS_PROCESSORS"] == "9"
+
+
 def test_missing_programs_are_named(site: ArgoSite) -> None:
     bare = ArgoSite(root=site.root, home=site.home, kubeconfig=site.kubeconfig, binaries={})
 

@@ -140,11 +140,12 @@ def test_an_error_that_passes_does_not_end_the_wait():
     ArgoCd(FakeKubernetes(*rounds)).wait_until_synced(clock=FakeClock(), deadline_s=600, patience_s=30)
 
 
-def test_refresh_is_an_annotation_on_each():
-    kubernetes = FakeKubernetes([application("root"), application_set("s", CURRENT)])
+def test_refresh_is_an_annotation_on_each_and_hard_where_something_is_wrong():
+    kubernetes = FakeKubernetes([application("root", sync="Unknown"), application("a"), application_set("s", CURRENT)])
     argocd = ArgoCd(kubernetes)
     argocd.refresh(argocd.read())
     assert ("Application", "root", {"argocd.argoproj.io/refresh": "hard"}) in kubernetes.annotated
+    assert ("Application", "a", {"argocd.argoproj.io/refresh": "normal"}) in kubernetes.annotated
     assert ("ApplicationSet", "s", {"argocd.argoproj.io/application-set-refresh": "true"}) in kubernetes.annotated
 
 
@@ -171,6 +172,17 @@ def test_what_was_said_before_a_refresh_does_not_count():
     clock = FakeClock()
     ArgoCd(FakeKubernetes([stale], [stale], [application("root")])).wait_until_synced(clock=clock, deadline_s=60)
     assert clock.now > 0
+
+
+def test_a_sync_that_stands_still_is_looked_at_again():
+    waiting = application("cert-manager", sync="OutOfSync", operationState={"phase": "Running", "message": "waits"})
+    moving = [
+        application("root", sync="OutOfSync", operationState={"phase": "Running", "message": f"wave {number}"})
+        for number in range(14)
+    ]
+    kubernetes = FakeKubernetes(*([waiting, one] for one in moving), [application("root")])
+    ArgoCd(kubernetes).wait_until_synced(clock=FakeClock(), deadline_s=60)
+    assert kubernetes.annotated == [("Application", "cert-manager", {REFRESH: "normal"})]
 
 
 def test_what_is_being_deleted_is_neither_done_nor_failed():

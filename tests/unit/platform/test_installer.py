@@ -1,6 +1,7 @@
 """The order of the handoff, the values of the first install, and who is left alone."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,16 +20,20 @@ class Recorder:
     """Kubernetes that has nothing but `there`, and fails `busy` times before it applies."""
 
     def __init__(self, *there, busy=0):
-        self.there, self.busy, self.applied = set(there), busy, []
+        self.there, self.busy, self.applied, self.managers = set(there), busy, [], []
 
     def read(self, ref):
         return {} if ref.name in self.there else None
 
-    def apply(self, manifest, *, dry_run=False, force=False):
+    def require_kind(self, ref):
+        """Everything is served."""
+
+    def apply(self, manifest, *, dry_run=False, force=False, manager="infraflux"):
         if self.busy:
             self.busy -= 1
             raise Retryable("failed calling webhook")
         self.applied.append(manifest["metadata"]["name"])
+        self.managers.append(manager)
         return Done(f"create {manifest['metadata']['name']}")
 
 
@@ -41,8 +46,13 @@ class Owner:
 
 
 class Helm:
-    def __init__(self):
-        self.charts = []
+    def __init__(self, *unreachable):
+        self.charts, self.unreachable = [], unreachable
+
+    def read_crds(self, chart):
+        if chart.name in self.unreachable:
+            raise Retryable(f"no such host for {chart.name}")
+        return [{"apiVersion": "apiextensions.k8s.io/v1", "kind": "X", "metadata": {"name": f"crd-of-{chart.name}"}}]
 
     def ensure(self, chart, **_):
         self.charts.append((chart, [json.loads(path.read_text()) for path in chart.values if path.suffix == ".json"]))
@@ -80,6 +90,41 @@ def test_a_mirror_replaces_the_upstream():
     one = installer(platform={"chart_repository": "https://mirror.example.org", "components": []})
     one.install_cilium()
     assert one.helm.charts[0][0].repository == "https://mirror.example.org"
+
+
+def without_addons(**changes):
+    names = ("external-secrets", "external-dns", "longhorn", "velero")
+    components = [{"name": name, "version": "1.0.0", "enabled": False} for name in names]
+    return installer(platform={"components": components}, **changes)
+
+
+def test_kinds_of_every_component_come_before_argo_cd_and_under_its_name():
+    kubernetes = Recorder()
+    one = without_addons(kubernetes=kubernetes)
+    one.install_argocd()
+    assert kubernetes.applied == ["crd-of-cert-manager", "crd-of-kube-prometheus-stack"]
+    assert set(kubernetes.managers) == {"argocd-controller"}
+    assert [chart.name for chart, _ in one.helm.charts] == ["argo-cd"]
+
+
+def test_secrets_are_there_before_the_pods_that_mount_them():
+    kubernetes = Recorder("argocd")
+    without_addons(kubernetes=kubernetes).install_argocd([manifest("sops-age")])
+    assert kubernetes.applied[0] == "sops-age"
+
+
+def test_kinds_are_not_touched_once_argo_cd_is_there():
+    kubernetes = Recorder("argocd-server")
+    without_addons(kubernetes=kubernetes).install_argocd()
+    assert kubernetes.applied == []
+
+
+def test_a_chart_out_of_reach_is_left_to_argo_cd():
+    lines, kubernetes = [], Recorder()
+    one = replace(without_addons(kubernetes=kubernetes), helm=Helm("cert-manager"), on_line=lines.append)
+    one.install_argocd()
+    assert kubernetes.applied == ["crd-of-kube-prometheus-stack"]
+    assert lines == ["CRDs of cert-manager will come with Argo CD: no such host for cert-manager"]
 
 
 def test_what_argo_tracks_is_left_alone():

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,26 +34,29 @@ class ArgoProcesses:
 
     async def converge(
         self,
-        workloads: Collection[tuple[str, str]],
+        workloads: Mapping[tuple[str, str], Mapping[str, str]],
         *,
         parameters: Mapping[str, str],
         settings: Mapping[str, str],
     ) -> bool:
         """Run exactly the programs of these workloads; one whose settings changed is restarted, as its pod would be.
 
-        Says whether anything was started.
+        Each workload comes with the variables of its container. Says whether anything was started.
         """
-        facts = ArgoFacts(parameters=parameters, settings=settings)
-        wanted = {WORKLOADS[workload] for workload in workloads if workload in WORKLOADS}
+        wanted = {
+            WORKLOADS[workload]: ArgoFacts(parameters=parameters, settings=settings, variables=variables)
+            for workload, variables in workloads.items()
+            if workload in WORKLOADS
+        }
         if wanted and self._site.missing:
             # The install looks fine and nothing ever syncs: this line says why.
             self._events.emit("gitops", "argocd-missing", cluster=self._cluster, programs=self._site.missing)
-            wanted = set()
+            wanted = {}
         if wanted and self._cache is None:
             await asyncio.to_thread(prepare, self._site)
             self._cache = _start_cache(self._site.home)
-        names = sorted(wanted | set(self._running))
-        started = [await self._converge_one(name, wanted=name in wanted, facts=facts) for name in names]
+        names = sorted({*wanted, *self._running})
+        started = [await self._converge_one(name, wanted.get(name)) for name in names]
         if not wanted:
             await self._stop_cache()
         return any(started)
@@ -65,21 +68,21 @@ class ArgoProcesses:
         await self._stop_cache()
         await asyncio.to_thread(shutil.rmtree, self._site.sockets, ignore_errors=True)
 
-    async def _converge_one(self, name: str, *, wanted: bool, facts: ArgoFacts) -> bool:
-        made = program(name, self._site, facts)
+    async def _converge_one(self, name: str, wanted: ArgoFacts | None) -> bool:
+        made = program(name, self._site, wanted) if wanted else None
         present = self._running.get(name)
-        if present and wanted and present.program == made:
+        if present and present.program == made:
             return False
         if present:
             await present.stop(grace_s=_STOP_GRACE_S)
             del self._running[name]
             self._events.emit("gitops", "argocd-stopped", cluster=self._cluster, program=name)
-        if wanted:
+        if made:
             log = self._logs / f"{name}.log"
             process = SupervisedProcess(made, log=log, events=self._events, cluster=self._cluster)
             await process.start()
             self._running[name] = process
-        return wanted
+        return made is not None
 
     async def _stop_cache(self) -> None:
         cache, self._cache = self._cache, None

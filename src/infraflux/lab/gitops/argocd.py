@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from infraflux.lab.kubernetes.files import private_directory
@@ -57,6 +57,8 @@ class ArgoFacts:
     """argocd-cmd-params-cm."""
     settings: Mapping[str, str]
     """argocd-cm."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What the program's own container says under `env`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,11 +146,13 @@ def environment(name: str, site: ArgoSite, facts: ArgoFacts) -> dict[str, str]:
         "ARGOCD_PLUGINSOCKFILEPATH": str(site.root / "plugins"),
         "GIT_CONFIG_NOSYSTEM": "1",
     }
-    variables |= _from_parameters(name, facts.parameters)
+    said = _from_parameters(name, facts.parameters)
     for setting, variable in _SETTINGS.items():
         if setting in facts.settings:
-            variables[variable] = facts.settings[setting]
-    return variables
+            said[variable] = facts.settings[setting]
+    # A container's own word is the last, but where things are only the lab knows.
+    said |= {key: value for key, value in facts.variables.items() if key.startswith("ARGOCD_")}
+    return {**said, **variables}
 
 
 _SETTINGS = {

@@ -26,10 +26,12 @@ _SERVICES = "/api/v1/services"
 _POOLS = "/apis/cilium.io/v2alpha1/ciliumloadbalancerippools"
 _GATEWAY = "/apis/gateway.networking.k8s.io/v1"
 _CERTIFICATES = "/apis/cert-manager.io/v1"
+_CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _WEBHOOKS = "/apis/admissionregistration.k8s.io/v1"
 _WATCH_S = 240.0
-# A kind that is not there yet: its CRD comes with a chart.
+# A kind that is not there yet: its CRD comes with a chart, and wakes whoever waits for it.
 _ABSENT_PAUSE_S = 2.0
+_RETRY_PAUSE_S = 2.0
 # Several changes at once become one look.
 _SETTLE_S = 0.2
 _CERTIFICATE_LIFETIME = dt.timedelta(days=90)
@@ -43,6 +45,7 @@ class Shadow:
         self._api, self._argo = api, argo
         self._events, self._cluster = events, cluster
         self._dirty: dict[str, asyncio.Event] = {}
+        self._kinds = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._authority = _make_authority()
 
@@ -67,6 +70,7 @@ class Shadow:
             self._dirty[name] = asyncio.Event()
             self._tasks.append(asyncio.create_task(self._keep(name, look), name=f"shadow {name}"))
             self._tasks += [asyncio.create_task(self._watch(path, self._dirty[name])) for path in paths]
+        self._tasks.append(asyncio.create_task(self._watch_kinds(), name="shadow kinds"))
 
     async def stop(self) -> None:
         """Stop watching and stop Argo CD's processes."""
@@ -99,9 +103,18 @@ class Shadow:
                 async for _ in self._api.watch(path, timeout_s=_WATCH_S):
                     dirty.set()
             except ApiError:
-                await asyncio.sleep(_ABSENT_PAUSE_S)
-            else:
-                await asyncio.sleep(_SETTLE_S)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._kinds.wait(), _ABSENT_PAUSE_S)
+            await asyncio.sleep(_SETTLE_S)
+
+    async def _watch_kinds(self) -> None:
+        """Each change of a CRD wakes the watches of kinds that were not there."""
+        while True:
+            with contextlib.suppress(ApiError):
+                async for _ in self._api.watch(_CRDS, timeout_s=_WATCH_S, metadata_only=True):
+                    self._kinds.set()
+                    self._kinds.clear()
+            await asyncio.sleep(_RETRY_PAUSE_S)
 
     async def _keep(self, name: str, look: Callable[[], Awaitable[None]]) -> None:
         dirty = self._dirty[name]
@@ -114,12 +127,12 @@ class Shadow:
                 # Somebody else changed it first, or the API server is starting: look again.
                 self._events.emit("gitops", "look-failed", cluster=self._cluster, subject=name, error=str(error))
                 dirty.set()
-                await asyncio.sleep(_ABSENT_PAUSE_S)
+                await asyncio.sleep(_RETRY_PAUSE_S)
             await asyncio.sleep(_SETTLE_S)
 
     async def _argo_cd(self) -> None:
         workloads = {
-            (plural, item["metadata"]["name"])
+            (plural, item["metadata"]["name"]): _variables(item)
             for plural in ("deployments", "statefulsets")
             for item in await self._list(f"{_ARGO}/{plural}")
             if item["spec"].get("replicas", 1) > 0 and "deletionTimestamp" not in item["metadata"]
@@ -205,6 +218,12 @@ _WEBHOOK_KINDS = {
     "validatingwebhookconfigurations": "ValidatingWebhookConfiguration",
     "mutatingwebhookconfigurations": "MutatingWebhookConfiguration",
 }
+
+
+def _variables(workload: Document) -> dict[str, str]:
+    """What the workload's own container, the first, is told literally."""
+    container = workload["spec"]["template"]["spec"]["containers"][0]
+    return {one["name"]: one["value"] for one in container.get("env") or () if "value" in one}
 
 
 def _now() -> str:

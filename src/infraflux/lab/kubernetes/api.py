@@ -16,6 +16,7 @@ FIELD_MANAGER = "infraflux-lab"
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 _STRATEGIC = "application/strategic-merge-patch+json"
+_METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 REQUEST_TIMEOUT_S = 15.0
 
 
@@ -108,12 +109,16 @@ class ApiClient:
         except (aiohttp.ClientError, TimeoutError, OSError):
             return False
 
-    async def watch(self, path: str, *, timeout_s: float) -> AsyncIterator[dict[str, Any]]:
-        """Watch events of a collection from now on, until the server or `timeout_s` ends the stream."""
+    async def watch(self, path: str, *, timeout_s: float, metadata_only: bool = False) -> AsyncIterator[dict[str, Any]]:
+        """Watch events of a collection from now on, until the server or `timeout_s` ends the stream.
+
+        `metadata_only` for objects whose body is not needed and may be larger than a line of the stream can be.
+        """
+        headers = {"Accept": _METADATA_ONLY} if metadata_only else {}
         unlimited = aiohttp.ClientTimeout(total=timeout_s, sock_read=timeout_s)
         separator = "&" if "?" in path else "?"
         try:
-            async with self._session.get(f"{path}{separator}watch=true", timeout=unlimited) as answer:
+            async with self._session.get(f"{path}{separator}watch=true", timeout=unlimited, headers=headers) as answer:
                 await _raise_for(answer)
                 async for line in answer.content:
                     yield json.loads(line)
