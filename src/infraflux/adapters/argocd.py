@@ -309,6 +309,8 @@ class _Watch:
         return due
 
     def failing_for(self, patience_s: float, *, now: float) -> list[Application]:
-        """Those that failed all the time; the root only repeats its children, so it comes last."""
-        stuck = [self._last[key] for key, since in self._failing.items() if now - since >= patience_s]
-        return sorted(stuck, key=lambda one: (one.name == ROOT, one.kind, one.name))
+        """All that fail, once one has failed all the time; the root only repeats its children, so it comes last."""
+        if not any(now - since >= patience_s for since in self._failing.values()):
+            return []
+        failing = [self._last[key] for key in self._failing]
+        return sorted(failing, key=lambda one: (one.name == ROOT, one.kind, one.name))

@@ -131,6 +131,13 @@ def test_a_lasting_error_ends_the_wait_and_names_its_set():
     assert 30 <= clock.now < 60
 
 
+def test_whatever_fails_is_named_once_one_has_failed_for_long():
+    first, both = [application_set("a", BAD)], [application_set("a", BAD), application_set("late", BAD)]
+    rounds = [[application("root"), *failing] for failing in (*[first] * 20, both)]
+    with pytest.raises(HandoffDegraded, match=r"ApplicationSet a .*ApplicationSet late"):
+        ArgoCd(FakeKubernetes(*rounds)).wait_until_synced(clock=FakeClock(), deadline_s=600, patience_s=15)
+
+
 def test_an_error_that_passes_does_not_end_the_wait():
     broken, well = (
         [application("root"), application_set("s", BAD)],
