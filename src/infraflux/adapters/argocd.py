@@ -17,7 +17,7 @@ API = "argoproj.io/v1alpha1"
 NAMESPACE = "argocd"
 ROOT = "root"
 POLL_S = 0.5
-NUDGE_S = 3.0
+NUDGE_S = 10.0
 """How long an Application may stand still before Argo CD is asked to look again; then twice as long each time. It does
 not notice every change by itself, and looks at a running sync only every half minute, at others every two."""
 RELEASE_DEADLINE_S = 120.0

@@ -185,7 +185,7 @@ def test_a_sync_that_stands_still_is_looked_at_again():
     waiting = application("cert-manager", sync="OutOfSync", operationState={"phase": "Running", "message": "waits"})
     moving = [
         application("root", sync="OutOfSync", operationState={"phase": "Running", "message": f"wave {number}"})
-        for number in range(14)
+        for number in range(24)
     ]
     kubernetes = FakeKubernetes(*([waiting, one] for one in moving), [application("root")])
     ArgoCd(kubernetes).wait_until_synced(clock=FakeClock(), deadline_s=60)
