@@ -28,6 +28,8 @@ class Project:
 
     root: Path
     net: str
+    program: str = "terraform"
+    """Which one plans and applies; `terraform` is whichever is there."""
 
     @property
     def lab(self) -> LabPaths:
@@ -35,7 +37,7 @@ class Project:
 
     def machines(self, key: str) -> Machines:
         fleet = Fleet.load(self.root)
-        return open_machines(fleet.cluster(key), root=self.root, fleet=fleet)
+        return open_machines(fleet.cluster(key), root=self.root, fleet=fleet, program=self.program)
 
     def edit(self, name: str, change: Callable[[Any], None]) -> None:
         """Change one YAML file of the project."""

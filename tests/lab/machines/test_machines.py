@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ import pytest
 from infraflux.adapters import process
 from infraflux.adapters.proxmox.privileges import required
 from infraflux.adapters.terraform import Action, DestructionRefused, EventKind
-from infraflux.adapters.tools import Source, this_machine
-from infraflux.assembly.machines import Machines, MachinesPlan, open_machines
-from infraflux.config.load import Fleet
+from infraflux.adapters.tools import locate
+from infraflux.assembly.machines import Machines, MachinesPlan
+from infraflux.config.errors import Permanent
 from infraflux.config.outcomes import Done, Noop
 
 from .conftest import Project
@@ -82,24 +83,18 @@ def test_one_small_cluster_from_the_shipped_configuration(project: Project) -> N
     assert all(isinstance(outcome, Noop) for outcome in project.machines("dev/dev-1").destroy())
 
 
-@pytest.mark.skipif(
-    this_machine().find("tofu").source is Source.MISSING,
-    reason="tofu is not built: `infraflux tools install tofu`; with a terraform on PATH nothing else needs it",
-)
-def test_opentofu_makes_and_removes_the_same_machines(project: Project) -> None:
-    fleet = Fleet.load(project.root)
-
-    def opened() -> Machines:
-        return open_machines(fleet.cluster("dev/dev-1"), root=project.root, fleet=fleet, program="tofu")
-
-    assert isinstance(opened().apply(opened().plan()), Done)
-    assert opened().plan().empty
-    assert project.vms("dev", 1) == {10011: "dev-1-cp-1", 10021: "dev-1-worker-1"}
-    opened().destroy()
-    assert_nothing_left(project, "dev", 1)
+@pytest.fixture(params=["terraform-cli", "tofu"])
+def by_each_program(project: Project, request: pytest.FixtureRequest) -> Project:
+    """The project with Terraform and again with OpenTofu, where this machine has them."""
+    try:
+        locate(request.param)
+    except Permanent as error:
+        pytest.skip(error.message)
+    return replace(project, program=request.param)
 
 
-def test_whole_life_of_three_and_three_with_ha(project: Project) -> None:
+def test_whole_life_of_three_and_three_with_ha(by_each_program: Project) -> None:
+    project = by_each_program
     project.edit("config/environments/staging.yaml", lambda document: document["proxmox"].update(ha=True))
     project.edit(STAGING, pool("worker", count=3))
     apply(project, "staging/staging-1")
