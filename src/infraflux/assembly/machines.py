@@ -132,8 +132,7 @@ class Machines:
 
     def known(self) -> dict[int, str]:
         """Name by VM id of every machine that the state knows."""
-        state = self.own.state()
-        return {machine.vm_id: machine.name for machine in state.machines} if state else {}
+        return known_machines(self.own.state_text())
 
     def shared_variables(self) -> dict[str, Any]:
         """Of the stack that all clusters of the environment share."""
@@ -271,6 +270,11 @@ class Machines:
             )
             for address in proxmox.answering(new)
         )
+
+
+def known_machines(state: str | None) -> dict[int, str]:
+    """Name by VM id of every machine in a state document."""
+    return {machine.vm_id: machine.name for machine in terraform.parse_state(state).machines} if state else {}
 
 
 def open_machines(

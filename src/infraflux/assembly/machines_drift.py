@@ -23,7 +23,7 @@ from infraflux.adapters.proxmox import Guest, Orphans, Snapshot
 from infraflux.adapters.terraform import PlanSummary, Stack
 from infraflux.adapters.terraform.plan import EMPTY_PLAN
 from infraflux.adapters.terraform.stack import DEFAULT_PLAN_S
-from infraflux.assembly.machines import ADOPTING_PLAN_S, Machines, open_machines, proxmox_access
+from infraflux.assembly.machines import ADOPTING_PLAN_S, Machines, known_machines, open_machines, proxmox_access
 from infraflux.config.load import Fleet
 from infraflux.config.models import ClusterSpec
 from infraflux.config.outcomes import Done, Noop
@@ -107,7 +107,8 @@ class Scene:
     orphans: Orphans = field(default_factory=Orphans)
 
 
-See = Callable[[Snapshot], Scene]
+See = Callable[[Snapshot, str | None], Scene]
+"""Of what Proxmox answers and the state document."""
 
 
 def look_at_machines(spec: ClusterSpec, *, sweep: Sweep) -> MachinesLook:
@@ -115,9 +116,11 @@ def look_at_machines(spec: ClusterSpec, *, sweep: Sweep) -> MachinesLook:
     machines = open_machines(spec, root=sweep.root, fleet=sweep.fleet)
     shared, _ = sweep.once(
         ("shared", spec.environment),
-        lambda: look_at_stack(machines.shared, lambda world: see_shared(machines, world), sweep=sweep, spec=spec),
+        lambda: look_at_stack(machines.shared, lambda world, _: see_shared(machines, world), sweep=sweep, spec=spec),
     )
-    own, scene = look_at_stack(machines.own, lambda world: see_own(machines, world), sweep=sweep, spec=spec)
+    own, scene = look_at_stack(
+        machines.own, lambda world, state: see_own(machines, world, known_machines(state)), sweep=sweep, spec=spec
+    )
     found = find_machine_drift(spec, plans=(shared.summary, own.summary), guests=scene.guests, orphans=scene.orphans)
     return MachinesLook(findings=tuple(found), shared=shared, own=own)
 
@@ -134,9 +137,9 @@ def see_shared(machines: Machines, world: Snapshot) -> Scene:
     return Scene(variables=to_tfvars(variables), objects={**world.pools(pools), **world.files(places)})
 
 
-def see_own(machines: Machines, world: Snapshot) -> Scene:
+def see_own(machines: Machines, world: Snapshot, known: Mapping[int, str]) -> Scene:
     """The machines of one cluster: declared ones, those its state knows, and those that carry its tag."""
-    spec, guests, known = machines.spec, world.guests(), machines.known()
+    spec, guests = machines.spec, world.guests()
     tagged = {guest.vm_id for guest in guests if spec.ownership_tag in guest.tags}
     vm_ids = {node.vm_id for node in spec.nodes} | set(known) | tagged
     objects = world.machines(vm_ids)
@@ -149,12 +152,14 @@ def see_own(machines: Machines, world: Snapshot) -> Scene:
 
 def look_at_stack(stack: Stack, see: See, *, sweep: Sweep, spec: ClusterSpec) -> tuple[Looked, Scene]:
     """Spare the plan where its answer is known, else make it; an empty one is remembered with what it was made of."""
-    stack.require_sound_state()
-    scene = see(sweep.snapshot(spec))
+    state = stack.require_sound_state()
+    scene = see(sweep.snapshot(spec), state)
     baseline = read_baseline(stack)
     max_age = timedelta(days=spec.policy.drift.full_plan_days)
     reason = "it was asked for" if sweep.full else ""
-    reason = reason or why_full(baseline, _evidence(stack, scene), now=sweep.now, max_age=max_age, stack=stack.label)
+    reason = reason or why_full(
+        baseline, _evidence(stack, scene, state), now=sweep.now, max_age=max_age, stack=stack.label
+    )
     if not reason and baseline is not None:
         spared = Noop(f"nothing has changed since the full plan of {baseline.at:%Y-%m-%d %H:%M} was empty")
         return Looked(summary=EMPTY_PLAN, how=spared), scene
@@ -163,18 +168,24 @@ def look_at_stack(stack: Stack, see: See, *, sweep: Sweep, spec: ClusterSpec) ->
 
 def _plan(stack: Stack, see: See, *, sweep: Sweep, spec: ClusterSpec, reason: str) -> tuple[Looked, Scene]:
     with sweep.planning:
-        scene = see(sweep.fresh(spec))
-        before = _evidence(stack, scene)
+        state = stack.require_sound_state()
+        scene = see(sweep.fresh(spec), state)
+        before = _evidence(stack, scene, state)
         deadline_s = ADOPTING_PLAN_S if scene.orphans.adoptable else DEFAULT_PLAN_S
         summary = stack.plan(scene.variables, deadline_s=deadline_s).summary
     # What changed while Terraform was reading belongs to no plan.
-    if summary.empty and _evidence(stack, see(sweep.fresh(spec))) == before:
+    if summary.empty and _evidence_now(stack, see, sweep.fresh(spec)) == before:
         write_private(baseline_file(stack), Baseline(at=sweep.now, evidence=before).model_dump_json())
     return Looked(summary=summary, how=Done(f"planned in full: {reason}")), scene
 
 
-def _evidence(stack: Stack, scene: Scene) -> Evidence:
-    return evidence_of(inputs=stack.inputs(scene.variables), state=stack.state_text(), objects=scene.objects)
+def _evidence_now(stack: Stack, see: See, world: Snapshot) -> Evidence:
+    state = stack.state_text()
+    return _evidence(stack, see(world, state), state)
+
+
+def _evidence(stack: Stack, scene: Scene, state: str | None) -> Evidence:
+    return evidence_of(inputs=stack.inputs(scene.variables), state=state, objects=scene.objects)
 
 
 def baseline_file(stack: Stack) -> Path:

@@ -77,7 +77,7 @@ COMPARED = {
 
 def test_every_answer_that_the_provider_reads_is_compared(made: Project) -> None:
     machines, world = opened(made)
-    own, shared = see_own(machines, world).variables, see_shared(machines, world).variables
+    own, shared = see_own(machines, world, machines.known()).variables, see_shared(machines, world).variables
     made.ask("requests-reset")
     assert machines.own.plan(own).summary.empty
     assert machines.shared.plan(shared).summary.empty
@@ -152,7 +152,7 @@ def test_what_cannot_be_read_is_unknown_and_no_baseline_hides_it(made: Project) 
 def seen_now(project: Project) -> dict[str, str]:
     """Digest by object, of both stacks."""
     machines, world = opened(project)
-    objects = {**see_own(machines, world).objects, **see_shared(machines, world).objects}
+    objects = {**see_own(machines, world, machines.known()).objects, **see_shared(machines, world).objects}
     return dict(evidence_of(inputs="", state="", objects=objects).objects)
 
 
@@ -193,7 +193,7 @@ def test_every_kind_of_change_is_flagged_and_none_that_a_plan_sees_is_missed(mad
 
     machines, world = opened(made)
     plans = [
-        machines.own.plan(see_own(machines, world).variables),
+        machines.own.plan(see_own(machines, world, machines.known()).variables),
         machines.shared.plan(see_shared(machines, world).variables),
     ]
     planned = {one for plan in plans for one in objects_of(plan.summary)}

@@ -33,9 +33,10 @@ class FakeStack:
         self.serial = 1
         self._plans, self._sound = list(plans), sound
 
-    def require_sound_state(self) -> None:
+    def require_sound_state(self) -> str:
         if not self._sound:
             raise Retryable("the state is locked")
+        return self.state_text()
 
     def inputs(self, variables: str) -> str:
         return f"digest of {variables}"
@@ -61,7 +62,7 @@ class World(Sweep):
     fresh = snapshot
 
 
-def see(answer: Any) -> Scene:
+def see(answer: Any, _: str | None) -> Scene:
     return Scene(variables="v", objects=answer)
 
 

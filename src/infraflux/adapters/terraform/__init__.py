@@ -6,7 +6,7 @@ from infraflux.adapters.terraform.guard import DestructionRefused, Refusal, judg
 from infraflux.adapters.terraform.lock import StateLocked
 from infraflux.adapters.terraform.plan import Action, Change, PlanSummary, read_plan
 from infraflux.adapters.terraform.stack import Applied, Plan, Stack
-from infraflux.adapters.terraform.state import Machine, StateHead, StateRefused
+from infraflux.adapters.terraform.state import Machine, StateHead, StateRefused, parse_state
 from infraflux.adapters.terraform.workspace import GLOBALS, Place, Tool
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "StateRefused",
     "Tool",
     "judge_plan",
+    "parse_state",
     "read_plan",
     "require_allowed",
 ]

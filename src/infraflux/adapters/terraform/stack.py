@@ -20,7 +20,7 @@ from infraflux.adapters.terraform.argv import FLAG, ArgvBuilder
 from infraflux.adapters.terraform.errors import STAGE, PlanStale, killed, to_error
 from infraflux.adapters.terraform.events import Diagnostic, Event, EventKind, OnEvent, parse_event
 from infraflux.adapters.terraform.plan import EMPTY_PLAN, PlanSummary, read_plan
-from infraflux.adapters.terraform.state import StateArchive, StateHead, StateRefused, judge_state, parse_state
+from infraflux.adapters.terraform.state import StateArchive, StateHead, StateRefused, head_of, judge_state, parse_state
 from infraflux.adapters.terraform.workspace import Copy, Place, Tool
 
 QUICK_S = 120.0
@@ -189,21 +189,22 @@ class Stack:
 
     def state(self) -> StateHead | None:
         """What the state knows; None where there is none."""
-        text = self.state_text()
-        head = parse_state(text) if text else None
-        # A remote backend answers an empty document where nothing was ever stored.
-        return head if head and head.lineage else None
+        return head_of(self.state_text())
 
     def inputs(self, variables: str) -> str:
         """Digest of what a plan with these variables follows from, beside the state and what there is."""
         configuration = workspace.configuration_digest(self.place, self._tool)
         return hashlib.sha256(f"{configuration}\n{variables}".encode()).hexdigest()
 
-    def require_sound_state(self) -> None:
-        """Push what an earlier run could not write, then raise StateRefused where the state went back or is lost."""
+    def require_sound_state(self) -> str | None:
+        """Push what an earlier run could not write, then raise StateRefused where the state went back or is lost.
+
+        Returns the state document that was judged; None where there is none.
+        """
         self._rescue_errored()
+        text = self.state_text()
         try:
-            wrong = judge_state(self.state(), self.archive.record())
+            wrong = judge_state(head_of(text), self.archive.record())
         except StateRefused as error:
             wrong = error.message
         if wrong:
@@ -213,6 +214,7 @@ class Stack:
                 stage=STAGE,
                 next_step=f"infraflux machines state {self.label} --restore, or --forget and adopt the machines",
             )
+        return text
 
     def restore(self) -> StateHead:
         """Put the newest sound backup in the state's place. Raises StateRefused where there is none."""

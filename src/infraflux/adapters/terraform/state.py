@@ -75,6 +75,12 @@ def parse_state(text: str) -> StateHead:
         raise StateRefused("the Terraform state is damaged: it is no complete state document") from error
 
 
+def head_of(text: str | None) -> StateHead | None:
+    """What a state document says, None where there is none; a remote backend answers an empty one until then."""
+    head = parse_state(text) if text else None
+    return head if head and head.lineage else None
+
+
 def judge_state(head: StateHead | None, record: StateRecord | None) -> str:
     """What is wrong with the state that was found, given the last record; empty where nothing is."""
     if record is None:
