@@ -121,7 +121,13 @@ def look_at_machines(spec: ClusterSpec, *, sweep: Sweep) -> MachinesLook:
     own, scene = look_at_stack(
         machines.own, lambda world, state: see_own(machines, world, known_machines(state)), sweep=sweep, spec=spec
     )
-    found = find_machine_drift(spec, plans=(shared.summary, own.summary), guests=scene.guests, orphans=scene.orphans)
+    found = find_machine_drift(
+        spec,
+        plans=(shared.summary, own.summary),
+        guests=scene.guests,
+        orphans=scene.orphans,
+        answers=scene.objects,
+    )
     return MachinesLook(findings=tuple(found), shared=shared, own=own)
 
 

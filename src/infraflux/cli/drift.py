@@ -62,6 +62,7 @@ def show(targets: Targets = None, as_json: AsJson = False) -> None:
 @app.command()
 def fix(
     cluster: Annotated[str, typer.Argument(help="The cluster, as ENV/NAME.", metavar="ENV/CLUSTER")],
+    local: Annotated[bool, typer.Option("--local", help="Run in this process; the server still logs it.")] = False,
     no_follow: Annotated[bool, typer.Option("--no-follow", help="Start it and return.")] = False,
     port: Annotated[int | None, typer.Option(envvar="INFRAFLUX_PORT")] = None,
 ) -> None:
@@ -71,14 +72,18 @@ def fix(
     allowed = fix_of(root, spec, last_report(root, spec))
     if isinstance(allowed, str):
         raise Permanent(
-            allowed, cluster=cluster, stage="drift", error_class=ErrorClass.CONFLICT, next_step="look at docs/drift.md"
+            allowed,
+            cluster=cluster,
+            stage="drift",
+            error_class=ErrorClass.CONFLICT,
+            next_step="see Repair in docs/drift.md",
         )
     from infraflux.cli.deploy import start  # noqa: PLC0415 - the service is needed only here
 
     for finding in allowed:
         console().print(f"{finding.object} {finding.field}: {finding.seen} -> {finding.wanted}")
     parameters = {"reason": f"drift fix: {len(allowed)} finding(s)"}
-    start("deploy", cluster, parameters, local=False, no_follow=no_follow, port=port)
+    start("deploy", cluster, parameters, local=local, no_follow=no_follow, port=port)
 
 
 def _print(reports: list[ClusterDrift], *, as_json: bool, trend: bool = False) -> None:

@@ -1,6 +1,8 @@
 """The machines layer: Terraform's plan, where the machines really are, and what no state knows."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from infraflux.adapters.proxmox import Guest, Orphans
 from infraflux.adapters.terraform import Action, Change, PlanSummary
@@ -15,16 +17,27 @@ _COSMETIC = ("description", "tags", "keyboard_layout", "timeout_")
 _UNNOTICED = ("protection", "on_boot", "startup", "boot_order", "pool_id")
 
 
+_DRIVE = re.compile(r"^(?:scsi|sata|virtio|ide)\d+$")
+COMPUTED_ALONE = "platform"
+"""The one output that follows from the configuration and from no object."""
+
+
 def find_machine_drift(
-    spec: ClusterSpec, *, plans: Sequence[PlanSummary], guests: Iterable[Guest], orphans: Orphans
+    spec: ClusterSpec,
+    *,
+    plans: Sequence[PlanSummary],
+    guests: Iterable[Guest],
+    orphans: Orphans,
+    answers: Mapping[str, Any] | None = None,
 ) -> list[Finding]:
-    """Findings of the shared stack, the cluster's stack and Proxmox itself."""
+    """Findings of the shared stack, the cluster's stack and Proxmox itself (`answers`: by `vm/<id>`, see Snapshot)."""
     by_id = {guest.vm_id: guest for guest in guests if spec.ownership_tag in guest.tags}
     found = [finding for plan in plans for finding in _plan_findings(plan)]
     moved = DriftClass.EXPECTED if spec.proxmox.ha else DriftClass.REPAIRABLE
     for node in spec.nodes:
         if guest := by_id.get(node.vm_id):
             found += _guest_findings(node, guest, moved=moved)
+        found += _hidden_drives(node, (answers or {}).get(f"vm/{node.vm_id}"))
     planned = {change.node for plan in plans for change in plan.changes if change.is_machine}
     return found + list(_orphan_findings(orphans, planned=planned))
 
@@ -38,7 +51,8 @@ def _finding(name: str, field: str, *, wanted: str, seen: str, drift_class: Drif
 def _plan_findings(plan: PlanSummary) -> Iterator[Finding]:
     for change in plan.changes:
         yield from _change_findings(change)
-    for name in plan.outputs:
+    # Beside objects that change, what is computed from them changes too: that is the same difference twice.
+    for name in (one for one in plan.outputs if one == COMPUTED_ALONE or not plan.changes):
         yield _finding(
             f"output {name}",
             "value",
@@ -119,6 +133,21 @@ def _guest_findings(node: Node, guest: Guest, *, moved: DriftClass) -> Iterator[
         yield _finding(
             node.name, "lock", wanted="none", seen=guest.lock, drift_class=DriftClass.DANGEROUS, owner=Owner.NOBODY
         )
+
+
+def _hidden_drives(node: Node, answer: Mapping[str, Any] | None) -> Iterator[Finding]:
+    """Drives that Terraform's provider passes over: it knows only those that it was told of."""
+    declared = {"scsi0", *(f"scsi{number + 1}" for number in range(len(node.data_disks)))}
+    for option, value in sorted((answer or {}).get("config", {}).items()):
+        if _DRIVE.match(option) and option not in declared and "media=cdrom" not in str(value):
+            yield _finding(
+                node.name,
+                option,
+                wanted="absent",
+                seen=str(value),
+                drift_class=DriftClass.DANGEROUS,
+                owner=Owner.NOBODY,
+            )
 
 
 def _orphan_findings(orphans: Orphans, *, planned: Collection[str]) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from fakes.specs import make_spec
 from infraflux.adapters.proxmox import Guest, Orphans
 from infraflux.adapters.terraform import Action, Change, PlanSummary
 from infraflux.adapters.terraform.plan import VM_TYPE, DiskLoss, FieldChange
-from infraflux.drift.findings import DriftClass, Layer
+from infraflux.drift.findings import DriftClass, Layer, Owner
 from infraflux.drift.machines import find_machine_drift
 
 SPEC = make_spec(control_planes=1, workers=1)
@@ -30,10 +30,10 @@ def update(path: str, node: str = WORKER, **changes) -> Change:
     return change(Action.UPDATE, node, fields=(FieldChange(path=path, before="seen", after="wanted"),), **changes)
 
 
-def find(*changes: Change, guests=GUESTS, orphans: Orphans | None = None, outputs=(), **spec):
+def find(*changes: Change, guests=GUESTS, orphans: Orphans | None = None, outputs=(), answers=None, **spec):
     plan = PlanSummary(changes=changes, outputs=outputs)
     wanted = make_spec(control_planes=1, workers=1, **spec) if spec else SPEC
-    return find_machine_drift(wanted, plans=(plan,), guests=guests, orphans=orphans or Orphans())
+    return find_machine_drift(wanted, plans=(plan,), guests=guests, orphans=orphans or Orphans(), answers=answers)
 
 
 def test_machines_as_declared_show_nothing():
@@ -135,3 +135,24 @@ def test_a_machine_that_only_the_state_knows_is_told_once():
 def test_power_is_told_by_proxmox_and_not_by_the_plan_too():
     [found] = find(update("started"), guests=(guest(10021, WORKER, running=False),))
     assert (found.field, found.seen) == ("power", "stopped")
+
+
+def test_an_output_beside_a_changed_object_is_the_same_difference_twice_but_the_platforms_is_not():
+    assert [one.object for one in find(change(Action.CREATE), outputs=("images",))] == [WORKER]
+    assert [one.object for one in find(change(Action.CREATE), outputs=("platform",))] == [WORKER, "output platform"]
+
+
+def test_a_drive_that_terraform_passes_over_is_found_in_proxmox():
+    config = {
+        "scsi0": "local-lvm:vm-10021-disk-0,size=20G",
+        "ide2": "local-lvm:vm-10021-cloudinit,media=cdrom",
+        "scsihw": "virtio-scsi-single",
+        "scsi1": "local-lvm:vm-10021-disk-1,size=5G",
+    }
+    [found] = find(answers={"vm/10021": {"config": config}, "vm/10011": None})
+    assert (found.object, found.field, found.drift_class, found.owner) == (
+        WORKER,
+        "scsi1",
+        DriftClass.DANGEROUS,
+        Owner.NOBODY,
+    )
