@@ -5,11 +5,9 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from infraflux.adapters.process import guard
 from tasks import drift as looking
-from tasks.masking import mask_logs
 from tasks.repair import repair
-from tasks.run_context import run_name
+from tasks.run_context import acting, run_name
 
 
 @flow(name="drift", flow_run_name=run_name, persist_result=False)
@@ -21,8 +19,7 @@ def drift(cluster: str = "", fix: bool = False, full: bool = False) -> State[Any
         fix: Start a deploy of each drifted cluster, where its policy.drift.fix covers all that was found.
         full: Let Terraform plan every stack of machines, also where nothing has changed since its last full plan.
     """
-    mask_logs()
-    with guard(), looking.one_check_of(cluster) as busy:
+    with acting(cluster or "fleet"), looking.one_check_of(cluster) as busy:
         if busy:
             return looking.passed_over(cluster, busy)
         reports = looking.look(target=cluster, full=full)

@@ -8,6 +8,7 @@ from labkit.drift_kinds import CP, DANGEROUS, REPAIRABLE, WORKER, Act, Kind, Tol
 from labkit.drift_world import World
 
 from infraflux.drift.findings import DriftClass, Layer, Owner
+from infraflux.lab.kubernetes.programs import KWOK_LABEL, KWOK_LABEL_VALUE
 
 NODE = "/api/v1/nodes"
 ARGO = "/apis/argoproj.io/v1alpha1/namespaces/argocd"
@@ -44,15 +45,36 @@ def registered_again(world: World) -> None:
     world.until(lambda: not world.look(layers=[Layer.KUBERNETES]).findings, what="the node")
 
 
+def forget_ghost(world: World) -> None:
+    """The node, and what DaemonSets made for it: nobody runs those, and a node this short-lived can escape them."""
+    world.send("DELETE", f"{NODE}/ghost")
+
+    def waiting() -> list[str]:
+        pods = world.get("/api/v1/namespaces/kube-system/pods?fieldSelector=spec.nodeName=")["items"]
+        return [str(pod["metadata"]["name"]) for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+
+    def swept() -> bool:
+        for name in waiting():
+            world.send("DELETE", f"/api/v1/namespaces/kube-system/pods/{name}?gracePeriodSeconds=0")
+        status = world.get("/apis/apps/v1/namespaces/kube-system/daemonsets/cilium")["status"]
+        return int(status["desiredNumberScheduled"]) == len(world.spec().nodes) and not waiting()
+
+    world.until(swept, what="the pods of a node that is gone")
+
+
 def unready(world: World) -> None:
     conditions = world.get(f"{NODE}/{WORKER}")["status"]["conditions"]
     world.kept["conditions"] = conditions
+    # A kubelet that has stopped, and what the node controller makes of it some forty seconds later.
+    world.patch(f"{NODE}/{WORKER}", {"metadata": {"labels": {KWOK_LABEL: None}}})
     changed = [one | {"status": "False"} if one["type"] == "Ready" else one for one in conditions]
     world.patch(f"{NODE}/{WORKER}/status", {"status": {"conditions": changed}})
 
 
 def ready_again(world: World) -> None:
+    world.patch(f"{NODE}/{WORKER}", {"metadata": {"labels": {KWOK_LABEL: KWOK_LABEL_VALUE}}})
     world.patch(f"{NODE}/{WORKER}/status", {"status": {"conditions": world.kept["conditions"]}})
+    world.until(lambda: not world.look(layers=[Layer.KUBERNETES]).findings, what="the kubelet")
 
 
 def kubelet(version: str) -> Act:
@@ -67,7 +89,7 @@ def addressed(world: World, address: str) -> None:
 
 KUBERNETES = (
     node("a node deleted", of_node(WORKER, "registration"), deleted_node, registered_again),
-    node("a node not Ready", of_node(WORKER, "Ready"), unready, ready_again),
+    node("a node not Ready", of_node(WORKER, "Ready"), unready, ready_again, slow=True),
     node(
         "a node cordoned",
         of_node(CP, "schedulable", Owner.NOBODY),
@@ -85,7 +107,7 @@ KUBERNETES = (
         "a node that nobody declared",
         of_node("ghost", "registration", Owner.NOBODY),
         lambda world: world.send("POST", NODE, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "ghost"}}),
-        lambda world: world.send("DELETE", f"{NODE}/ghost"),
+        forget_ghost,
     ),
 )
 
@@ -107,8 +129,9 @@ def put_back(world: World) -> None:
     world.synced()
 
 
-def gitops(name: str, *told: Told, inject: Act, undo: Act = put_back, **more: Any) -> Kind:
-    return Kind(name=name, layer=Layer.GITOPS, told=told, inject=inject, undo=undo, **more)
+def gitops(name: str, *told: Told, inject: Act, undo: Act = put_back, unknown: str = "") -> Kind:
+    """All of them slow: Argo CD acts on what is injected as well, and its controllers take their time."""
+    return Kind(name=name, layer=Layer.GITOPS, told=told, inject=inject, undo=undo, unknown=unknown, slow=True)
 
 
 def without(path: str, body: Any) -> Act:
@@ -204,15 +227,6 @@ GITOPS = (
         of_argo("Application cilium", "sync", REPAIRABLE),
         inject=frozen_and_edited,
         undo=without(f"{PROJECTS}/platform", {"spec": {"syncWindows": None}}),
-        slow=True,
-    ),
-    gitops(
-        "an application that Argo CD refuses",
-        of_argo("Application kube-system-evil", "sync", REPAIRABLE),
-        of_argo("Application kube-system-evil", "health", DANGEROUS),
-        inject=broken_application,
-        undo=mended_application,
-        slow=True,
     ),
     gitops(
         "Argo CD's controller stopped",
@@ -220,6 +234,12 @@ GITOPS = (
         inject=patching(CONTROLLER, {"spec": {"replicas": 0}}),
         undo=without(CONTROLLER, {"spec": {"replicas": 1}}),
         unknown="what Applications say is of before",
-        slow=True,
+    ),
+    gitops(
+        "an application that Argo CD refuses",
+        of_argo("Application kube-system-evil", "sync", REPAIRABLE),
+        of_argo("Application kube-system-evil", "health", DANGEROUS),
+        inject=broken_application,
+        undo=mended_application,
     ),
 )

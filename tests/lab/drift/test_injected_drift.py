@@ -5,6 +5,8 @@ One world, in the order of the file. What a kind has to be called stands in labk
 
 import fcntl
 import json
+import os
+import socket
 import subprocess
 import sys
 import time
@@ -39,7 +41,15 @@ def by_cluster(reports: list[ClusterDrift]) -> dict[str, ClusterDrift]:
 def command(world: World, *words: str) -> subprocess.CompletedProcess[str]:
     """`infraflux WORDS` in the project, as a user calls it."""
     argv = [sys.executable, "-m", "infraflux.cli.main", *words]
-    return subprocess.run(argv, cwd=world.root, capture_output=True, text=True, timeout=400, check=False)
+    # Nobody's service listens there, so `--local` brings a server of its own.
+    env = os.environ | {"INFRAFLUX_PORT": str(free_port())}
+    return subprocess.run(argv, cwd=world.root, env=env, capture_output=True, text=True, timeout=400, check=False)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def test_nothing_is_said_of_an_untouched_fleet_and_looking_at_it_changes_nothing(world: World) -> None:
