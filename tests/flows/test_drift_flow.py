@@ -202,7 +202,7 @@ def test_the_webhook_gets_one_message_and_its_url_stays_secret(
     assert path == f"/{SECRET}"
     assert set(payload) == {"text"}
     assert "dev/dev-1: drifted: 1 repairable" in payload["text"]
-    assert "simulated" in payload["text"]
+    assert "(Simulated: " in payload["text"]
     assert "prod-1" not in payload["text"]
     assert SECRET not in logs(client, state) + str(state.message)
 
