@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from labkit.project import Project, project_with_lab
+from labkit.project import REPOSITORY, Project, project_with_lab
+
+__all__ = ["REPOSITORY", "Project", "project"]
 
 
 @pytest.fixture
