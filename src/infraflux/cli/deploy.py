@@ -19,6 +19,7 @@ from infraflux.service.trigger import answer, start_run
 
 SERVER_START_S = 120
 """A first start makes an empty database; 15 to 22 s on two idle cores."""
+DRAIN_S = 10
 LOCAL_SETTINGS = ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_HOME")
 
 Cluster = Annotated[str, typer.Argument(help="The cluster, as ENV/NAME.", metavar="ENV/CLUSTER")]
@@ -131,7 +132,7 @@ def run_here(service: Service, flow: str, environment: str, parameters: dict[str
         return
     home = service.paths.state / "local"
     home.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
-    os.environ["PREFECT_HOME"] = str(home)
+    os.environ.update(PREFECT_HOME=str(home), PREFECT_SERVER_ANALYTICS_ENABLED="false", DO_NOT_TRACK="1")
     with _own_server() as api_url:
         # Comes before the `.env` of a service that was stopped, which names its server.
         os.environ["PREFECT_API_URL"] = api_url
@@ -140,13 +141,18 @@ def run_here(service: Service, flow: str, environment: str, parameters: dict[str
 
 @contextmanager
 def _own_server() -> Iterator[str]:
-    from prefect.server.api.server import SubprocessASGIServer  # noqa: PLC0415 - imports the server, 4 s
+    from prefect.events.worker import EventsWorker  # noqa: PLC0415 - imports Prefect, 2.5 s
+    from prefect.logging.handlers import APILogWorker  # noqa: PLC0415
+    from prefect.server.api.server import SubprocessASGIServer  # noqa: PLC0415 - and the server, 4 s
 
     server = SubprocessASGIServer()
     server.start(timeout=SERVER_START_S)
     try:
         yield server.api_url
     finally:
+        # What is still under way would be sent to a server that is gone, again and again.
+        for sender in (APILogWorker, EventsWorker):
+            sender.drain_all(timeout=DRAIN_S)
         server.stop()
 
 
