@@ -1,5 +1,6 @@
 """Command lines carry no values, working copies carry exactly the configuration."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,11 @@ def test_only_known_commands_and_no_running() -> None:
 def place(tmp_path: Path) -> Place:
     for name in (
         "modules/proxmox-vm/main.tf",
+        "modules/proxmox-vm/read-by-main.sh",
+        "modules/proxmox-vm/README.md",
         "modules/proxmox-vm/tests/x.tftest.hcl",
         "cluster/main.tf",
+        "cluster/terraform.tfstate",
         "globals/main.tf",
     ):
         path = tmp_path / "terraform" / name
@@ -61,10 +65,25 @@ def test_a_copy_holds_the_stack_and_the_modules_only(place: Place) -> None:
     tree = copy.directory.parent
     assert {str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()} == {
         "modules/proxmox-vm/main.tf",
+        "modules/proxmox-vm/read-by-main.sh",
         "cluster/main.tf",
         "cluster/backend.tf",
         "cluster/backend.conf",
     }
+
+
+SHIPPED = Path(__file__).parents[3] / "terraform"
+READ = re.compile(r'(?:file|templatefile)\("\$\{path\.module\}/([^"]+)"')
+
+
+@pytest.mark.parametrize("stack", ["cluster", "globals"])
+def test_a_copy_of_the_shipped_configuration_has_every_file_that_a_module_reads(stack: str, tmp_path: Path) -> None:
+    place = Place(source=SHIPPED, state=tmp_path, environment="dev", name="dev-1" if stack == "cluster" else stack)
+    tree = prepare(place, Tool(binary=Path("/bin/true")), init=lambda _: None).directory.parent
+    modules = list((tree / "modules").rglob("*.tf"))
+    assert modules
+    wanted = {path.parent / name for path in modules for name in READ.findall(path.read_text())}
+    assert {path for path in wanted if not path.exists()} == set()
 
 
 def test_a_failed_init_leaves_no_copy(place: Place) -> None:

@@ -20,7 +20,8 @@ GLOBALS = "globals"
 KEPT_COPIES = 3
 KEPT_RUNS = 10
 _BACKEND = re.compile(r'^\s*backend\s+"([a-z0-9]+)"', re.MULTILINE)
-_SOURCE_SUFFIXES = (".tf", ".json", ".hcl", ".tftpl")
+_LEFT_OUT = (".md", ".tfstate", ".backup", ".tfplan")
+"""Everything else belongs to the configuration: a module may read any file beside it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +152,7 @@ def _sources(place: Place) -> Iterator[Path]:
         for path in sorted((place.source / top).rglob("*")):
             relative = path.relative_to(place.source)
             hidden = any(part.startswith(".") or part == "tests" for part in relative.parts)
-            if path.is_file() and not hidden and path.suffix in _SOURCE_SUFFIXES:
+            if path.is_file() and not hidden and path.suffix not in _LEFT_OUT:
                 yield relative
 
 
