@@ -18,8 +18,9 @@ NAMESPACE = "argocd"
 ROOT = "root"
 POLL_S = 0.5
 NUDGE_S = 10.0
-"""How long an Application may stand still before Argo CD is asked to look again; then twice as long each time. It does
-not notice every change by itself, and looks at a running sync only every half minute, at others every two."""
+"""How long something may stand still before Argo CD is asked to look again; then twice as long each time. It does not
+notice every change by itself, and looks at a running sync only every half minute, at other Applications every two
+minutes, at an ApplicationSet that had an error after three."""
 RELEASE_DEADLINE_S = 120.0
 DEGRADED_PATIENCE_S = 120.0
 """How long an error must stand: Argo CD retries, a first sync often meets a CRD that is seconds away, and a first
@@ -299,8 +300,8 @@ class _Watch:
                 self._failing.pop(key, None)
 
     def standing(self, *, now: float) -> list[Application]:
-        """Applications that are not there yet and have not moved for a while; each is told at growing intervals."""
-        waiting = [one for one in self._last.values() if one.kind == "Application" and not (one.done or one.refreshing)]
+        """What is not there yet and has not moved for a while; each is told at growing intervals."""
+        waiting = [one for one in self._last.values() if not (one.done or one.refreshing)]
         due = [one for one in waiting if now >= self._due[one.kind, one.name]]
         for one in due:
             key = (one.kind, one.name)

@@ -76,6 +76,8 @@ class Checkout:
     def push(self, message: str) -> None:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", message)
+        # The lab's repository follows the project, which may have moved since.
+        self.git("pull", "--quiet", "--rebase")
         self.git("push", "--quiet")
 
 

@@ -6,6 +6,7 @@ from fakes.clock import FakeClock
 from infraflux.adapters.argocd import (
     API,
     REFRESH,
+    REFRESH_SET,
     ArgoCd,
     HandoffDegraded,
     HandoffSlow,
@@ -190,6 +191,13 @@ def test_a_sync_that_stands_still_is_looked_at_again():
     kubernetes = FakeKubernetes(*([waiting, one] for one in moving), [application("root")])
     ArgoCd(kubernetes).wait_until_synced(clock=FakeClock(), deadline_s=60)
     assert kubernetes.annotated == [("Application", "cert-manager", {REFRESH: "normal"})]
+
+
+def test_a_set_that_had_an_error_is_looked_at_again():
+    broken, well = [application("root"), application_set("s", BAD)], [application("root")]
+    kubernetes = FakeKubernetes(*[broken] * 24, well)
+    ArgoCd(kubernetes).wait_until_synced(clock=FakeClock(), deadline_s=60, patience_s=30)
+    assert kubernetes.annotated == [("ApplicationSet", "s", {REFRESH_SET: "true"})]
 
 
 def test_what_is_being_deleted_is_neither_done_nor_failed():
