@@ -6,10 +6,10 @@ SHELL := /bin/bash
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN := $(UV) run --frozen
 
-.PHONY: help up down test lint bench sync
+.PHONY: help up down test test-slow lint bench sync
 
 help: ## Show this help
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .uv/bin/uv:
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "python3 >= 3.11 is needed" >&2; exit 1; }
@@ -26,6 +26,9 @@ down: sync ## Stop everything that `make up` started
 
 test: sync ## Run every check: lint, types, contracts, tests on the lab (builds pinned tools on first use)
 	@$(RUN) python scripts/run_tests.py
+
+test-slow: sync ## Kill every part of a deploy in every stage of it (about an hour)
+	@$(RUN) infraflux tools install --group test && $(RUN) pytest tests/e2e -m slow
 
 lint: sync ## ruff, mypy, import contracts, sizes
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy src flows tasks && $(RUN) lint-imports && $(RUN) python scripts/check_sizes.py
