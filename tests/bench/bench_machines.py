@@ -59,20 +59,24 @@ def machines(root: Path) -> Machines:
 
 
 class Bare:
-    """`terraform` by hand in the working copies that our own run has initialised, with a state of its own."""
+    """`terraform` by hand in the working copies that our own run has initialised, with the same state and variables."""
 
-    def __init__(self, ours: Machines) -> None:
+    def __init__(self, ours: Machines, directory: Path) -> None:
         self._stacks = []
         for stack in (ours.shared, ours.own):
             (copy,) = (stack.place.state / "work").glob(f"*/terraform/{stack.place.stack}")
-            (variables, *_) = sorted((stack.place.state / "runs").glob("*/terraform.tfvars.json"))
+            (first, *_) = sorted((stack.place.state / "runs").glob("*/terraform.tfvars.json"))
+            # Only the newest runs are kept.
+            variables = shutil.copyfile(first, directory / f"{stack.place.name}.tfvars.json")
             environment = {**os.environ, **stack._env, "TF_CLI_CONFIG_FILE": str(copy.parents[1] / "cli.tfrc")}
             self._stacks.append((copy, variables, environment, str(stack._tool.binary)))
 
     def run(self, *arguments: str, backwards: bool = False) -> None:
         for copy, variables, environment, binary in reversed(self._stacks) if backwards else self._stacks:
             argv = [binary, f"-chdir={copy}", *arguments, "-input=false", f"-var-file={variables}"]
-            subprocess.run(argv, env=environment, check=True, capture_output=True)
+            done = subprocess.run(argv, env=environment, check=False, capture_output=True, text=True)
+            if done.returncode:
+                raise SystemExit(f"terraform {arguments[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
 
 
 def measured(series: Series, socket: Path, work: Callable[[], object]) -> None:
@@ -95,7 +99,7 @@ def main() -> None:
         socket = lab_paths(lab).socket
         try:
             machines(root).plan()  # `terraform init` of both is paid once, before anything is measured
-            bare = Bare(machines(root))
+            bare = Bare(machines(root), root)
             for _ in range(rounds):
                 ours = machines(root)
                 measured(found["our apply"], socket, lambda: ours.apply(ours.plan()))  # noqa: B023 - called at once
