@@ -28,7 +28,7 @@ from infraflux.assembly.machines import open_machines
 from infraflux.assembly.platform import Platform, open_platform
 from infraflux.assembly.talos import open_talos
 from infraflux.config.load import Fleet
-from tasks.timeline import Stage, longest_steps
+from tasks.timeline import OURSELVES, Stage, longest_steps
 
 KEY = "staging/staging-1"
 HELM_TIMEOUT = "600s"
@@ -162,23 +162,28 @@ def timed(work: Callable[[], object]) -> float:
     return time.monotonic() - began
 
 
+def say(line: str) -> None:
+    """At once, also into a file: a benchmark that is stopped has said what it knew."""
+    print(line, flush=True)
+
+
 def load() -> str:
     return f"load {os.getloadavg()[0]:.1f}"
 
 
 def report_run(run: Run, lab: Stage) -> None:
     """Wall, the lab's chain, overhead."""
-    chain = longest_steps([lab])
-    simulated = sum(seconds for _, name, seconds in chain if name != "InfraFlux itself")
-    print(
+    chain = [(name, seconds) for _, name, seconds in longest_steps([lab]) if name != OURSELVES]
+    simulated = sum(seconds for _, seconds in chain)
+    say(
         f"deploy 3+3: {run.wall_s:.1f} s; simulated hardware on its path {simulated:.1f} s: "
         f"{run.wall_s / simulated:.2f} ({load()})"
     )
-    print("  on the path: " + ", ".join(f"{name} {seconds:.1f}" for _, name, seconds in chain[:9]))
+    say("  on the path: " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in chain))
     stages = len(run.bodies)
     each = 1000 * run.overhead_s / stages
-    print(f"  overhead {run.overhead_s:.2f} s over {stages} tasks: {each:.0f} ms each (aim 150)")
-    print("  bodies: " + ", ".join(f"{name.rsplit('-', 1)[0]} {seconds:.1f}" for name, seconds in run.bodies))
+    say(f"  overhead {run.overhead_s:.2f} s over {stages} tasks: {each:.0f} ms each (aim 150)")
+    say("  bodies: " + ", ".join(f"{name.rsplit('-', 1)[0]} {seconds:.1f}" for name, seconds in run.bodies))
 
 
 def report_repeats(again: Sequence[Run], plans: Sequence[float]) -> None:
@@ -187,7 +192,7 @@ def report_repeats(again: Sequence[Run], plans: Sequence[float]) -> None:
     plan = statistics.median(run.seconds("plan machines") for run in again)
     sync = statistics.median(run.seconds("wait for Git") for run in again)
     over = statistics.median(1000 * run.overhead_s / len(run.bodies) for run in again)
-    print(
+    say(
         f"no-op: plan stage {plan:.2f} s, terraform plan of the same stacks in series {bare:.2f} s: {plan / bare:.2f} "
         f"(aim 1.2); whole run {wall:.1f} s, of which {sync:.1f} s Argo CD compares with Git anew, "
         f"{wall - plan - sync:.1f} s looks at Talos, Kubernetes and Git; {over:.0f} ms overhead per task ({load()})"
@@ -197,7 +202,7 @@ def report_repeats(again: Sequence[Run], plans: Sequence[float]) -> None:
 def report_hand(ours: Run, theirs: dict[str, float]) -> None:
     total = sum(theirs.values())
     parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in theirs.items())
-    print(f"by hand in series: {total:.1f} s ({parts}); ours / by hand = {ours.wall_s / total:.2f} ({load()})")
+    say(f"by hand in series: {total:.1f} s ({parts}); ours / by hand = {ours.wall_s / total:.2f} ({load()})")
 
 
 def main(argv: Sequence[str]) -> None:
