@@ -10,7 +10,7 @@ from infraflux.adapters.terraform import Action, DestructionRefused, judge_plan,
 from infraflux.adapters.terraform.plan import EMPTY_PLAN, SENSITIVE, DiskLoss
 from infraflux.config.models.policy import DestructionGuard, GuardOverride
 
-TODAY = date(2026, 11, 23)
+TODAY, TOMORROW = date(2026, 11, 23), date(2026, 11, 24)
 
 
 def disk(interface: str, **changes: Any) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def test_failed_checks_are_warnings() -> None:
     assert read_plan(document).warnings == ("control planes share a host",)
 
 
-def override(target: str, expires: date = TODAY) -> GuardOverride:
+def override(target: str, expires: date = TOMORROW) -> GuardOverride:
     return GuardOverride(name="why-not", target=target, reason="wanted", expires=expires)
 
 
@@ -192,8 +192,8 @@ GUARD_CASES: dict[str, tuple[list[dict[str, Any]], DestructionGuard, list[str]]]
     ),
     "override expired": (
         [entry("delete", CP, None), *quiet("w-1", "w-2")],
-        guard(override("cp-1", date(2026, 11, 22))),
-        ["its override expired on 2026-11-22"],
+        guard(override("cp-1", TODAY)),  # the day from which it is forbidden again
+        ["its override expired on 2026-11-23"],
     ),
     "data disk": ([entry("update", DATA, W)], guard(), ["w-1/data: data disk would be lost, scsi1 is removed"]),
     "data disk by name": ([entry("update", DATA, W)], guard(override("w-1/data")), []),

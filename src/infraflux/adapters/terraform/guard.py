@@ -91,7 +91,7 @@ def _because(change: Change) -> str:
 
 
 def _in_force(override: GuardOverride, today: date) -> bool:
-    return today <= override.expires
+    return today < override.expires
 
 
 def _with_expiry(refusal: Refusal, expired: dict[str, date]) -> Refusal:
