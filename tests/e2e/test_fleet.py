@@ -67,7 +67,7 @@ def by_ui(house: House, ui: Ui) -> Approved:
     ui.open(url)
     ui.log_in(house.service.credentials().auth_string)
     ui.click("Deployments")
-    ui.find(f"//a[contains(@href, '{deployment}')]").click()
+    ui.press(f"//a[contains(@href, '{deployment}')]")
     ui.click("Run")
     ui.click("Custom run")
     clusters = ui.choices("cluster")
@@ -78,7 +78,7 @@ def by_ui(house: House, ui: Ui) -> Approved:
     suspended, free = waits(house, run)
     plan = house.artifact("plan-prod-prod-1")["data"]
     ui.open(f"{url}/v2/runs/flow-run/{run}")
-    ui.find("//button[@aria-haspopup='menu']").click()
+    ui.press("//button[@aria-haspopup='menu']")
     ui.click("Resume")
     preset, dialog = ui.field("Decision", within=DIALOG).text, ui.find(DIALOG).text
     ui.choices("Decision", within=DIALOG)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import ElementClickInterceptedException, StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service as Driver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -67,6 +67,16 @@ class Ui:
         waiting = WebDriverWait(self.driver, PATIENCE_S, ignored_exceptions=[StaleElementReferenceException])
         return waiting.until(visible, f"{xpath} never came")
 
+    def press(self, xpath: str) -> None:
+        """Click it; once more where the page was drawn anew, or was covered, between the look and the click."""
+
+        def pressed(_driver: webdriver.Chrome) -> bool:
+            self.find(xpath).click()
+            return True
+
+        ignored = [StaleElementReferenceException, ElementClickInterceptedException]
+        WebDriverWait(self.driver, PATIENCE_S, ignored_exceptions=ignored).until(pressed, f"{xpath} cannot be clicked")
+
     @property
     def text(self) -> str:
         return self.driver.find_element(By.TAG_NAME, "body").text
@@ -82,9 +92,8 @@ class Ui:
     def click(self, label: str, *, within: str = "") -> None:
         """A button, link or line of a menu, by its text; the last one, since menus and dialogs come on top."""
         named = f"[normalize-space()='{label}']"
-        self.find(
-            f"({within}//*[self::button or self::a or @role='menuitem' or @role='option']{named})[last()]"
-        ).click()
+        kinds = "self::button or self::a or @role='menuitem'"
+        self.press(f"({within}//*[{kinds}]{named})[last()]")
 
     def field(self, label: str, *, within: str = "") -> WebElement:
         """The control that a label is for."""
@@ -99,4 +108,4 @@ class Ui:
 
     def choose(self, option: str) -> None:
         """An option of the open dropdown."""
-        self.find(f"//*[@role='option'][normalize-space()='{option}']").click()
+        self.press(f"//*[@role='option'][normalize-space()='{option}']")
