@@ -37,6 +37,10 @@ NOT_SUITES = ("fixtures", "bench")
 DIVIDED = ("lab",)
 """Directories whose subdirectories are suites of their own."""
 
+RERUN = ("lab/", "e2e")
+"""Suites of live programs, where a busy machine can be late for a test: one that fails is tried once more, and shown as
+RERUN. One that fails twice has failed."""
+
 LANES = ("78", "79")
 """Second octet of the loopback addresses that a lane's suites use (INFRAFLUX_TEST_OCTET)."""
 NO_TESTS_COLLECTED = 5
@@ -106,6 +110,7 @@ def run_suite(name: str, *, lane: str = LANES[0]) -> Tally:
         # Pytest prunes the temporary directories of older runs: two at once would prune each other's.
         base = Path(scratch) / "pytest"
         argv = [sys.executable, "-m", "pytest", f"tests/{name}", f"--junitxml={junit}", f"--basetemp={base}"]
+        argv += ["--reruns", "1"] if name.startswith(RERUN) else []
         environment = {**os.environ, "INFRAFLUX_TEST_OCTET": lane}
         done = subprocess.run(
             argv, cwd=ROOT, env=environment, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
