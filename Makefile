@@ -6,10 +6,10 @@ SHELL := /bin/bash
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN := $(UV) run --frozen
 
-.PHONY: help up down test test-slow lint bench sync
+.PHONY: help up down test test-e2e test-slow lint bench sync
 
 help: ## Show this help
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .uv/bin/uv:
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "python3 >= 3.11 is needed" >&2; exit 1; }
@@ -24,8 +24,11 @@ up: sync ## Set up, start the service and the lab, deploy dev, say where the UI 
 down: sync ## Stop everything that `make up` started
 	@$(RUN) infraflux down
 
-test: sync ## Run every check: lint, types, contracts, tests on the lab (builds pinned tools on first use)
+test: sync ## Run the checks: lint, types, contracts, unit and lab tests (builds pinned tools on first use)
 	@$(RUN) python scripts/run_tests.py
+
+test-e2e: sync ## Try the whole product as people use it: deploys, browser, deaths, secrets (about ten minutes)
+	@$(RUN) infraflux tools install --group test && $(RUN) pytest tests/e2e --reruns 1
 
 test-slow: sync ## Kill every part of a deploy in every stage of it (about an hour)
 	@$(RUN) infraflux tools install --group test && $(RUN) pytest tests/e2e -m slow

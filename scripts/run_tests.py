@@ -32,12 +32,13 @@ TOOLS: tuple[str, tuple[str, ...]] = ("tools", ("infraflux", "tools", "install",
 
 # A broken unit is seen early; of the rest the long ones begin first, so that both lanes end together. Suites not named
 # here run last, by name.
-SUITE_ORDER = ("unit", "e2e", "lab/machines", "flows", "lab/talos", "lab/drift", "lab/platform", "terraform")
-NOT_SUITES = ("fixtures", "bench")
+SUITE_ORDER = ("unit", "lab/drift", "lab/machines", "flows", "lab/talos", "lab/platform", "terraform")
+NOT_SUITES = ("fixtures", "bench", "e2e")
+"""`tests/e2e` has a command of its own, `make test-e2e`: it alone takes longer than all of these together may."""
 DIVIDED = ("lab",)
 """Directories whose subdirectories are suites of their own."""
 
-RERUN = ("lab/", "e2e")
+RERUN = ("lab/",)
 """Suites of live programs, where a busy machine can be late for a test: one that fails is tried once more, and shown as
 RERUN. One that fails twice has failed."""
 
