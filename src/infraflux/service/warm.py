@@ -213,7 +213,12 @@ class Engine:
         except OSError:
             numbers = b""
         for number in numbers:
-            os.kill(run.pid, number)
+            # The launcher lives on and waits, so a run that loses its SIGTERM has to be ended from here: the exception
+            # it is turned into is swallowed where it hits a hook around a fork, and the run would go on for ever.
+            if number == signal.SIGTERM and run.kill_at is None:
+                self.terminate(run)
+            else:
+                os.kill(run.pid, number)
         if not numbers:
             self.drop_connection(run)
             self.terminate(run)

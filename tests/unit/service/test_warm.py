@@ -1,0 +1,64 @@
+"""A run that was told to stop and does not is ended by the engine, whoever told it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infraflux.service import launch
+from infraflux.service.warm import GRACE_S, Engine, Run
+
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    made = Engine(tmp_path / "engine.sock")
+    yield made
+    made.selector.close()
+    made.listener.close()
+
+
+def test_a_passed_on_sigterm_has_a_grace(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infraflux.service.warm.time.monotonic", lambda: now)
+    now = 100.0
+    argv = [sys.executable, "-c", DEAF]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it is deaf from here on
+        mine, launcher = socket.socketpair()
+        run = Run(pid=process.pid, pidfd=os.pidfd_open(process.pid), connection=mine)
+        engine.adopt(run)
+        launcher.sendall(bytes([signal.SIGTERM]))
+        engine.signalled(run)
+        assert run.kill_at == 100.0 + GRACE_S
+        now = 100.0 + GRACE_S
+        engine.kill_overdue()
+        assert process.poll() is None
+        now += 1
+        engine.kill_overdue()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        engine.finished(run)
+        assert launch.REPLY.unpack(launcher.recv(launch.REPLY.size)) == (-signal.SIGKILL,)
+        launcher.close()
+        process.returncode = -signal.SIGKILL  # the engine has reaped it
+
+
+def test_other_signals_are_only_passed_on(engine: Engine) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True) as process:
+        mine, launcher = socket.socketpair()
+        run = Run(pid=process.pid, pidfd=os.pidfd_open(process.pid), connection=mine)
+        engine.adopt(run)
+        launcher.sendall(bytes([signal.SIGCONT]))
+        engine.signalled(run)
+        assert run.kill_at is None
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        engine.finished(run)
+        launcher.close()
+        process.returncode = -signal.SIGKILL
