@@ -79,11 +79,13 @@ def test_nothing_runs_programs_or_uses_ssh() -> None:
 
 
 IMPURE = ("timestamp(", "uuid(", "bcrypt(", "\ndata ", "\nephemeral ", "terraform_remote_state", "pathexpand(", "file(")
+OWN_FILE = 'file("${path.module}/'
+"""A file of the module itself is part of the configuration, and of the digest a drift look compares."""
 
 
 def test_a_plan_follows_from_nothing_that_changes_by_itself() -> None:
     """A drift look spares the plan where all that it follows from is the same (docs/adr/0012)."""
     for path in ROOT.rglob("*.tf"):
-        text = path.read_text()
+        text = path.read_text().replace(OWN_FILE, "")
         for forbidden in IMPURE:
             assert forbidden not in text, f"{path.name}: {forbidden.strip()}"
