@@ -77,6 +77,10 @@ def test_a_release_walks_to_prod_and_staging_goes_back(proved: House) -> None:
     house = proved
     promoted(house, "staging", release="r1")
     assert house.spec(STAGING).release == "r1"
+    # Prod is asked about r1 too, and one question at a time is open: it is answered before the next release comes.
+    first = until(lambda: latest(house, "promote/prod", release="r1", states={"Suspended"}), what="the question on r1")
+    answer(house.api, first, approve=False, approver="ann", comment="the next one")
+    assert house.ended(first)["state"]["type"] == "FAILED"
 
     edit(house.root / "config" / "defaults" / "versions.yaml", r"talos: v\S+", f"talos: {OTHER_TALOS}")
     commit(house, f"Talos {OTHER_TALOS}")
