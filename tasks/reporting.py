@@ -16,10 +16,11 @@ from prefect.artifacts import create_markdown_artifact, create_progress_artifact
 
 from infraflux.adapters.spans import Span, listening
 from infraflux.config.errors import InfrafluxError
+from infraflux.config.markdown import cell
 from tasks.masking import masked
 from tasks.patience import patiently
 from tasks.running import log_line
-from tasks.timeline import Stage, cell, cut, timeline_markdown
+from tasks.timeline import Stage, cut, timeline_markdown
 
 MARKDOWN_LIMIT = 200_000
 """Artifacts lie in the database row itself; the UI renders longer ones slowly."""

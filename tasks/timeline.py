@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from infraflux.adapters.spans import Kind, Span
+from infraflux.config.markdown import cell
 
 BUDGET_S = 15 * 60
 """A cluster has to stand within this time, in any environment."""
@@ -227,8 +228,3 @@ def _stage_table(stages: Sequence[Stage]) -> list[str]:
             f"| {spent.own_s:.1f} | {cell(stage.outcome)} |"
         )
     return lines
-
-
-def cell(text: str) -> str:
-    """Text that does not break out of a table cell (pure)."""
-    return text.replace("|", "\\|").replace("\n", " ")

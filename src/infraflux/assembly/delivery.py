@@ -8,7 +8,7 @@ from pathlib import Path
 from infraflux.adapters.argocd import ROOT, Application
 from infraflux.adapters.git_repo import GitRepo
 from infraflux.assembly.platform import open_platform
-from infraflux.assembly.releases import RELEASED_TREES, DeliveryLedger, load_releases, running_here
+from infraflux.assembly.releases import RELEASED_CONTENT, DeliveryLedger, load_releases, running_here
 from infraflux.config.errors import InfrafluxError, Permanent
 from infraflux.config.load import Fleet
 from infraflux.config.models import ClusterSpec
@@ -16,10 +16,6 @@ from infraflux.config.outcomes import Done, Noop, Outcome
 from infraflux.delivery.records import Approved, Ledger, Verified
 from infraflux.delivery.release import Release
 from infraflux.drift.findings import ClusterDrift, DriftClass, Verdict
-
-CONTENT = (*RELEASED_TREES, "config", "clusters")
-"""What a release is cut of: a change to it that no commit holds is in no release."""
-
 
 LOOK = "drift check"
 
@@ -51,7 +47,7 @@ def _release_of(spec: ClusterSpec, *, root: Path, commit: str) -> Release | Noop
     if not commit:
         return Noop("there is no commit, so no release")
     git = GitRepo(root)
-    if spec.release is None and (changed := git.changed(CONTENT)):
+    if spec.release is None and (changed := git.changed(RELEASED_CONTENT)):
         return Noop(f"{changed[0]} differs from the commit, so no release is what runs")
     running = running_here(spec, root=root, commit=commit)
     release = next((one for one in load_releases(root) if one.digest == running.digest), None)

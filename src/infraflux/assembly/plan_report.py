@@ -6,6 +6,7 @@ from typing import Any
 
 from infraflux.adapters.terraform import Action, Change
 from infraflux.assembly.machines import MachinesPlan
+from infraflux.config.markdown import cell
 
 MAX_MARKDOWN = 20_000
 """Characters: an approval form is read by a person, and the table is kept in a database."""
@@ -58,7 +59,7 @@ def detail(change: Change) -> str:
 def markdown(plan: MachinesPlan) -> str:
     """The table for an approval, with its warnings; cut where it is longer than a person reads."""
     lines = ["| action | what | name | detail |", "|---|---|---|---|"]
-    lines += [f"| {row.action} | {row.what} | {_cell(row.name)} | {_cell(row.detail)} |" for row in rows(plan)]
+    lines += [f"| {row.action} | {row.what} | {cell(row.name)} | {cell(row.detail)} |" for row in rows(plan)]
     lines += [f"\n> {warning}" for warning in plan.warnings]
     text = "\n".join(lines) if not plan.empty else "\n".join(["No changes.", *lines[2:]])
     return text if len(text) <= MAX_MARKDOWN else f"{text[:MAX_MARKDOWN]}\n\n... cut: {plan}"
@@ -87,7 +88,3 @@ def facts(plan: MachinesPlan) -> dict[str, Any]:
 
 def _key(address: str) -> str:
     return address.partition('["')[2].rstrip('"]') or address.rpartition(".")[2]
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -29,6 +29,9 @@ from infraflux.delivery.release import MachineClass, Release, Running, content_d
 RELEASED_TREES = ("platform", "terraform")
 """Directories whose content is part of a release."""
 
+RELEASED_CONTENT = (*RELEASED_TREES, "config", "clusters")
+"""What a release is cut of: a change to it that no commit holds is in no release."""
+
 
 def load_releases(root: Path) -> list[Release]:
     """All releases, oldest first; Permanent where a file was edited after it was cut."""
@@ -93,7 +96,7 @@ def cut_release(
     `commit_it` also commits exactly that file on the present branch.
     """
     git = GitRepo(root)
-    _require_committed(git, [*RELEASED_TREES, "config", "clusters"])
+    _require_committed(git, RELEASED_CONTENT)
     commit = git.head()
     release = cut(
         Fleet.load(root).of(environment),

@@ -35,8 +35,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         return
     table = Table("ENVIRONMENT", "PINS", "VERIFIED", "CANDIDATE", "NEXT", box=None)
     for one in stages:
-        verified = ", ".join(f"{key.partition('/')[2]}: {name or '-'}" for key, name in one.verified.items())
-        table.add_row(one.environment, one.pins or "-", verified, one.candidate or "-", one.next)
+        table.add_row(one.environment, one.pins or "-", one.verified_text, one.candidate or "-", one.next)
     console().print(table)
     for one in stages:
         _print_gates(one)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from infraflux.config.markdown import cell
 from infraflux.config.outcomes import Noop
 from infraflux.delivery.pipeline import Deploy, Pin, Refused, Step, Wait
 from infraflux.delivery.promotion import Gate, GateState
@@ -29,6 +30,12 @@ class Stage:
     hold: str = ""
     last: str = ""
     """The last promotion and where it stands."""
+
+    @property
+    def verified_text(self) -> str:
+        """`staging-1: r1, staging-2: -`"""
+        named = [f"{key.partition('/')[2]}: {name or '-'}" for key, name in self.verified.items()]
+        return ", ".join(named) or "no cluster"
 
     @property
     def next(self) -> str:
@@ -59,7 +66,7 @@ def pipeline_markdown(stages: Sequence[Stage]) -> str:
     """The whole pipeline: a line of environments, a table, and the gates of each."""
     picture = " → ".join(f"**{one.environment}** ({one.pins or 'follows the checkout'})" for one in stages)
     rows = [
-        f"| {one.environment} | {one.pins or '-'} | {_verified(one)} | {one.candidate or '-'} | {_cell(one.next)} |"
+        f"| {one.environment} | {one.pins or '-'} | {one.verified_text} | {one.candidate or '-'} | {cell(one.next)} |"
         for one in stages
     ]
     lines = [picture, "", "| environment | pins | verified | candidate | next |", "|---|---|---|---|---|", *rows]
@@ -71,13 +78,9 @@ def pipeline_markdown(stages: Sequence[Stage]) -> str:
     return "\n".join(lines)
 
 
-def _verified(stage: Stage) -> str:
-    return ", ".join(f"{key.partition('/')[2]}: {name or '-'}" for key, name in stage.verified.items()) or "no cluster"
-
-
 def gate_rows(gates: Sequence[Gate]) -> list[str]:
     """Gates as a Markdown table."""
-    rows = [f"| {MARKS[gate.state]} {gate.state} | {gate.name} | {_cell(gate.reason)} |" for gate in gates]
+    rows = [f"| {MARKS[gate.state]} {gate.state} | {gate.name} | {cell(gate.reason)} |" for gate in gates]
     return ["| | gate | reason |", "|---|---|---|", *rows]
 
 
@@ -90,14 +93,10 @@ def change_rows(changes: Sequence[ReleaseChange]) -> list[str]:
 
 
 def _undo(change: ReleaseChange) -> str:
-    text = f"{change.reversible}: {_cell(change.why)}"
+    text = f"{change.reversible}: {cell(change.why)}"
     return text if change.reversible is Reversible.YES else f"**{text}**"
 
 
 def _short(value: str) -> str:
     is_id = len(value) >= 40 and all(letter in "0123456789abcdef" for letter in value)
-    return _cell(value[:12] if is_id else value)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return cell(value[:12] if is_id else value)

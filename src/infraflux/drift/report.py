@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from infraflux.config.markdown import cell
 from infraflux.config.models.proxmox import SIMULATED
 from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, DriftClass, Finding, Layer, Owner, Verdict
 
@@ -31,11 +32,11 @@ def cluster_markdown(report: ClusterDrift) -> str:
     """The whole report of one cluster."""
     lines = [f"# {_SIGNS[report.verdict]} {report.cluster}: {headline(report)}", ""]
     lines.append(f"Looked at {report.at:%Y-%m-%d %H:%M:%S %Z}, commit `{report.commit[:12] or 'none'}`.")
-    lines += [f"\n{_cell(text)}" for text in report.evidence]
+    lines += [f"\n{cell(text)}" for text in report.evidence]
     if report.simulated:
         lines.append(f"\n**{SIMULATED}**")
     if report.unknown:
-        lines += ["", "## Could not be read", ""] + [f"- {_cell(text)}" for text in report.unknown]
+        lines += ["", "## Could not be read", ""] + [f"- {cell(text)}" for text in report.unknown]
     lines += _table("Differences", [finding for finding in report.findings if finding.counts])
     lines += _table("Expected", [one for one in report.findings if not one.counts and not one.ignored_by])
     lines += _table("Ignored by rule", [finding for finding in report.findings if finding.ignored_by])
@@ -49,16 +50,12 @@ def _table(title: str, findings: Sequence[Finding]) -> list[str]:
     if not findings:
         return []
     rows = [
-        f"| {one.layer} | {_cell(one.object)} | {_cell(one.field)} | {_cell(one.wanted)} | {_cell(one.seen)} "
-        f"| {one.drift_class} | {one.owner} | {_cell(one.note)} |"
+        f"| {one.layer} | {cell(one.object)} | {cell(one.field)} | {cell(one.wanted)} | {cell(one.seen)} "
+        f"| {one.drift_class} | {one.owner} | {cell(one.note)} |"
         for one in sorted(findings, key=lambda one: (-list(DriftClass).index(one.drift_class), one.layer, one.object))
     ]
     head = ["| layer | object | field | wanted | seen | class | owner | note |", "|---|---|---|---|---|---|---|---|"]
     return ["", f"## {title}", "", *head, *rows]
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def fleet_rows(reports: Iterable[ClusterDrift]) -> list[dict[str, Any]]:
