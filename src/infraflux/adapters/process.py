@@ -6,7 +6,6 @@ it is cancelled the group gets SIGINT, a bounded time to finish (Terraform write
 process itself is killed, the kernel sends the child `death_signal`. Linux only: it rests on pidfd and prctl.
 """
 
-import ctypes
 import os
 import selectors
 import signal
@@ -22,6 +21,7 @@ from typing import IO
 
 from infraflux.adapters.spans import Kind, program_name, span
 from infraflux.config.errors import ErrorClass, Permanent, Retryable
+from infraflux.tether import LAUNCHER, tether
 
 MASK = "***"
 DEFAULT_GRACE_S = 25.0
@@ -32,7 +32,6 @@ _DRAIN_S = 2.0
 _POLL_S = 0.5
 """Wake-up interval, so that a cancel from another thread and the deadline are both seen in time."""
 _CHUNK_BYTES = 65536
-_PR_SET_PDEATHSIG = 1
 _UMASK = 0o077
 """What programs write is for their user only: Terraform would make its state readable by all."""
 _ALLOWED = (
@@ -41,9 +40,6 @@ _ALLOWED = (
     "XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_RUNTIME_DIR"
 )
 _ALLOWED_NAMES = frozenset(_ALLOWED.split())
-
-# Loaded before any fork: the child may not import or allocate much between fork and exec.
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class ProcessTimeout(Retryable):
@@ -195,8 +191,9 @@ def cancel(children: Collection["Child"], *, grace_s: float = DEFAULT_GRACE_S) -
 class Child:
     """A running program with its process group."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], *, name: str) -> None:
         self.process = process
+        self.name = name
         self.cancelled = threading.Event()
         self.pidfd = os.pidfd_open(process.pid)
         # A reaped pid can belong to somebody else: signals and reaping exclude each other.
@@ -306,36 +303,28 @@ def _start(
     has_stdin: bool,
     death_signal: signal.Signals,
 ) -> Child:
-    parent = os.getpid()
-
-    def die_with_parent() -> None:
-        _libc.prctl(_PR_SET_PDEATHSIG, int(death_signal))
-        if os.getppid() != parent:  # it died between fork and prctl: nobody would ever signal us
-            os._exit(1)
-
+    environment = {**allowed_environment(), **(env or {})}
     try:
         process = subprocess.Popen(
-            argv,
+            tether(argv, death_signal=death_signal, cwd=cwd, path=environment.get("PATH")),
             stdin=subprocess.PIPE if has_stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**allowed_environment(), **(env or {})},
+            env=environment,
             cwd=cwd,
             start_new_session=True,
             umask=_UMASK,
             bufsize=0,
-            # Only a system call and two comparisons between fork and exec, safe beside other threads.
-            preexec_fn=die_with_parent,  # noqa: PLW1509
         )
     except FileNotFoundError as error:
         if cwd is not None and not cwd.is_dir():
             raise ProgramMissing(f"working directory {cwd} does not exist") from error
-        raise ProgramMissing(
-            f"{argv[0]} was not found", next_step=f"infraflux tools install {Path(argv[0]).name}"
-        ) from error
+        missing = error.filename if error.filename == LAUNCHER else argv[0]
+        next_step = "install util-linux" if missing == LAUNCHER else f"infraflux tools install {Path(missing).name}"
+        raise ProgramMissing(f"{missing} was not found", next_step=next_step) from error
     except OSError as error:
         raise ProgramMissing(f"{argv[0]} cannot be executed: {error.strerror}", next_step="check the file") from error
-    return Child(process)
+    return Child(process, name=Path(argv[0]).name)
 
 
 def _pump(child: Child, *, output: _Output, stdin: str | None, deadline: float) -> None:
@@ -355,7 +344,7 @@ def _pump(child: Child, *, output: _Output, stdin: str | None, deadline: float) 
             if time.monotonic() > deadline:
                 if ended:  # the pipe is held open by a process that left the group: its output is not ours
                     return
-                raise ProcessTimeout(f"{Path(str(child.process.args[0])).name} ran into its deadline:\n{output.tail}")  # type: ignore[index]
+                raise ProcessTimeout(f"{child.name} ran into its deadline:\n{output.tail}")
             for key, _ in selector.select(min(_POLL_S, max(0.0, deadline - time.monotonic()))):
                 if key.data == "exit":
                     selector.unregister(child.pidfd)

@@ -24,6 +24,7 @@ from infraflux.adapters.tools import Places, Shelf, Source, this_machine
 from infraflux.adapters.tools.pins import Program
 from infraflux.adapters.tools.probe import output_of
 from infraflux.adapters.tools.toolchain import find_go, requirements
+from infraflux.tether import LAUNCHER, find_launcher
 
 GIB = 1024**3
 # Measured: Go 0.4, modules 5.1, compiled packages 6.7, programs 0.9 GiB after building everything.
@@ -73,6 +74,14 @@ def git(output: str | None) -> Finding:
             subject="git", state=State.MISSING, detail=f"{found[0]} is too old", next_step=f"install git >= {wanted}"
         )
     return Finding(subject="git", state=State.OK, detail=found[0])
+
+
+def launcher() -> Finding:
+    """What every outside program is started with."""
+    found = find_launcher()
+    if found is None:
+        return Finding(subject=LAUNCHER, state=State.MISSING, detail="not on PATH", next_step="install util-linux")
+    return Finding(subject=LAUNCHER, state=State.OK, detail=found)
 
 
 def go(shelf: Shelf, *, to_build: int) -> Finding:
@@ -149,6 +158,7 @@ def examine(shelf: Shelf) -> list[Finding]:
     return [
         python(),
         git(output_of(["git", "--version"], environ=places.environ)),
+        launcher(),
         machine(memory_bytes=psutil.virtual_memory().total, cores=os.cpu_count() or 1),
         disk(places.cache, to_build=to_build),
         loopback(),

@@ -10,10 +10,10 @@ STARTS = 60
 
 def test_children_start_beside_a_busy_grpc_server(tmp_path: Path) -> None:
     code = f"""
-        import asyncio, os
+        import asyncio
         import infraflux.lab.talos
         import grpc
-        from infraflux.lab.kubernetes.process import _die_with_parent
+        from infraflux.tether import tether
 
         async def poke(channel):
             while True:
@@ -30,7 +30,7 @@ def test_children_start_beside_a_busy_grpc_server(tmp_path: Path) -> None:
                 busy = [asyncio.create_task(poke(channel)) for _ in range(4)]
                 codes = []
                 for _ in range({STARTS}):
-                    child = await asyncio.create_subprocess_exec("/bin/true", preexec_fn=_die_with_parent(os.getpid()))
+                    child = await asyncio.create_subprocess_exec(*tether(["/bin/true"]))
                     codes.append(await child.wait())
                 for task in busy:
                     task.cancel()

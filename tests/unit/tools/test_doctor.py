@@ -72,3 +72,10 @@ def test_lines_and_exit_code(
     assert cli.run(["doctor", "--json"]) == 0
     findings = json.loads(capsys.readouterr().out)
     assert {each["state"] for each in findings if each["subject"] in ("alpha", "plug", "either")} == {"ok"}
+
+
+def test_the_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor.launcher().state is State.OK
+    monkeypatch.setattr(doctor, "find_launcher", lambda: None)
+    missing = doctor.launcher()
+    assert (missing.state, missing.next_step) == (State.MISSING, "install util-linux")

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import time
@@ -12,10 +11,7 @@ from pathlib import Path
 from infraflux.lab.contracts import EventSink
 from infraflux.lab.kubernetes.files import private_directory
 from infraflux.lab.kubernetes.programs import Program
-
-_PR_SET_PDEATHSIG = 1
-# Loaded before any fork: between fork and exec nothing may take a lock.
-_libc = ctypes.CDLL(None, use_errno=True)
+from infraflux.tether import tether
 
 FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 10.0
@@ -104,12 +100,11 @@ class SupervisedProcess:
         _rotate(self._log)
         with open(self._log, "ab", opener=_private_opener) as stream:
             self._process = await asyncio.create_subprocess_exec(
-                *self.program.argv,
+                *tether(self.program.argv),
                 env=dict(self.program.environment),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
-                preexec_fn=_die_with_parent(os.getpid()),
                 # Ctrl-C in the lab's terminal must reach the lab alone, which then stops the children in order.
                 start_new_session=True,
             )
@@ -123,16 +118,6 @@ class SupervisedProcess:
 
     def _emit(self, kind: str, **fields: object) -> None:
         self._events.emit("kubernetes", kind, cluster=self._cluster, process=self.program.name, **fields)
-
-
-def _die_with_parent(parent: int) -> Callable[[], None]:
-    def before_exec() -> None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        # The parent may have died before the call above took effect.
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return before_exec
 
 
 def _private_opener(path: str, flags: int) -> int:
