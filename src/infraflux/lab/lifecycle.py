@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -148,16 +149,20 @@ def down(state_dir: Path) -> bool:
     holder = lock_holder(paths.lock)
     if holder is None:
         return False
-    try:
-        call(paths.socket, "stop")
-    except NotRunning:
-        psutil.Process(holder).terminate()
-    deadline = time.monotonic() + STOP_TIMEOUT_S
-    while time.monotonic() < deadline:
-        if lock_holder(paths.lock) is None:
-            return True
-        time.sleep(POLL_S)
-    raise LabError(f"the lab (process {holder}) does not stop; see {paths.log}")
+    with suppress(psutil.NoSuchProcess):  # it ended by itself a moment ago
+        process = psutil.Process(holder)
+        try:
+            call(paths.socket, "stop")
+        except NotRunning:
+            process.terminate()
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        # Its end, not only that of its lock: until then its addresses and files are still its own. It stays a zombie
+        # where nobody collects orphans, as in many a container.
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            if time.monotonic() > deadline:
+                raise LabError(f"the lab (process {holder}) does not stop; see {paths.log}")
+            time.sleep(POLL_S)
+    return True
 
 
 def reset(state_dir: Path) -> bool:

@@ -35,7 +35,11 @@ def test_up_with_other_settings_is_refused_while_it_runs(lab: Lab) -> None:
 
 
 def test_settings_stay_over_a_restart(lab: Lab, net: str) -> None:
+    before = lifecycle.status(lab.paths.root)
+    assert before is not None
+    process = psutil.Process(before["process"])
     assert lifecycle.down(lab.paths.root)
+    assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     assert lifecycle.status(lab.paths.root) is None
     _, status = lifecycle.up(spec_path=SPEC, state_dir=lab.paths.root)
     assert status["net"] == net
