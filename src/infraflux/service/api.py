@@ -24,7 +24,7 @@ class NotFound(Permanent):
 
 
 class Busy(Retryable):
-    """The server refused before it did anything: SQLite was locked, so any request may be repeated."""
+    """The server did nothing: SQLite was locked, or the request only read. It may be repeated."""
 
 
 def failure(reply: requests.Response, what: str) -> InfrafluxError:
@@ -69,7 +69,9 @@ class PrefectApi:
         try:
             reply = self._session.request(method, f"{self._url}{path}", json=body, timeout=TIMEOUT_S)
         except requests.RequestException as error:
-            raise Retryable(
+            # Under load the server leaves a request unanswered now and then, and answers the next in milliseconds.
+            lost = method == "GET" and isinstance(error, requests.ReadTimeout)
+            raise (Busy if lost else Retryable)(
                 f"{what}: the Prefect server does not answer ({type(error).__name__})",
                 stage="service",
                 next_step="infraflux service status; infraflux service up",
