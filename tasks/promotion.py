@@ -51,13 +51,15 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True)
+@dataclass
 class PromotionRun:
     """One run of a promotion or rollback."""
 
     run: RunContext
     busy: ClusterBusy | None = None
     """Why it is not this run's turn."""
+    decided: bool = False
+    """Whether this run ended a question that others may wait behind."""
 
     @property
     def environment(self) -> str:
@@ -104,7 +106,13 @@ def promoting() -> Iterator[PromotionRun]:
                 turn.enter_context(lock)
             except ClusterBusy as error:
                 busy = error
-            yield PromotionRun(run, busy=busy)
+            found = PromotionRun(run, busy=busy)
+            try:
+                yield found
+            finally:
+                turn.close()
+                if found.decided:
+                    _take_up_the_next(found)
 
 
 @step("look at the gates", retries=0)
@@ -194,6 +202,7 @@ def agree(run: PromotionRun, seen: Situation, release: Release, *, changes: Sequ
             tell=tell,
         )
     except Rejected as error:
+        run.decided = True
         run.record(release, "rejected", str(error.message))
         run.tell(ClusterEvent.PROMOTION_REJECTED, release, why=error.message)
         raise
@@ -265,6 +274,7 @@ def finish(run: PromotionRun, release: Release) -> State[Any]:
         why = f"deployed, and not verified with {release.name}: {', '.join(left)}"
         _failed(run, release, why)
         raise Permanent(why, stage="verify", next_step="the deploy's log says why, at its stage `record`")
+    run.decided = True
     run.record(release, "deployed")
     run.tell(ClusterEvent.PROMOTION_COMPLETED, release)
     show_pipeline()
@@ -319,12 +329,21 @@ def awaiting_merge(run: PromotionRun, release: Release, branch: str) -> State[An
     )
 
 
-def look_again(run: PromotionRun, release: str, *, at: datetime) -> str:
+def _take_up_the_next(run: PromotionRun) -> None:
+    """A release that had to wait for this one gets its run now: its event is long gone, the hourly look far away."""
+    if flow_run.get_flow_name() != "promote":  # after a rollback, automation is held
+        return
+    seen = look_at_promotion(run.run.root, run.environment, automatic=True, now=now())
+    if seen.release and wants_pin(seen):
+        log_line(f"{seen.release.name} was waiting{look_again(run, seen.release.name, at=now(), automatic=True)}")
+
+
+def look_again(run: PromotionRun, release: str, *, at: datetime, **changed: Any) -> str:
     """Schedule this deployment for that moment, once however many runs ask for it; what to add to the message."""
     here = deployment.get_id()
     if not here:
         return ""
-    parameters = {**flow_run.get_parameters(), "release": release}
+    parameters = {**flow_run.get_parameters(), **changed, "release": release}
     with get_client(sync_client=True) as client:
         client.create_flow_run_from_deployment(
             UUID(str(here)),

@@ -190,6 +190,37 @@ def test_a_second_promotion_waits_for_its_turn(world: World, monkeypatch: pytest
     assert world.deploys == []
 
 
+@pytest.mark.parametrize("answer", ["reject", "approve"])
+def test_a_release_that_waited_behind_a_question_is_taken_up(
+    world: World, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    again: list[tuple[str, dict[str, Any]]] = []
+
+    def look_again(_run: Any, release: str, **how: Any) -> str:
+        turn = cluster_lock(
+            "promotion/prod", directory=world.root / ".infraflux/locks", flow_run_id=str(uuid4()), flow_run_name="next"
+        )
+        with turn:  # free for the run that is asked for
+            again.append((release, how))
+        return ""
+
+    monkeypatch.setattr(promotion, "look_again", look_again)
+    first = world.cut("v1.13.8")
+    world.verify(first, "staging/staging-1")
+    world.pass_time(hours=24)
+    second = world.cut("v1.13.9")
+
+    def answer_late(**question: Any) -> Agreed:
+        world.verify(second, "staging/staging-1")
+        world.pass_time(hours=24)
+        return world.approve(**question)
+
+    monkeypatch.setattr(promotion, "approve", answer_late)
+    world.answers = [answer]
+    run(monkeypatch, "prod", automatic=True, release=first.name)
+    assert again == [(second.name, {"at": world.now, "automatic": True})]
+
+
 def test_a_refused_wish_of_a_person_fails_and_says_why(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.cut("v1.13.8")
     refused = run(monkeypatch, "staging", release="r1")
