@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from labkit import browser
-from labkit.browser import Ui
+from labkit.browser import Asked, Ui
 from labkit.house import House, until
 from labkit.looks import Look
 
@@ -14,7 +14,6 @@ from infraflux.service.trigger import answer
 # Two clusters at once on a machine that does other things too.
 pytestmark = [pytest.mark.lab, pytest.mark.tools, pytest.mark.prefect, pytest.mark.timeout(1800)]
 
-DIALOG = "//*[@role='dialog']"
 REASON = "the first prod"
 
 
@@ -26,8 +25,7 @@ class Approved:
     suspended: dict[str, Any]
     plan: str
     lock_was_free: bool
-    dialog: str = ""
-    preset: str = ""
+    asked: Asked | None = None
     clusters: tuple[str, ...] = ()
     page: str = ""
 
@@ -77,25 +75,16 @@ def by_ui(house: House, ui: Ui) -> Approved:
     run = until(lambda: newest(house, deployment), what="the run", patience_s=30)
     suspended, free = waits(house, run)
     plan = house.artifact("plan-prod-prod-1")["data"]
-    ui.open(f"{url}/v2/runs/flow-run/{run}")
-    ui.press("//button[@aria-haspopup='menu']")
-    ui.click("Resume")
-    preset, dialog = ui.field("Decision", within=DIALOG).text, ui.find(DIALOG).text
-    ui.choices("Decision", within=DIALOG)
-    ui.choose("approve")
-    ui.field("Approver", within=DIALOG).send_keys("ann")
-    ui.field("Comment", within=DIALOG).send_keys("looks right")
-    ui.click("Resume", within=DIALOG)
+    asked = ui.resume(house.page(run), decision="approve", approver="ann", comment="looks right")
     house.completed(run)
-    ui.open(f"{url}/v2/runs/flow-run/{run}")
+    ui.open(house.page(run))
     ui.find("//*[normalize-space()='Completed']")
     return Approved(
         run=run,
         suspended=suspended,
         plan=plan,
         lock_was_free=free,
-        dialog=dialog,
-        preset=preset,
+        asked=asked,
         clusters=clusters,
         page=ui.text,
     )
@@ -135,8 +124,9 @@ def test_the_ui_has_what_a_person_needs(prod: Approved) -> None:
     if why := browser.missing():
         pytest.skip(why)
     assert prod.clusters == ("prod-1",)
-    assert prod.preset == "reject"
-    assert "prod/prod-1: the environment's policy asks for approval" in prod.dialog
+    assert prod.asked is not None
+    assert prod.asked.preset == "reject"
+    assert "prod/prod-1: the environment's policy asks for approval" in prod.asked.text
     assert "deploy-prod-prod-1" in prod.page
     assert "Completed" in prod.page
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from labkit import browser
 from labkit.house import House, until
 from labkit.looks import Look
 
@@ -60,6 +61,20 @@ def start(house: House, deployment: str, **parameters: Any) -> str:
     return start_run(house.api, deployment, name=deployment.replace("/", "-"), parameters=parameters)
 
 
+def approve(house: House, run: str, *, release: str) -> None:
+    """In the UI, where there is a browser."""
+    if browser.missing():
+        answer(house.api, run, approve=True, approver="ann", comment="looks right")
+        return
+    with browser.browser() as ui:
+        ui.open(house.service.settings.url)
+        ui.log_in(house.service.credentials().auth_string)
+        asked = ui.resume(house.page(run), decision="approve", approver="ann", comment="looks right")
+    assert asked.preset == "reject"
+    for words in (release, "Gates", PROD):
+        assert words in asked.text
+
+
 @pytest.fixture(scope="module")
 def proved(house: House, deployed_dev: str) -> House:
     """What the clusters run is r1, and dev proved it; nothing has to be waited for between environments."""
@@ -97,7 +112,7 @@ def test_a_release_walks_to_prod_and_staging_goes_back(proved: House) -> None:
     text = house.artifact("promotion-prod")["data"]
     assert "### Gates" in text
     assert f"### {PROD}" in text
-    answer(house.api, asking, approve=True, approver="ann", comment="looks right")
+    approve(house, asking, release="r2")
     house.completed(asking)
     assert talos(house, PROD).endswith(f" {OTHER_TALOS}")
     said = house.event("infraflux.promotion.completed", asking)["payload"]

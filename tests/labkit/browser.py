@@ -33,6 +33,18 @@ def missing() -> str:
     return f"{', '.join(lacking)} not found: apt-get install chromium chromium-driver" if lacking else ""
 
 
+DIALOG = "//*[@role='dialog']"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person was asked in the UI."""
+
+    text: str
+    preset: str
+    """The decision that stood there already."""
+
+
 @contextmanager
 def browser() -> Iterator["Ui"]:
     """A fresh browser; skips the test where there is none."""
@@ -109,3 +121,16 @@ class Ui:
     def choose(self, option: str) -> None:
         """An option of the open dropdown."""
         self.press(f"//*[@role='option'][normalize-space()='{option}']")
+
+    def resume(self, page: str, *, decision: str, approver: str, comment: str) -> Asked:
+        """Answer the question of the suspended run whose page this is."""
+        self.open(page)
+        self.press("//button[@aria-haspopup='menu']")
+        self.click("Resume")
+        asked = Asked(text=self.find(DIALOG).text, preset=self.field("Decision", within=DIALOG).text)
+        self.choices("Decision", within=DIALOG)
+        self.choose(decision)
+        self.field("Approver", within=DIALOG).send_keys(approver)
+        self.field("Comment", within=DIALOG).send_keys(comment)
+        self.click("Resume", within=DIALOG)
+        return asked

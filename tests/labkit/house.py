@@ -186,6 +186,10 @@ class House:
             if len(rows) < PAGE:
                 return
 
+    def page(self, run: str) -> str:
+        """Where the UI shows a run."""
+        return f"{self.service.settings.url}/v2/runs/flow-run/{run}"
+
     def artifact(self, key: str) -> dict[str, Any]:
         """The newest artifact of a key."""
         found: dict[str, Any] = self.api.get(f"/artifacts/{key}/latest")
