@@ -7,6 +7,8 @@ as they become known, in front of everything Prefect stores.
 import logging
 from collections.abc import Callable, Collection
 
+from prefect.exceptions import ExternalSignal
+
 from infraflux.adapters.process import Masker
 from infraflux.config.errors import ErrorClass, InfrafluxError
 
@@ -73,7 +75,9 @@ class _MaskingFactory:
 
 
 def is_expected(error: BaseException | None) -> bool:
-    """An error of the family that is no defect of ours: its message says all there is to say."""
+    """An error of the family that is no defect of ours, or a signal: its message says all there is to say."""
+    if isinstance(error, ExternalSignal):
+        return True
     return isinstance(error, InfrafluxError) and error.error_class is not ErrorClass.INTERNAL
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefect.exceptions import PrefectSignal
+from prefect.exceptions import ExternalSignal, PrefectSignal
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL
 
@@ -15,7 +15,7 @@ from infraflux.adapters.run_records import record_for_this_process, remove_recor
 from infraflux.config.errors import Permanent
 from infraflux.config.paths import ProjectPaths
 from tasks.masking import mask_logs, masked_error
-from tasks.running import project_root
+from tasks.running import log_line, project_root
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,13 @@ def acting(key: str) -> Iterator[RunContext]:
             raise
         raise clean from None
     except PrefectSignal:
-        # Suspended or told to stop by the server, which therefore knows. A termination passes by here: where the
-        # worker is dead, nobody tells the server how the run ended, so its record stays for the watch.
+        # Suspended or told to stop by the server, which therefore knows.
         remove_record(records, context.flow_run_id)
+        raise
+    except ExternalSignal:
+        # Where the worker is dead, nobody tells the server how the run ended, so its record stays for the watch.
+        log_line(
+            f"{key}: told to stop, by a cancellation or by the end of the worker; started again, it goes on from here"
+        )
         raise
     remove_record(records, context.flow_run_id)

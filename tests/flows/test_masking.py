@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from prefect import flow, get_run_logger
 from prefect.client.orchestration import get_client
+from prefect.exceptions import TerminationSignal
 from prefect.logging.handlers import APILogWorker
 
 from infraflux.config.errors import ErrorClass, Permanent
@@ -51,6 +52,7 @@ def test_an_error_is_masked_and_located() -> None:
         (Permanent("typo"), True),
         (Permanent("defect", error_class=ErrorClass.INTERNAL), False),
         (ValueError("defect"), False),
+        (TerminationSignal(signal=15), True),
         (None, False),
     ],
 )

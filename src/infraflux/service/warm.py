@@ -12,6 +12,7 @@ worker gave up or died: the run gets SIGTERM, and SIGKILL after `GRACE_S`.
 import contextlib
 import gc
 import importlib
+import io
 import json
 import os
 import runpy
@@ -79,6 +80,28 @@ class Request:
     cwd: str
     env: dict[str, str]
     streams: Sequence[int]
+
+
+class Stream(io.FileIO):
+    """A standard stream whose reader may end first.
+
+    A worker reads what its runs print. When it dies, the signal that ends them has to be what ends them: Prefect's
+    console leaves the process with SystemExit at the first line that cannot be written.
+    """
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data) or 0
+        except BrokenPipeError:
+            return memoryview(data).nbytes
+
+
+def outlive_readers() -> None:
+    """Put such streams in place of standard output and error, before anybody keeps a reference to them."""
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        raw = io.BufferedWriter(Stream(descriptor, "wb", closefd=False))
+        text = io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        setattr(sys, name, text)
 
 
 def preload() -> None:
@@ -253,6 +276,7 @@ class Engine:
 
 def main() -> None:
     """Preload, then serve on the socket in argv; a forked child leaves the loop and becomes a run."""
+    outlive_readers()
     preload()
     print(f"warm engine ready: pid {os.getpid()}", flush=True)  # noqa: T201 - the service log
     request = Engine(Path(sys.argv[1])).serve()

@@ -62,3 +62,37 @@ def test_other_signals_are_only_passed_on(engine: Engine) -> None:
         engine.finished(run)
         launcher.close()
         process.returncode = -signal.SIGKILL
+
+
+UNREAD = """
+import os, sys
+from infraflux.service.warm import outlive_readers
+outlive_readers()
+input()
+for stream in (sys.stdout, sys.stderr):
+    print("nobody reads this", file=stream, flush=True)
+with open(sys.argv[1], "w") as file:
+    file.write("done")
+"""
+
+
+def test_a_run_whose_reader_is_gone_goes_on_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    argv = [sys.executable, "-c", UNREAD, str(done)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.stderr.close()
+        process.stdin.write(b"go\n")
+        process.stdin.close()
+        assert process.wait() == 0
+    assert done.read_text() == "done"
+
+
+def test_what_a_run_prints_is_read(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", UNREAD, str(tmp_path / "done")]
+    done = subprocess.run(argv, input="go\n", capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("nobody reads this\n",) * 2
