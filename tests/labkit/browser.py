@@ -133,4 +133,6 @@ class Ui:
         self.field("Approver", within=DIALOG).send_keys(approver)
         self.field("Comment", within=DIALOG).send_keys(comment)
         self.click("Resume", within=DIALOG)
+        # Only then has the answer been sent.
+        WebDriverWait(self.driver, PATIENCE_S).until_not(lambda driver: driver.find_elements(By.XPATH, DIALOG))
         return asked
