@@ -15,6 +15,7 @@ import importlib
 import io
 import json
 import os
+import pkgutil
 import runpy
 import selectors
 import signal
@@ -61,7 +62,12 @@ PRELOAD = (
     "ruamel.yaml",
     "tenacity",
 )
-"""Third-party modules only: the project's own code is read afresh by every run, so an edit is never missed."""
+"""Third-party modules. The project's flows and tasks are read afresh by every run, so an edit is never missed."""
+
+OWN = "infraflux"
+"""The package the flows stand on; imported ahead as well, and again by a run that finds one of its files edited."""
+
+NOT_FOR_RUNS = ("infraflux.cli", "infraflux.lab", "infraflux.service")
 
 
 @dataclass
@@ -104,9 +110,40 @@ def outlive_readers() -> None:
         setattr(sys, name, text)
 
 
+Sources = dict[str, tuple[int, int]]
+"""Modification time (ns) and size of files."""
+
+
+def sources(package: str) -> Sources:
+    """What the files of a package look like now."""
+    (root,) = importlib.import_module(package).__path__
+    found = {}
+    for path in Path(root).rglob("*.py"):
+        with contextlib.suppress(FileNotFoundError):  # gone since it was listed
+            about = path.stat()
+            found[str(path)] = (about.st_mtime_ns, about.st_size)
+    return found
+
+
+def renew(package: str, before: Sources) -> None:
+    """Forget a package that was edited since, so that it is imported anew."""
+    if sources(package) == before:
+        return
+    for name in [one for one in sys.modules if one == package or one.startswith(f"{package}.")]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+
+
+def own_modules() -> list[str]:
+    """Every module of ours that a run may need."""
+    (root,) = importlib.import_module(OWN).__path__
+    found = (module.name for module in pkgutil.walk_packages([root], f"{OWN}."))
+    return [name for name in found if not name.startswith(NOT_FOR_RUNS)]
+
+
 def preload() -> None:
     """Import what every run needs; a module that fails to import will be reported by the run that needs it."""
-    for name in PRELOAD:
+    for name in (*PRELOAD, *own_modules()):
         try:
             importlib.import_module(name)
         except Exception:  # noqa: BLE001 - the run itself gives the better error
@@ -132,8 +169,9 @@ def read_request(connection: socket.socket) -> Request:
     return Request(argv=value["argv"], cwd=value["cwd"], env=value["env"], streams=streams)
 
 
-def become_run(request: Request) -> None:
+def become_run(request: Request, before: Sources) -> None:
     """In the child: take over streams, environment and directory, then run Prefect's engine as the main program."""
+    renew(OWN, before)
     os.setsid()
     launch.die_with_parent()
     for target, stream in enumerate(request.streams):
@@ -277,11 +315,12 @@ class Engine:
 def main() -> None:
     """Preload, then serve on the socket in argv; a forked child leaves the loop and becomes a run."""
     outlive_readers()
+    before = sources(OWN)
     preload()
     print(f"warm engine ready: pid {os.getpid()}", flush=True)  # noqa: T201 - the service log
     request = Engine(Path(sys.argv[1])).serve()
     if request is not None:
-        become_run(request)
+        become_run(request, before)
 
 
 if __name__ == "__main__":

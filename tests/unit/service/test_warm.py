@@ -1,5 +1,6 @@
 """A run that was told to stop and does not is ended by the engine, whoever told it."""
 
+import importlib
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from infraflux.service import launch
-from infraflux.service.warm import GRACE_S, Engine, Run
+from infraflux.service.warm import GRACE_S, Engine, Run, own_modules, renew, sources
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
 
@@ -96,3 +97,26 @@ def test_what_a_run_prints_is_read(tmp_path: Path) -> None:
     argv = [sys.executable, "-c", UNREAD, str(tmp_path / "done")]
     done = subprocess.run(argv, input="go\n", capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("nobody reads this\n",) * 2
+
+
+def test_a_package_is_imported_again_after_an_edit_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "edited_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "part.py").write_text("VALUE = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    first = importlib.import_module("edited_package.part")
+    before = sources("edited_package")
+    renew("edited_package", before)
+    assert importlib.import_module("edited_package.part") is first
+    (package / "part.py").write_text("VALUE = 22\n")
+    renew("edited_package", before)
+    assert importlib.import_module("edited_package.part").VALUE == 22
+    (package / "more.py").touch()
+    assert sources("edited_package").keys() - before.keys() == {str(package / "more.py")}
+
+
+def test_what_runs_stand_on_is_imported_ahead() -> None:
+    found = own_modules()
+    assert {"infraflux.config.load", "infraflux.assembly.promotion", "infraflux.adapters.talos.cluster"} <= set(found)
+    assert not [name for name in found if name.startswith(("infraflux.lab", "infraflux.cli"))]
