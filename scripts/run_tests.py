@@ -42,6 +42,9 @@ RERUN = ("lab/",)
 """Suites of live programs, where a busy machine can be late for a test: one that fails is tried once more, and shown as
 RERUN. One that fails twice has failed."""
 
+SLOWEST = ("--durations=8", "--durations-min=8")
+"""Where a suite's time goes, for the next who makes it shorter."""
+
 LANES = ("78", "79")
 """Second octet of the loopback addresses that a lane's suites use (INFRAFLUX_TEST_OCTET)."""
 NO_TESTS_COLLECTED = 5
@@ -110,7 +113,7 @@ def run_suite(name: str, *, lane: str = LANES[0]) -> Tally:
         junit = Path(scratch) / "junit.xml"
         # Pytest prunes the temporary directories of older runs: two at once would prune each other's.
         base = Path(scratch) / "pytest"
-        argv = [sys.executable, "-m", "pytest", f"tests/{name}", f"--junitxml={junit}", f"--basetemp={base}"]
+        argv = [sys.executable, "-m", "pytest", f"tests/{name}", f"--junitxml={junit}", f"--basetemp={base}", *SLOWEST]
         argv += ["--reruns", "1"] if name.startswith(RERUN) else []
         environment = {**os.environ, "INFRAFLUX_TEST_OCTET": lane}
         done = subprocess.run(
