@@ -16,7 +16,7 @@ from labkit.looks import Look
 
 from infraflux.service.trigger import answer, start_run
 
-pytestmark = [pytest.mark.lab, pytest.mark.tools, pytest.mark.prefect, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.tools, pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 STAGING, PROD = "staging/staging-1", "prod/prod-1"
 OTHER_TALOS = "v1.13.8"
@@ -61,7 +61,7 @@ def start(house: House, deployment: str, **parameters: Any) -> str:
     return start_run(house.api, deployment, name=deployment.replace("/", "-"), parameters=parameters)
 
 
-def approve(house: House, run: str, *, release: str) -> None:
+def approve(house: House, run: str, *, release: str, shots: Path) -> None:
     """In the UI, where there is a browser."""
     if browser.missing():
         answer(house.api, run, approve=True, approver="ann", comment="looks right")
@@ -69,7 +69,11 @@ def approve(house: House, run: str, *, release: str) -> None:
     with browser.browser() as ui:
         ui.open(house.service.settings.url)
         ui.log_in(house.service.credentials().auth_string)
-        asked = ui.resume(house.page(run), decision="approve", approver="ann", comment="looks right")
+        try:
+            asked = ui.resume(house.page(run), decision="approve", approver="ann", comment="looks right")
+        except Exception:
+            ui.shot(shots / "failed.png")
+            raise
     assert asked.preset == "reject"
     for words in (release, "Gates", PROD):
         assert words in asked.text
@@ -88,7 +92,7 @@ def proved(house: House, deployed_dev: str) -> House:
     return house
 
 
-def test_a_release_walks_to_prod_and_staging_goes_back(proved: House) -> None:
+def test_a_release_walks_to_prod_and_staging_goes_back(proved: House, tmp_path: Path) -> None:
     house = proved
     promoted(house, "staging", release="r1")
     assert house.spec(STAGING).release == "r1"
@@ -112,7 +116,7 @@ def test_a_release_walks_to_prod_and_staging_goes_back(proved: House) -> None:
     text = house.artifact("promotion-prod")["data"]
     assert "### Gates" in text
     assert f"### {PROD}" in text
-    approve(house, asking, release="r2")
+    approve(house, asking, release="r2", shots=tmp_path)
     house.completed(asking)
     assert talos(house, PROD).endswith(f" {OTHER_TALOS}")
     said = house.event("infraflux.promotion.completed", asking)["payload"]

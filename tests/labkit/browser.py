@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import ElementClickInterceptedException, StaleElementReferenceException
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    StaleElementReferenceException,
+    TimeoutException,
+)
 from selenium.webdriver.chrome.service import Service as Driver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -16,6 +20,8 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 PATIENCE_S = 120
+ANSWERS, ANSWER_S = 3, 20
+"""How often, and how long each time, an answer is waited for to be taken."""
 OPTIONS = (
     "--headless=new",
     # Chromium refuses its sandbox to root, and CI containers often have no other user; it sees our own pages only.
@@ -128,11 +134,24 @@ class Ui:
         self.press("//button[@aria-haspopup='menu']")
         self.click("Resume")
         asked = Asked(text=self.find(DIALOG).text, preset=self.field("Decision", within=DIALOG).text)
+        self._fill(decision=decision, approver=approver, comment=comment)
+        for _attempt in range(ANSWERS):
+            self.click("Resume", within=DIALOG)
+            try:
+                # The dialog goes once the server has the answer; until then the browser must not be closed.
+                WebDriverWait(self.driver, ANSWER_S).until_not(lambda driver: driver.find_elements(By.XPATH, DIALOG))
+            except TimeoutException:
+                # A page that is drawn anew meanwhile swallows the click.
+                if self.field("Decision", within=DIALOG).text != decision:
+                    self._fill(decision=decision, approver=approver, comment=comment)
+            else:
+                return asked
+        raise AssertionError(f"{page} does not take the answer:\n{self.text}")
+
+    def _fill(self, *, decision: str, approver: str, comment: str) -> None:
         self.choices("Decision", within=DIALOG)
         self.choose(decision)
-        self.field("Approver", within=DIALOG).send_keys(approver)
-        self.field("Comment", within=DIALOG).send_keys(comment)
-        self.click("Resume", within=DIALOG)
-        # Only then has the answer been sent.
-        WebDriverWait(self.driver, PATIENCE_S).until_not(lambda driver: driver.find_elements(By.XPATH, DIALOG))
-        return asked
+        for label, text in (("Approver", approver), ("Comment", comment)):
+            field = self.field(label, within=DIALOG)
+            field.clear()
+            field.send_keys(text)
