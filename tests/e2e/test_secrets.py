@@ -1,4 +1,4 @@
-"""After everything else ran: no secret is where it does not belong. The last file by name, since it looks back."""
+"""After everything else ran: no secret is where it does not belong. Late by name, since it looks back."""
 
 import pytest
 from labkit.canaries import CommandLines, holds, secrets_of, texts

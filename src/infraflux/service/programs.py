@@ -46,7 +46,7 @@ def command(name: str) -> list[str]:
     environ = os.environ
     prefect = [sys.executable, "-m", "prefect"]
     programs = {
-        "server": [*prefect, "server", "start"],
+        "server": [sys.executable, "-m", "infraflux.service.server"],
         "engine": [sys.executable, "-m", "infraflux.service.warm", environ.get("INFRAFLUX_ENGINE_SOCKET", "")],
         # No --limit: with one, a run that is resumed while its first process still ends crashes the whole worker
         # ("this borrower is already holding one of this CapacityLimiter's tokens"). Pool and queues have limits.
