@@ -24,10 +24,10 @@ up: sync ## Set up, start the service and the lab, deploy dev, say where the UI 
 down: sync ## Stop everything that `make up` started
 	@$(RUN) infraflux down
 
-test: sync ## Run the checks: lint, types, contracts, unit and lab tests (builds pinned tools on first use)
+test: sync ## Run the checks: lint, types, contracts, unit, lab and whole-product tests (builds pinned tools on first use)
 	@$(RUN) python scripts/run_tests.py
 
-test-e2e: sync ## Try the whole product as people use it: deploys, browser, deaths, secrets (about ten minutes)
+test-e2e: sync ## The part of `make test` that uses the whole product: deploys, browser, deaths, secrets (ten minutes)
 	@$(RUN) infraflux tools install --group test && $(RUN) pytest tests/e2e --reruns 1
 
 test-slow: sync ## Kill every part of a deploy in every stage of it (about an hour)

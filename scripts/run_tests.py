@@ -1,7 +1,7 @@
 """Everything `make test` checks, in order, with one closing line `N passed, N failed[, N skipped]`.
 
-Static checks first (seconds), then the outside programs the tests need, then pytest suite by suite, two at a time: most
-of the lab's time is waiting. Each lane has loopback addresses of its own. Each check counts as one test.
+Static checks first (seconds), then the outside programs the tests need, then pytest suite by suite, three at a time:
+half of the lab's time is waiting. Each lane has loopback addresses of its own. Each check counts as one test.
 `python scripts/run_tests.py [SUITE…]` runs only those suites (`unit`, `lab/talos`, ...), without the static checks.
 """
 
@@ -32,20 +32,19 @@ TOOLS: tuple[str, tuple[str, ...]] = ("tools", ("infraflux", "tools", "install",
 
 # A broken unit is seen early; of the rest the long ones begin first, so that both lanes end together. Suites not named
 # here run last, by name.
-SUITE_ORDER = ("unit", "lab/drift", "lab/machines", "flows", "lab/talos", "lab/platform", "terraform")
-NOT_SUITES = ("fixtures", "bench", "e2e")
-"""`tests/e2e` has a command of its own, `make test-e2e`: it alone takes longer than all of these together may."""
+SUITE_ORDER = ("unit", "e2e", "lab/machines", "flows", "lab/drift", "lab/talos", "lab/platform", "lab/proxmox")
+NOT_SUITES = ("fixtures", "bench")
 DIVIDED = ("lab",)
 """Directories whose subdirectories are suites of their own."""
 
-RERUN = ("lab/",)
+RERUN = ("lab/", "e2e")
 """Suites of live programs, where a busy machine can be late for a test: one that fails is tried once more, and shown as
 RERUN. One that fails twice has failed."""
 
 SLOWEST = ("--durations=8", "--durations-min=8")
 """Where a suite's time goes, for the next who makes it shorter."""
 
-LANES = ("78", "79")
+LANES = ("76", "78", "79")
 """Second octet of the loopback addresses that a lane's suites use (INFRAFLUX_TEST_OCTET)."""
 NO_TESTS_COLLECTED = 5
 
