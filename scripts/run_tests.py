@@ -1,7 +1,7 @@
 """Everything `make test` checks, in order, with one closing line `N passed, N failed[, N skipped]`.
 
-Static checks first (seconds), then the outside programs the tests need, then pytest suite by suite, three at a time:
-half of the lab's time is waiting. Each lane has loopback addresses of its own. Each check counts as one test.
+Static checks first (seconds), then the outside programs the tests need, then pytest suite by suite, two at a time: most
+of the lab's time is waiting. Each lane has loopback addresses of its own. Each check counts as one test.
 `python scripts/run_tests.py [SUITE…]` runs only those suites (`unit`, `lab/talos`, ...), without the static checks.
 """
 
@@ -32,7 +32,7 @@ TOOLS: tuple[str, tuple[str, ...]] = ("tools", ("infraflux", "tools", "install",
 
 # A broken unit is seen early; of the rest the long ones begin first, so that both lanes end together. Suites not named
 # here run last, by name.
-SUITE_ORDER = ("unit", "e2e", "lab/machines", "flows", "lab/drift", "lab/talos", "lab/platform", "lab/proxmox")
+SUITE_ORDER = ("unit", "e2e", "flows", "lab/machines", "lab/drift", "lab/talos", "lab/platform", "lab/proxmox")
 NOT_SUITES = ("fixtures", "bench")
 DIVIDED = ("lab",)
 """Directories whose subdirectories are suites of their own."""
@@ -44,7 +44,7 @@ RERUN. One that fails twice has failed."""
 SLOWEST = ("--durations=8", "--durations-min=8")
 """Where a suite's time goes, for the next who makes it shorter."""
 
-LANES = ("76", "78", "79")
+LANES = ("78", "79")
 """Second octet of the loopback addresses that a lane's suites use (INFRAFLUX_TEST_OCTET)."""
 NO_TESTS_COLLECTED = 5
 

@@ -126,11 +126,12 @@ def logs(client: SyncPrefectClient, state: Any) -> str:
     wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[state.state_details.flow_run_id]))
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        lines = [one.message for one in client.read_logs(wanted, limit=200)]
-        if any("Finished in state" in line and "Task" not in line for line in lines[-3:]):
-            return "\n".join(lines)
+        found = client.read_logs(wanted, limit=200)
+        # A task ends with the same words.
+        if any("Finished in state" in one.message and one.task_run_id is None for one in found):
+            break
         time.sleep(0.3)
-    return "\n".join(lines)
+    return "\n".join(one.message for one in found)
 
 
 def events(client: SyncPrefectClient, since: datetime, count: int) -> dict[str, dict[str, Any]]:
