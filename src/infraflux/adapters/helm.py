@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from ruamel.yaml import YAML
 
 from infraflux.adapters import process
+from infraflux.adapters.manifests import read_manifests
 from infraflux.config.errors import ErrorClass, Permanent, Retryable
 from infraflux.config.outcomes import Done, Noop, Outcome
 
@@ -186,8 +187,8 @@ class Helm:
             raise self._error(done, f"rendering {chart.name} {chart.version}")
         # Charts bring megabytes of other objects: only what may be a CRD is parsed.
         texts = [text for text in f"\n{done.stdout}".split("\n---") if _CRD in text]
-        found = [YAML(typ="safe").load(text.partition("\n")[2]) for text in texts]
-        return [one for one in found if one and one.get("kind") == _CRD]
+        found = [one for text in texts for one in read_manifests(text.partition("\n")[2])]
+        return [one for one in found if one.get("kind") == _CRD]
 
     def _upgrade(self, chart: Chart, *, deadline_s: float, on_line: Callable[[str], None] | None) -> None:
         argv = ["upgrade", chart.release, chart.name, "--install", "--create-namespace", *_source(chart)]

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from infraflux.adapters.charts import ChartArchive, KeyPath, Renderer, unknown_keys
 from infraflux.adapters.helm import Run, merge_maps, merge_values
+from infraflux.adapters.manifests import read_manifests
 from infraflux.adapters.platform import read_component
 from infraflux.adapters.process import run as run_process
 from infraflux.config.models import ClusterSpec
@@ -181,9 +180,8 @@ def _has(values: object, key: KeyPath) -> bool:
 
 
 def _identities(text: str) -> set[tuple[str, str, str]]:
-    documents = [one for one in YAML(typ="safe").load_all(text) if one]
     return {
         (one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"])
-        for one in documents
+        for one in read_manifests(text)
         if "name" in one["metadata"]
     }
