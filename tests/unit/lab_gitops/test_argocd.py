@@ -66,6 +66,13 @@ def test_a_containers_own_variables_win_but_not_over_where_things_are(site: Argo
     assert found["ARGOCD_APPLICATION_CONTROLLER_STATUS_PROCESSORS"] == "9"
 
 
+def test_a_parameter_with_a_name_of_its_own_reaches_the_program(site: ArgoSite) -> None:
+    facts = ArgoFacts(parameters={"controller.sync.wave.delay.seconds": "1"}, settings={})
+
+    assert environment("argocd-application-controller", site, facts)["ARGOCD_SYNC_WAVE_DELAY"] == "1"
+    assert "ARGOCD_SYNC_WAVE_DELAY" not in environment("argocd-repo-server", site, facts)
+
+
 def test_missing_programs_are_named(site: ArgoSite) -> None:
     bare = ArgoSite(root=site.root, home=site.home, kubeconfig=site.kubeconfig, binaries={})
 

@@ -41,6 +41,10 @@ _PARAMETER_PREFIXES: Mapping[str, Mapping[str, str]] = {
     "argocd-application-controller": {"controller.": "ARGOCD_APPLICATION_CONTROLLER_"},
     "argocd-applicationset-controller": {"applicationsetcontroller.": "ARGOCD_APPLICATIONSET_CONTROLLER_"},
 }
+# Keys whose variable does not follow the prefix.
+_PARAMETER_NAMES: Mapping[str, Mapping[str, str]] = {
+    "argocd-application-controller": {"controller.sync.wave.delay.seconds": "ARGOCD_SYNC_WAVE_DELAY"},
+}
 # What the lab says itself: addresses, and ways of talking to each other.
 _PARAMETERS_OF_THE_LAB = (".tls", ".address", ".port", ".listen", ".metrics", ".replicas", ".redis")
 _VERIFY_WRAPPER = """#!/bin/sh
@@ -163,7 +167,8 @@ _SETTINGS = {
 
 
 def _from_parameters(name: str, parameters: Mapping[str, str]) -> dict[str, str]:
-    found = {}
+    named = _PARAMETER_NAMES.get(name, {})
+    found = {named[key]: value for key, value in parameters.items() if key in named}
     for key, value in parameters.items():
         for prefix, variable in _PARAMETER_PREFIXES[name].items():
             rest = key.removeprefix(prefix)
