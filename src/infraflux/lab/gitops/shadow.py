@@ -6,12 +6,14 @@ import contextlib
 import datetime as dt
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from ruamel.yaml import YAML
 
 from infraflux.lab.contracts import EventSink
 from infraflux.lab.gitops import standins
@@ -61,6 +63,7 @@ class Shadow:
                 self._certificates,
                 tuple(f"{_CERTIFICATES}/{plural}" for plural in ("clusterissuers", "issuers", "certificates")),
             ),
+            "kinds": (self._operator, (_OPERATORS,)),
             "webhooks": (
                 self._webhooks,
                 tuple(f"{_WEBHOOKS}/{plural}" for plural in _WEBHOOK_KINDS),
@@ -190,6 +193,18 @@ class Shadow:
         patch = standins.certificate_status(certificate, not_before=_text(now), not_after=until, now=_text(now))
         await self._send([patch])
 
+    async def _operator(self) -> None:
+        """What Cilium's operator registers when it starts, and the Gateway API that a Talos manifest would bring.
+
+        The real chart has no CRDs of its own; with the stand-in chart every kind is there already.
+        """
+        if not any(item["metadata"]["name"] == "cilium-operator" for item in await self._list(_OPERATORS)):
+            return
+        for kind in YAML(typ="safe").load_all(_OPERATOR_KINDS.read_text()):
+            if await self._api.create(_CRDS, kind):
+                path = f"{_CRDS}/{kind['metadata']['name']}"
+                self._events.emit("gitops", "standin", cluster=self._cluster, path=path, simulated=True)
+
     async def _webhooks(self) -> None:
         for plural, kind in _WEBHOOK_KINDS.items():
             for name, body in standins.webhook_bodies(await self._list(f"{_WEBHOOKS}/{plural}")):
@@ -214,6 +229,8 @@ _REFRESH = {
     "applicationsets": {"argocd.argoproj.io/application-set-refresh": "true"},
 }
 _ARGO_CONFIG = "/api/v1/namespaces/argocd/configmaps"
+_OPERATORS = "/apis/apps/v1/namespaces/kube-system/deployments"
+_OPERATOR_KINDS = Path(__file__).parent / "charts" / "cilium" / "crds" / "crds.yaml"
 _WEBHOOK_KINDS = {
     "validatingwebhookconfigurations": "ValidatingWebhookConfiguration",
     "mutatingwebhookconfigurations": "MutatingWebhookConfiguration",
