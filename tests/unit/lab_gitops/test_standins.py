@@ -3,12 +3,14 @@ from typing import Any
 import pytest
 
 from infraflux.lab.gitops.standins import (
+    MESSAGE,
     certificate_status,
     choose_address,
     due_certificates,
     gateway_patches,
     issuer_patches,
     load_balancer_patches,
+    monitor_patches,
     pool_addresses,
     webhook_bodies,
 )
@@ -136,3 +138,14 @@ def test_webhooks_of_pods_are_never_called_and_keep_their_fields() -> None:
     assert set(body["webhooks"][0]) == {"name", "matchConditions"}
     silenced = {**configuration, "webhooks": [{**served, **body["webhooks"][0]}, outside]}
     assert webhook_bodies([silenced]) == []
+
+
+def test_a_prometheus_becomes_available_once_with_the_replicas_it_asks_for() -> None:
+    named = {"metadata": {"name": "p", "namespace": "monitoring"}, "spec": {"replicas": 2}}
+
+    (patch,) = monitor_patches("prometheuses", [named], now=NOW)
+
+    assert patch.path == "/apis/monitoring.coreos.com/v1/namespaces/monitoring/prometheuses/p/status"
+    assert patch.body["status"]["availableReplicas"] == 2
+    assert {one["message"] for one in patch.body["status"]["conditions"]} == {MESSAGE}
+    assert monitor_patches("prometheuses", [{**named, **patch.body}], now=NOW) == []

@@ -64,6 +64,7 @@ class Shadow:
                 tuple(f"{_CERTIFICATES}/{plural}" for plural in ("clusterissuers", "issuers", "certificates")),
             ),
             "kinds": (self._operator, (_OPERATORS,)),
+            "monitoring": (self._monitoring, tuple(f"{_MONITORING}/{plural}" for plural in _MONITORS)),
             "webhooks": (
                 self._webhooks,
                 tuple(f"{_WEBHOOKS}/{plural}" for plural in _WEBHOOK_KINDS),
@@ -205,6 +206,11 @@ class Shadow:
                 path = f"{_CRDS}/{kind['metadata']['name']}"
                 self._events.emit("gitops", "standin", cluster=self._cluster, path=path, simulated=True)
 
+    async def _monitoring(self) -> None:
+        for plural in _MONITORS:
+            monitors = await self._list(f"{_MONITORING}/{plural}")
+            await self._send(standins.monitor_patches(plural, monitors, now=_now()))
+
     async def _webhooks(self) -> None:
         for plural, kind in _WEBHOOK_KINDS.items():
             for name, body in standins.webhook_bodies(await self._list(f"{_WEBHOOKS}/{plural}")):
@@ -231,6 +237,8 @@ _REFRESH = {
 _ARGO_CONFIG = "/api/v1/namespaces/argocd/configmaps"
 _OPERATORS = "/apis/apps/v1/namespaces/kube-system/deployments"
 _OPERATOR_KINDS = Path(__file__).parent / "charts" / "cilium" / "crds" / "crds.yaml"
+_MONITORING = "/apis/monitoring.coreos.com/v1"
+_MONITORS = ("prometheuses", "alertmanagers")
 _WEBHOOK_KINDS = {
     "validatingwebhookconfigurations": "ValidatingWebhookConfiguration",
     "mutatingwebhookconfigurations": "MutatingWebhookConfiguration",

@@ -1,7 +1,7 @@
-"""What the pods of Cilium and cert-manager would have done, said of objects: pure functions from documents to patches.
+"""What the pods of Cilium, cert-manager and monitoring would have done, said of objects: from documents to patches.
 
-Every patch says that it is simulated. Nothing here touches what Git owns: only status, generated Secrets, and
-`matchConditions` of webhooks, which none of the charts set.
+Pure functions. Every patch says that it is simulated. Nothing here touches what Git owns: only status, generated
+Secrets, and `matchConditions` of webhooks, which none of the charts set.
 """
 
 import ipaddress
@@ -182,6 +182,24 @@ def issuer_patches(issuers: Sequence[Document], cluster_issuers: Sequence[Docume
         if not is_true(one, "Ready")
     ]
     return [Patch(path=path, body=ready) for path in paths]
+
+
+def monitor_patches(plural: str, monitors: Sequence[Document], *, now: str) -> list[Patch]:
+    """Every Prometheus and Alertmanager (`plural` says which) is Available with the replicas it asks for."""
+    due = [one for one in monitors if not is_true(one, "Available")]
+    return [
+        Patch(
+            path=f"/apis/monitoring.coreos.com/v1/{_namespaced(one, plural)}/status",
+            body={"status": _monitor_status(int(one["spec"].get("replicas", 1)), now=now)},
+        )
+        for one in due
+    ]
+
+
+def _monitor_status(replicas: int, *, now: str) -> Document:
+    counts = {"replicas": replicas, "updatedReplicas": replicas, "availableReplicas": replicas}
+    conditions = [condition(kind, now) for kind in ("Available", "Reconciled")]
+    return {"paused": False, **counts, "unavailableReplicas": 0, "conditions": conditions}
 
 
 def due_certificates(
