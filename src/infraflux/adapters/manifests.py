@@ -4,7 +4,6 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
-from ruamel.yaml.nodes import ScalarNode
 
 
 class _Constructor(SafeConstructor):
@@ -14,11 +13,8 @@ class _Constructor(SafeConstructor):
     the CRDs of the Prometheus operator have it in the enum of `matchType`.
     """
 
-    def construct_yaml_value(self, node: ScalarNode) -> str:
-        return str(node.value)
 
-
-_Constructor.add_constructor("tag:yaml.org,2002:value", _Constructor.construct_yaml_value)
+_Constructor.add_constructor("tag:yaml.org,2002:value", SafeConstructor.construct_yaml_str)
 
 
 def read_manifests(text: str) -> list[dict[str, Any]]:

@@ -38,12 +38,12 @@ MEMORY_LIMIT_MIB: Mapping[str, int] = {
 # argocd-cmd-params-cm: prefix of a key -> prefix of the environment variable the real pod gets from it.
 _PARAMETER_PREFIXES: Mapping[str, Mapping[str, str]] = {
     "argocd-repo-server": {"reposerver.": "ARGOCD_REPO_SERVER_"},
-    "argocd-application-controller": {"controller.": "ARGOCD_APPLICATION_CONTROLLER_"},
+    "argocd-application-controller": {
+        "controller.": "ARGOCD_APPLICATION_CONTROLLER_",
+        # A whole key: its variable does not follow the prefix.
+        "controller.sync.wave.delay.seconds": "ARGOCD_SYNC_WAVE_DELAY",
+    },
     "argocd-applicationset-controller": {"applicationsetcontroller.": "ARGOCD_APPLICATIONSET_CONTROLLER_"},
-}
-# Keys whose variable does not follow the prefix.
-_PARAMETER_NAMES: Mapping[str, Mapping[str, str]] = {
-    "argocd-application-controller": {"controller.sync.wave.delay.seconds": "ARGOCD_SYNC_WAVE_DELAY"},
 }
 # What the lab says itself: addresses, and ways of talking to each other.
 _PARAMETERS_OF_THE_LAB = (".tls", ".address", ".port", ".listen", ".metrics", ".replicas", ".redis")
@@ -167,8 +167,7 @@ _SETTINGS = {
 
 
 def _from_parameters(name: str, parameters: Mapping[str, str]) -> dict[str, str]:
-    named = _PARAMETER_NAMES.get(name, {})
-    found = {named[key]: value for key, value in parameters.items() if key in named}
+    found = {}
     for key, value in parameters.items():
         for prefix, variable in _PARAMETER_PREFIXES[name].items():
             rest = key.removeprefix(prefix)
