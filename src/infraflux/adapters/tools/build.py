@@ -38,7 +38,8 @@ SYMPTOMS: tuple[tuple[tuple[str, ...], ErrorClass, str], ...] = (
 def build_flags(program: Program) -> list[str]:
     """Flags of `go build` and `go list` alike: they decide what can be taken from the compiler's cache."""
     symbols = [f"-X {name}={value}" for name, value in program.symbols.items()]
-    return ["-trimpath", "-buildvcs=false", f"-ldflags={' '.join(['-s', '-w', *symbols])}"]
+    # The linker drops debug information (-w); not making it in the first place (as `go run` does) saves compile time.
+    return ["-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false", f"-ldflags={' '.join(['-s', '-w', *symbols])}"]
 
 
 def explain(program: Program, *, exit_code: int, lines: Sequence[str]) -> InfrafluxError:

