@@ -16,6 +16,7 @@ from infraflux.assembly.chart_check import ChartCheck, cases
 from infraflux.assembly.platform import Platform, open_platform
 from infraflux.cli.output import Output, OutputOption, emit
 from infraflux.cli.project import console, project_root, say_simulated
+from infraflux.config.checks.machines import counted
 from infraflux.config.errors import Permanent
 from infraflux.config.load import Fleet, load_cluster
 from infraflux.lab.gitops.archives import STANDIN_CHARTS, package_chart
@@ -109,7 +110,7 @@ def validate(
         for problem in problems:
             console().print(Text(str(problem)))
         what = f"the archives in {charts}" if charts else "the lab's stand-ins (simulated charts; real ones: --charts)"
-        console().print(Text(f"{len(todo)} sets of values against {what}: {len(problems)} problems"))
+        console().print(Text(f"{len(todo)} sets of values against {what}: {counted(len(problems), 'problem')}"))
     if problems:
         raise typer.Exit(1)
 

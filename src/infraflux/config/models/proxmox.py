@@ -9,7 +9,8 @@ from pydantic import Field
 from infraflux.config.models.base import BridgeName, HostName, Name, SecretRef, Section, StorageName, Text, Url
 
 SIMULATED = (
-    "Simulated: the Proxmox and Talos APIs, the pods and the charts behind this are the lab's. "
+    "Simulated: the Proxmox and Talos APIs and the pods behind this are the lab's, and the charts where it was given "
+    "no real ones. "
     "Terraform, talosctl, helm, etcd and the Kubernetes control plane are real."
 )
 
