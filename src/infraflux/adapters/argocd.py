@@ -38,6 +38,8 @@ CONTROLLERS = tuple(
 REFRESH = "argocd.argoproj.io/refresh"
 REFRESH_SET = "argocd.argoproj.io/application-set-refresh"
 TRACKING = "argocd.argoproj.io/tracking-id"
+OVERLOADED = ("context deadline exceeded", "did not complete within requested timeout", "DeadlineExceeded")
+"""What Argo CD passes on from an API server or a health check that was too busy: no word about Git's state."""
 
 
 class HandoffDegraded(Permanent):
@@ -74,7 +76,9 @@ class Application:
 
     @property
     def failed(self) -> bool:
-        return self.health == "Degraded" or (self.sync == "Unknown" and bool(self.message))
+        """Whether it needs somebody's hand; one whose look timed out is looked at again, until the deadline."""
+        broken = self.health == "Degraded" or (self.sync == "Unknown" and bool(self.message))
+        return broken and not any(sign in self.message for sign in OVERLOADED)
 
     def __str__(self) -> str:
         tail = f": {self.message}" if self.message else ""

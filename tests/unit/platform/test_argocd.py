@@ -200,6 +200,34 @@ def test_a_set_that_had_an_error_is_looked_at_again():
     assert kubernetes.annotated == [("ApplicationSet", "s", {REFRESH_SET: "true"})]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Failed to load live state: the server was unable to return a response: context deadline exceeded",
+        "Timeout: request did not complete within requested timeout - context canceled",
+        "rpc error: code = DeadlineExceeded desc = stream terminated",
+    ],
+)
+def test_a_look_that_timed_out_is_no_verdict(said):
+    late = application("a", sync="Unknown", conditions=[{"type": "ComparisonError", "message": said}])
+    found = read_application(late)
+    assert (found.done, found.failed, found.message) == (False, False, said)
+
+
+def test_a_rollout_past_its_own_deadline_is_a_verdict():
+    said = 'Deployment "web" exceeded its progress deadline'
+    resource = {"kind": "Deployment", "name": "web", "health": {"status": "Degraded", "message": said}}
+    assert read_application(application("a", health="Degraded", resources=[resource])).failed
+
+
+def test_looks_that_time_out_until_the_deadline_end_as_slow_by_name():
+    said = "request did not complete within requested timeout"
+    late = application("root", sync="Unknown", conditions=[{"type": "ComparisonError", "message": said}])
+    kubernetes = FakeKubernetes([late])
+    with pytest.raises(HandoffSlow, match=f"Application root is .*{said}"):
+        ArgoCd(kubernetes).wait_until_synced(clock=FakeClock(), deadline_s=300, patience_s=30)
+
+
 def test_what_is_being_deleted_is_neither_done_nor_failed():
     going = application("a", conditions=[{"type": "ComparisonError", "message": "app path does not exist"}])
     going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
