@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from infraflux.adapters.argocd import API, Application, ArgoCd
 from infraflux.adapters.clock import Clock, wait_for
 from infraflux.adapters.helm import Chart, Release
-from infraflux.adapters.kubernetes import Kubernetes, Manifest, Ref
+from infraflux.adapters.kubernetes import KindMissing, Kubernetes, Manifest, Ref
 from infraflux.config.errors import ErrorClass, InfrafluxError, Permanent, Retryable
 from infraflux.config.models import ClusterSpec
 from infraflux.config.outcomes import Done, Noop, Outcome
@@ -28,6 +28,8 @@ CILIUM_DEADLINE_S = 420.0
 ARGOCD_DEADLINE_S = 600.0
 HANDOFF_DEADLINE_S = 1200.0
 CRD_DEADLINE_S = 60.0
+GATEWAY_API_DEADLINE_S = 60.0
+"""Talos fetches `cluster.extraManifests` while the first nodes join, minutes before the handoff."""
 WEBHOOK_DEADLINE_S = 120.0
 
 MARKERS = {
@@ -135,8 +137,11 @@ class Installer:
     def hand_off(self, secrets: Sequence[Manifest], *, dry_run: bool = False) -> list[Outcome]:
         """Apply credentials, projects, namespaces with facts, the cluster Secret and the root Application.
 
-        `secrets` come first: the first sync needs them. Raises Retryable or Permanent as the API server answers.
+        `secrets` come first: the first sync needs them. Raises Retryable or Permanent as the API server answers, and
+        Permanent where nothing has brought the Gateway API: the stage `network` would never become healthy.
         """
+        if not dry_run:
+            self._require_gateway_api()
         delivered = self.deliver_secrets(secrets, dry_run=dry_run)
         # Forced: these objects are ours, also where Argo CD made an empty one (project `default`) before us.
         return delivered + [self.kubernetes.apply(one, dry_run=dry_run, force=True) for one in self.bundle.manifests]
@@ -215,6 +220,21 @@ class Installer:
         for kind in kinds:
             probe = Ref(api_version=API, kind=kind, namespace="argocd", name="infraflux-probe")
             self._patiently(partial(self.kubernetes.require_kind, probe), deadline_s=CRD_DEADLINE_S)
+
+    def _require_gateway_api(self) -> None:
+        probe = Ref(api_version="gateway.networking.k8s.io/v1", kind="GatewayClass", namespace=None, name="cilium")
+        try:
+            self._patiently(partial(self.kubernetes.require_kind, probe), deadline_s=GATEWAY_API_DEADLINE_S)
+        except KindMissing as error:
+            raise Permanent(
+                "the cluster has no Gateway API, and the platform's Gateway needs it: neither Kubernetes nor Cilium"
+                " brings its CRDs",
+                cluster=self.spec.key,
+                stage="handoff",
+                error_class=ErrorClass.CONFIG,
+                next_step="name its standard-install.yaml in `cluster.extraManifests` of a Talos patch"
+                " (docs/handoff.md, Gateway and certificates)",
+            ) from error
 
     def _patiently(self, call: Callable[[], object], *, deadline_s: float) -> None:
         """Repeat a call while it fails in a way that passes; the last error is raised at the deadline."""

@@ -8,6 +8,7 @@ import pytest
 from fakes.clock import FakeClock
 from fakes.specs import make_spec
 
+from infraflux.adapters.kubernetes import KindMissing
 from infraflux.adapters.platform import Bundle, Installer, read_component
 from infraflux.assembly.platform import open_platform
 from infraflux.config.errors import Permanent, Retryable
@@ -19,14 +20,16 @@ TREE = Path(__file__).parents[3] / "platform"
 class Recorder:
     """Kubernetes that has nothing but `there`, and fails `busy` times before it applies."""
 
-    def __init__(self, *there, busy=0):
+    def __init__(self, *there, busy=0, unserved=()):
         self.there, self.busy, self.applied, self.managers = set(there), busy, [], []
+        self.unserved = unserved
 
     def read(self, ref):
         return {} if ref.name in self.there else None
 
     def require_kind(self, ref):
-        """Everything is served."""
+        if ref.kind in self.unserved:
+            raise KindMissing(f"the API server knows no {ref.kind}")
 
     def apply(self, manifest, *, dry_run=False, force=False, manager="infraflux"):
         if self.busy:
@@ -140,6 +143,15 @@ def test_secrets_are_there_before_the_root_application():
     one = installer(kubernetes=kubernetes, manifests=[manifest("project"), manifest("root")])
     one.hand_off([manifest("repository"), manifest("provider", namespace="external-secrets")])
     assert kubernetes.applied == ["external-secrets", "repository", "provider", "project", "root"]
+
+
+def test_a_cluster_without_the_gateway_api_is_refused_before_anything_is_handed_over():
+    kubernetes, clock = Recorder("argocd", unserved=["GatewayClass"]), FakeClock()
+    one = installer(kubernetes=kubernetes, manifests=[manifest("root")], clock=clock)
+    with pytest.raises(Permanent, match=r"no Gateway API.*extraManifests"):
+        one.hand_off([manifest("repository")])
+    assert kubernetes.applied == []
+    assert clock.now >= 60, "Talos may still be bringing it"
 
 
 def test_webhook_is_asked_until_it_answers():
