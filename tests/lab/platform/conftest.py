@@ -34,7 +34,7 @@ from bundles import ROOT, compute_bundle
 NET = f"127.{os.environ.get('INFRAFLUX_TEST_OCTET', '78')}.86"
 WEB = f"{NET}.3"
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "talosctl")
-PROGRAMS = (*CONTROL_PLANE, "helm", "kustomize", "terraform", "argocd")
+PROGRAMS = (*CONTROL_PLANE, "helm", "kustomize", "terraform", "argocd", "sops")
 
 
 class Silent:

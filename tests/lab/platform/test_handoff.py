@@ -3,10 +3,16 @@
 One cluster, in the order of the file: each test goes on from where the one before left it.
 """
 
+import os
+import re
 import shutil
+import subprocess
+from base64 import b64decode
 from datetime import datetime, timedelta
 
 import pytest
+from pyrage import x25519
+from ruamel.yaml import YAML
 
 from infraflux.adapters.argocd import API, HandoffDegraded
 from infraflux.adapters.kubernetes import Ref
@@ -66,6 +72,49 @@ def test_carried_manifests_are_applied(installed):
     pool = installed.read("CiliumLoadBalancerIPPool", "default", api_version="cilium.io/v2")
     wanted = installed.spec.network.load_balancer.pools[0].addresses
     assert pool["spec"]["blocks"] == [{"start": str(wanted.first), "stop": str(wanted.last)}]
+
+
+def encrypt(path, *, recipient, sops):
+    """As docs/handoff.md says, with the recipient in the environment instead of a .sops.yaml."""
+    argv = [sops, "encrypt", "--in-place", "--encrypted-regex", "^(data|stringData)$", path]
+    subprocess.run(argv, check=True, capture_output=True, env={"SOPS_AGE_RECIPIENTS": recipient, "PATH": os.defpath})
+
+
+def add_secret(installed, name, *, recipient, sops):
+    home = installed.apps.path / "apps/apps/clock/dev"
+    secret = home / f"{name}.sops.yaml"
+    metadata = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\n"
+    secret.write_text(f"{metadata}stringData: {{password: {CANARY}}}\n")
+    encrypt(secret, recipient=recipient, sops=sops)
+    assert CANARY not in secret.read_text()
+    kustomization = home / "kustomization.yaml"
+    document = YAML().load(kustomization.read_text())
+    document["resources"].append(secret.name)
+    with kustomization.open("w") as stream:
+        YAML().dump(document, stream)
+    installed.apps.push(f"add {secret.name}")
+
+
+def test_an_encrypted_secret_of_the_application_repository_is_opened(installed, binaries):
+    """By the real plugin server and the real sops, with the identity that the handoff delivered."""
+    public = re.search(r"public key: (\S+)", (installed.directory / "applications.age").read_text()).group(1)
+    add_secret(installed, "database", recipient=public, sops=binaries["sops"])
+    installed.synced()
+    data = installed.read("Secret", "database", namespace="apps")["data"]
+    assert b64decode(data["password"]).decode() == CANARY
+
+
+def test_a_secret_for_somebody_else_is_degraded_by_name(installed, binaries):
+    stranger = str(x25519.Identity.generate().to_public())
+    add_secret(installed, "foreign", recipient=stranger, sops=binaries["sops"])
+    with pytest.raises(HandoffDegraded) as caught:
+        installed.synced(patience_s=15)
+    assert "apps-clock" in str(caught.value)
+    assert "foreign.sops.yaml" in str(caught.value) or "data key" in str(caught.value)
+    assert CANARY not in str(caught.value)
+    installed.apps.git("revert", "--no-edit", "HEAD")
+    installed.apps.git("push", "--quiet")
+    assert all(one.done for one in installed.synced())
 
 
 def test_a_commit_changes_the_cluster_and_a_directory_adds_a_component(installed):

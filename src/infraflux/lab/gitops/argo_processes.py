@@ -3,13 +3,15 @@
 import asyncio
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infraflux.lab.contracts import EventSink
-from infraflux.lab.gitops.argocd import REDIS_PORT, WORKLOADS, ArgoFacts, ArgoSite, prepare, program
+from infraflux.lab.gitops.argocd import EXTRAS, REDIS_PORT, WORKLOADS, ArgoFacts, ArgoSite, prepare, program
+from infraflux.lab.gitops.plugins import Plugin, mount, plugin_program
 from infraflux.lab.kubernetes.process import SupervisedProcess
+from infraflux.lab.kubernetes.programs import Program
 
 if TYPE_CHECKING:
     from fakeredis import TcpFakeServer
@@ -38,23 +40,30 @@ class ArgoProcesses:
         *,
         parameters: Mapping[str, str],
         settings: Mapping[str, str],
+        plugins: Sequence[Plugin] = (),
     ) -> bool:
         """Run exactly the programs of these workloads; one whose settings changed is restarted, as its pod would be.
 
-        Each workload comes with the variables of its container. Says whether anything was started.
+        Each workload comes with the variables of its container; `plugins` are the repo server's. Says whether anything
+        was started.
         """
         wanted = {
-            WORKLOADS[workload]: ArgoFacts(parameters=parameters, settings=settings, variables=variables)
+            WORKLOADS[workload]: program(
+                WORKLOADS[workload],
+                self._site,
+                ArgoFacts(parameters=parameters, settings=settings, variables=variables),
+            )
             for workload, variables in workloads.items()
             if workload in WORKLOADS
         }
         if wanted and self._site.missing:
             # The install looks fine and nothing ever syncs: this line says why.
-            self._events.emit("gitops", "argocd-missing", cluster=self._cluster, programs=self._site.missing)
+            self._say_missing(self._site.missing)
             wanted = {}
         if wanted and self._cache is None:
             await asyncio.to_thread(prepare, self._site)
             self._cache = _start_cache(self._site.home)
+        wanted |= await self._plugins(plugins if wanted else ())
         names = sorted({*wanted, *self._running})
         started = [await self._converge_one(name, wanted.get(name)) for name in names]
         if not wanted:
@@ -66,10 +75,24 @@ class ArgoProcesses:
         await asyncio.gather(*(process.stop(grace_s=_STOP_GRACE_S) for process in self._running.values()))
         self._running.clear()
         await self._stop_cache()
-        await asyncio.to_thread(shutil.rmtree, self._site.sockets, ignore_errors=True)
+        for directory in (self._site.sockets, self._site.plugins):
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
-    async def _converge_one(self, name: str, wanted: ArgoFacts | None) -> bool:
-        made = program(name, self._site, wanted) if wanted else None
+    async def _plugins(self, plugins: Sequence[Plugin]) -> dict[str, Program]:
+        """With their files in place; none where what they call is not there."""
+        lacking = [name for name in EXTRAS if name not in self._site.binaries]
+        if plugins and lacking:
+            # What they would open reaches the API server as it is in Git.
+            self._say_missing(lacking)
+            plugins = ()
+        await asyncio.to_thread(mount, plugins, self._site)
+        programs = [plugin_program(plugin, self._site) for plugin in plugins]
+        return {made.name: made for made in programs}
+
+    def _say_missing(self, programs: Sequence[str]) -> None:
+        self._events.emit("gitops", "argocd-missing", cluster=self._cluster, programs=list(programs))
+
+    async def _converge_one(self, name: str, made: Program | None) -> bool:
         present = self._running.get(name)
         if present and present.program == made:
             return False

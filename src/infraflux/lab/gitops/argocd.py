@@ -17,6 +17,9 @@ from infraflux.lab.kubernetes.programs import GC_PERCENT, Program
 
 NAMESPACE = "argocd"
 PROGRAMS = ("argocd", "helm", "kustomize")
+EXTRAS = ("sops",)
+"""Not needed to sync: what a plugin of the repo server calls."""
+CMP_SERVER = "argocd-cmp-server"
 REDIS_PORT = 6379
 REPO_SERVER_PORT = 8081
 # On the cluster's own address these collide with nothing.
@@ -73,7 +76,7 @@ class ArgoSite:
     home: str
     kubeconfig: Path
     binaries: Mapping[str, Path]
-    """`argocd`, `helm`, `kustomize`."""
+    """`argocd`, `helm`, `kustomize`, and `sops` where it is there."""
 
     @property
     def missing(self) -> list[str]:
@@ -97,6 +100,16 @@ class ArgoSite:
         return Path(tempfile.gettempdir()) / f"infraflux-argocd-{os.getuid()}-{digest}"
 
     @property
+    def plugin_sockets(self) -> Path:
+        """Where plugins listen and the repo server finds them."""
+        return self.sockets / "plugins"
+
+    @property
+    def plugins(self) -> Path:
+        """What the pods of plugins would have mounted."""
+        return self.root / "plugins"
+
+    @property
     def bin(self) -> Path:
         """Programs the repo server calls, and Argo CD under the names of its roles."""
         return self.root / "bin"
@@ -104,16 +117,19 @@ class ArgoSite:
 
 def prepare(site: ArgoSite) -> None:
     """Make the directories and links; a repeated call changes nothing. Caches of the last run are dropped."""
-    shutil.rmtree(site.root / "tmp", ignore_errors=True)
+    for name in ("tmp", "plugins"):
+        shutil.rmtree(site.root / name, ignore_errors=True)
     for name in ("bin", "tmp", "tls", "ssh", "gpg", "gnupg", "plugins", ".kube"):
         private_directory(site.root / name)
     _link(site.root / ".kube" / "config", site.kubeconfig)
-    private_directory(site.sockets)
+    for directory in (site.sockets, site.plugin_sockets):
+        private_directory(directory)
     # `argocd` itself hands a repository's credential to Git.
-    for name in ("argocd", *WORKLOADS.values()):
+    for name in ("argocd", CMP_SERVER, *WORKLOADS.values()):
         _link(site.bin / name, site.binaries["argocd"])
-    for tool in ("helm", "kustomize"):
-        _link(site.bin / tool, site.binaries[tool])
+    for tool in ("helm", "kustomize", *EXTRAS):
+        if tool in site.binaries:
+            _link(site.bin / tool, site.binaries[tool])
     wrapper = site.bin / "git-verify-wrapper.sh"
     wrapper.write_text(_VERIFY_WRAPPER)
     wrapper.chmod(0o700)
@@ -147,7 +163,7 @@ def environment(name: str, site: ArgoSite, facts: ArgoFacts) -> dict[str, str]:
         "ARGOCD_GPG_ENABLED": "false",
         # Else all clusters would share one socket in /tmp.
         "ARGOCD_ASK_PASS_SOCK": str(site.sockets / "ask-pass.sock"),
-        "ARGOCD_PLUGINSOCKFILEPATH": str(site.root / "plugins"),
+        "ARGOCD_PLUGINSOCKFILEPATH": str(site.plugin_sockets),
         "GIT_CONFIG_NOSYSTEM": "1",
     }
     said = _from_parameters(name, facts.parameters)

@@ -9,6 +9,7 @@ from typing import Literal
 from infraflux.lab.contracts import EventSink
 from infraflux.lab.gitops.archives import STANDIN_CHARTS, ChartArchive, collect
 from infraflux.lab.gitops.argo_processes import ArgoProcesses
+from infraflux.lab.gitops.argocd import EXTRAS as ARGO_EXTRAS
 from infraflux.lab.gitops.argocd import PROGRAMS as ARGO_PROGRAMS
 from infraflux.lab.gitops.argocd import ArgoSite
 from infraflux.lab.gitops.chart_server import ChartServer
@@ -122,7 +123,7 @@ class GitOpsLab:
             root=layout.root / "argocd",
             home=cluster.home,
             kubeconfig=cluster.kubeconfig,
-            binaries={name: self._binaries[name] for name in ARGO_PROGRAMS if name in self._binaries},
+            binaries={name: self._binaries[name] for name in (*ARGO_PROGRAMS, *ARGO_EXTRAS) if name in self._binaries},
         )
         argo = ArgoProcesses(site=site, logs=layout.logs, events=self._events, cluster=cluster.name)
         shadow = Shadow(

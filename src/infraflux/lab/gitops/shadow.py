@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 from infraflux.lab.contracts import EventSink
 from infraflux.lab.gitops import standins
 from infraflux.lab.gitops.argo_processes import ArgoProcesses
+from infraflux.lab.gitops.plugins import Plugin, decoded, find_plugins, secret_names
 from infraflux.lab.gitops.standins import Document, Patch
 from infraflux.lab.kubernetes.api import ApiClient, ApiError
 from infraflux.lab.kubernetes.pki import Authority, Leaf
@@ -48,6 +49,7 @@ class Shadow:
         self._events, self._cluster = events, cluster
         self._dirty: dict[str, asyncio.Event] = {}
         self._kinds = asyncio.Event()
+        self._registered = False
         self._tasks: list[asyncio.Task[None]] = []
         self._authority = _make_authority()
 
@@ -135,12 +137,13 @@ class Shadow:
             await asyncio.sleep(_SETTLE_S)
 
     async def _argo_cd(self) -> None:
-        workloads = {
-            (plural, item["metadata"]["name"]): _variables(item)
+        found = {
+            (plural, item["metadata"]["name"]): item
             for plural in ("deployments", "statefulsets")
             for item in await self._list(f"{_ARGO}/{plural}")
             if item["spec"].get("replicas", 1) > 0 and "deletionTimestamp" not in item["metadata"]
         }
+        workloads = {key: _variables(item) for key, item in found.items()}
         if workloads:
             await self._ensure_signing_key()
         maps = {item["metadata"]["name"]: item.get("data") or {} for item in await self._list(_ARGO_CONFIG)}
@@ -148,10 +151,19 @@ class Shadow:
             workloads,
             parameters=maps.get("argocd-cmd-params-cm", {}),
             settings=maps.get("argocd-cm", {}),
+            plugins=await self._plugins(found.get(("deployments", "argocd-repo-server")), maps=maps),
         )
         if started:
             # Errors from before it ran would stand until the next poll.
             await self.refresh()
+
+    async def _plugins(self, repo_server: Document | None, *, maps: Mapping[str, Mapping[str, str]]) -> list[Plugin]:
+        if repo_server is None:
+            return []
+        names = secret_names(repo_server)
+        read = {name: await self._api.get(f"/api/v1/namespaces/argocd/secrets/{name}") for name in names}
+        mounted = {name: decoded(secret) for name, secret in read.items() if secret}
+        return find_plugins(repo_server, maps=maps, secrets=mounted)
 
     async def _ensure_signing_key(self) -> None:
         """What argocd-server does at its first start; without it the ApplicationSet controller takes no webhooks."""
@@ -197,14 +209,18 @@ class Shadow:
     async def _operator(self) -> None:
         """What Cilium's operator registers when it starts, and the Gateway API that a Talos manifest would bring.
 
-        The real chart has no CRDs of its own; with the stand-in chart every kind is there already.
+        The real chart has no CRDs of its own; with the stand-in chart every kind is there already. Once, as the
+        operator does at its start: a kind that somebody deletes later stays away.
         """
-        if not any(item["metadata"]["name"] == "cilium-operator" for item in await self._list(_OPERATORS)):
+        if self._registered or not any(
+            item["metadata"]["name"] == "cilium-operator" for item in await self._list(_OPERATORS)
+        ):
             return
         for kind in YAML(typ="safe").load_all(_OPERATOR_KINDS.read_text()):
             if await self._api.create(_CRDS, kind):
                 path = f"{_CRDS}/{kind['metadata']['name']}"
                 self._events.emit("gitops", "standin", cluster=self._cluster, path=path, simulated=True)
+        self._registered = True
 
     async def _monitoring(self) -> None:
         for plural in _MONITORS:
