@@ -8,7 +8,7 @@ from typing import Any
 
 from infraflux.adapters.charts import ChartArchive, KeyPath, Renderer, unknown_keys
 from infraflux.adapters.helm import Run, merge_maps, merge_values
-from infraflux.adapters.manifests import read_manifests
+from infraflux.adapters.manifests import read_manifests, repeated_entries
 from infraflux.adapters.platform import read_component
 from infraflux.adapters.process import run as run_process
 from infraflux.config.models import ClusterSpec
@@ -121,6 +121,8 @@ class ChartCheck:
         if rendered.error:
             yield ChartProblem(component=case.component, where=case.where, wrong=rendered.error)
             return
+        for wrong in _repeated(rendered.text):
+            yield ChartProblem(component=case.component, where=case.where, wrong=wrong)
         yield from self._beside(case, rendered.text)
         unknown = unknown_keys(case.values, chart)
         dead = set(self.renderer.without_effect(chart, values=case.values, keys=unknown, **known))
@@ -177,6 +179,12 @@ def _has(values: object, key: KeyPath) -> bool:
             return False
         values = values[part]
     return True
+
+
+def _repeated(text: str) -> Iterator[str]:
+    for one in read_manifests(text):
+        for entry in repeated_entries(one):
+            yield f"{one['kind']} {one['metadata'].get('name', '')} has {entry} twice, which the API server refuses"
 
 
 def _identities(text: str) -> set[tuple[str, str, str]]:

@@ -88,11 +88,11 @@ def test_a_key_is_taken_out_alone():
 class Renderer:
     """Renders nothing but what it is told; `dead` are the keys without effect."""
 
-    def __init__(self, *, dead=(), error=""):
-        self.dead, self.error = dead, error
+    def __init__(self, *, dead=(), error="", text=""):
+        self.dead, self.error, self.text = dead, error, text
 
     def render(self, chart, *, release, namespace, values):
-        return Rendering(text="", error=self.error)
+        return Rendering(text=self.text, error=self.error)
 
     def without_effect(self, chart, *, release, namespace, values, keys):
         return [key for key in keys if key in self.dead]
@@ -121,6 +121,14 @@ def test_helms_own_words_are_kept(tmp_path):
     cilium = chart({}, name="cilium", version="1.19.3")
     problems = check(Renderer(error="values don't meet the schema"), cilium).examine([case(tmp_path, "")])
     assert problems[0].wrong == "values don't meet the schema"
+
+
+def test_a_variable_that_a_value_repeats_is_named(tmp_path):
+    cilium = chart({}, name="cilium", version="1.19.3")
+    pod = "{containers: [{name: a, env: [{name: X}, {name: X}]}]}"
+    text = f"kind: Pod\nmetadata: {{name: agent}}\nspec: {pod}\n"
+    problems = check(Renderer(text=text), cilium).examine([case(tmp_path, "")])
+    assert [one.wrong for one in problems] == ["Pod agent has env: X twice, which the API server refuses"]
 
 
 def test_a_dead_key_is_told_once_with_its_nearest_neighbour(tmp_path):
