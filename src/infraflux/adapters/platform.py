@@ -28,8 +28,6 @@ CILIUM_DEADLINE_S = 420.0
 ARGOCD_DEADLINE_S = 600.0
 HANDOFF_DEADLINE_S = 1200.0
 CRD_DEADLINE_S = 60.0
-GATEWAY_API_DEADLINE_S = 60.0
-"""Talos fetches `cluster.extraManifests` while the first nodes join, minutes before the handoff."""
 WEBHOOK_DEADLINE_S = 120.0
 
 MARKERS = {
@@ -216,15 +214,15 @@ class Installer:
         manifest: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         return self.kubernetes.apply(manifest, dry_run=dry_run)
 
-    def _wait_for_kinds(self, *kinds: str) -> None:
+    def _wait_for_kinds(self, *kinds: str, api_version: str = API) -> None:
         for kind in kinds:
-            probe = Ref(api_version=API, kind=kind, namespace="argocd", name="infraflux-probe")
+            probe = Ref(api_version=api_version, kind=kind, namespace="argocd", name="infraflux-probe")
             self._patiently(partial(self.kubernetes.require_kind, probe), deadline_s=CRD_DEADLINE_S)
 
     def _require_gateway_api(self) -> None:
-        probe = Ref(api_version="gateway.networking.k8s.io/v1", kind="GatewayClass", namespace=None, name="cilium")
         try:
-            self._patiently(partial(self.kubernetes.require_kind, probe), deadline_s=GATEWAY_API_DEADLINE_S)
+            # Talos fetches `cluster.extraManifests` while the first nodes join: by now they are there, or seconds away.
+            self._wait_for_kinds("GatewayClass", api_version="gateway.networking.k8s.io/v1")
         except KindMissing as error:
             raise Permanent(
                 "the cluster has no Gateway API, and the platform's Gateway needs it: neither Kubernetes nor Cilium"

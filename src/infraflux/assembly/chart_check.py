@@ -121,15 +121,16 @@ class ChartCheck:
         if rendered.error:
             yield ChartProblem(component=case.component, where=case.where, wrong=rendered.error)
             return
-        for wrong in _repeated(rendered.text):
+        objects = read_manifests(rendered.text)
+        for wrong in _repeated(objects):
             yield ChartProblem(component=case.component, where=case.where, wrong=wrong)
-        yield from self._beside(case, rendered.text)
+        yield from self._beside(case, objects)
         unknown = unknown_keys(case.values, chart)
         dead = set(self.renderer.without_effect(chart, values=case.values, keys=unknown, **known))
         for key in unknown:
             suspects[case.component, _blamed(case, key), key].append(key in dead)
 
-    def _beside(self, case: Case, rendered: str) -> Iterator[ChartProblem]:
+    def _beside(self, case: Case, rendered: Sequence[Mapping[str, Any]]) -> Iterator[ChartProblem]:
         """The overlay's own objects: they build, and none of them comes from the chart as well."""
         if case.overlay is None:
             return
@@ -137,7 +138,7 @@ class ChartCheck:
         if done.returncode:
             yield ChartProblem(component=case.component, where=case.where, wrong=done.stderr.strip())
             return
-        twice = _identities(rendered) & _identities(done.stdout)
+        twice = _identities(rendered) & _identities(read_manifests(done.stdout))
         for kind, namespace, name in sorted(twice):
             what = f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
             yield ChartProblem(component=case.component, where=case.where, wrong=f"the chart makes {what} as well")
@@ -181,15 +182,15 @@ def _has(values: object, key: KeyPath) -> bool:
     return True
 
 
-def _repeated(text: str) -> Iterator[str]:
-    for one in read_manifests(text):
+def _repeated(objects: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for one in objects:
         for entry in repeated_entries(one):
             yield f"{one['kind']} {one['metadata'].get('name', '')} has {entry} twice, which the API server refuses"
 
 
-def _identities(text: str) -> set[tuple[str, str, str]]:
+def _identities(objects: Sequence[Mapping[str, Any]]) -> set[tuple[str, str, str]]:
     return {
         (one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"])
-        for one in read_manifests(text)
+        for one in objects
         if "name" in one["metadata"]
     }

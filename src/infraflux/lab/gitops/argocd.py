@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from infraflux.lab.kubernetes.files import private_directory
 from infraflux.lab.kubernetes.programs import GC_PERCENT, Program
@@ -113,6 +114,11 @@ class ArgoSite:
     def bin(self) -> Path:
         """Programs the repo server calls, and Argo CD under the names of its roles."""
         return self.root / "bin"
+
+
+def container_variables(container: Mapping[str, Any]) -> dict[str, str]:
+    """What a container is told literally."""
+    return {one["name"]: one["value"] for one in container.get("env") or () if "value" in one}
 
 
 def prepare(site: ArgoSite) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from infraflux.lab.gitops.argocd import CMP_SERVER, ArgoSite
+from infraflux.lab.gitops.argocd import CMP_SERVER, ArgoSite, container_variables
 from infraflux.lab.kubernetes.files import private_directory, write_private
 from infraflux.lab.kubernetes.programs import GC_PERCENT, Program
 
@@ -53,8 +53,7 @@ def find_plugins(workload: Mapping[str, Any], *, maps: Mapping[str, Data], secre
             files = dict(_files(container, volumes, maps=maps, secrets=secrets))
         except KeyError:
             continue
-        said = {one["name"]: one["value"] for one in container.get("env") or () if "value" in one}
-        found.append(Plugin(name=container["name"], files=files, variables=said))
+        found.append(Plugin(name=container["name"], files=files, variables=container_variables(container)))
     return found
 
 

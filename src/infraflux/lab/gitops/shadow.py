@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 from infraflux.lab.contracts import EventSink
 from infraflux.lab.gitops import standins
 from infraflux.lab.gitops.argo_processes import ArgoProcesses
+from infraflux.lab.gitops.argocd import container_variables
 from infraflux.lab.gitops.plugins import Plugin, decoded, find_plugins, secret_names
 from infraflux.lab.gitops.standins import Document, Patch
 from infraflux.lab.kubernetes.api import ApiClient, ApiError
@@ -263,8 +264,7 @@ _WEBHOOK_KINDS = {
 
 def _variables(workload: Document) -> dict[str, str]:
     """What the workload's own container, the first, is told literally."""
-    container = workload["spec"]["template"]["spec"]["containers"][0]
-    return {one["name"]: one["value"] for one in container.get("env") or () if "value" in one}
+    return container_variables(workload["spec"]["template"]["spec"]["containers"][0])
 
 
 def _now() -> str:
