@@ -54,6 +54,15 @@ def test_go_is_fetched_once(machine: Machine, present: str | None) -> None:
     assert (machine.root / "uv-calls").read_text() == calls
 
 
+def test_uv_beside_the_project_is_found(machine: Machine) -> None:
+    (machine.bin / "go").unlink()
+    put_uv(machine)
+    beside = machine.places.pins.parent / ".uv" / "bin"
+    beside.mkdir(parents=True)
+    (machine.bin / "uv").rename(beside / "uv")
+    assert fetch(machine, []) == "1.27.3 cache/go/1.27.3/go/bin/go"
+
+
 def test_no_network_is_worth_a_retry_and_leaves_nothing(machine: Machine) -> None:
     (machine.bin / "go").unlink()
     put_uv(machine)

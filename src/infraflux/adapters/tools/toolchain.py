@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -141,6 +142,8 @@ def _cannot_fetch(reason: str) -> Retryable:
 
 
 def _package_installer(places: Places) -> list[str]:
-    # `uv run` says where uv is; an environment made by uv has no pip of its own.
-    uv = places.environ.get("UV") or shutil.which("uv", path=places.path)
+    # `uv run` says where uv is, and `make` puts it beside `tools/` where PATH has none.
+    # An environment made by uv has no pip of its own.
+    beside = places.pins.parent / ".uv" / "bin"
+    uv = places.environ.get("UV") or shutil.which("uv", path=f"{places.path}{os.pathsep}{beside}")
     return [uv, "pip"] if uv else [sys.executable, "-m", "pip"]
