@@ -6,19 +6,17 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import cast
-from uuid import UUID
 
-import httpx
-from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
+from prefect.artifacts import create_markdown_artifact
 
 from infraflux.adapters.spans import Span, listening
 from infraflux.config.errors import InfrafluxError
 from infraflux.config.markdown import cell
 from tasks.masking import masked
 from tasks.patience import patiently
+from tasks.progress_bar import ProgressBar, artifact_writer
 from tasks.running import log_line
 from tasks.timeline import Stage, cut, timeline_markdown
 
@@ -38,7 +36,7 @@ class Report:
     """What the adapters note while the run goes; grows."""
     simulated: str = ""
     """What every report of this run has to say of itself; known once the configuration is loaded."""
-    _artifact: UUID | None = None
+    show_percent: Callable[[float], None] = lambda _percent: None
     _started: float = 0.0
 
     def __post_init__(self) -> None:
@@ -62,7 +60,7 @@ class Report:
         finally:
             # Also a stage that is left by suspension or cancellation has its time on the chart.
             self._finish(name, began, "; ".join(said))
-        self._progress()
+        self.show_percent(100.0 * min(len(self.stages), len(self.planned)) / max(len(self.planned), 1))
 
     def _finish(self, name: str, began: float, outcome: str) -> None:
         ended, zero = self.clock(), self._started
@@ -75,17 +73,6 @@ class Report:
     def publish(self, kind: str, *, markdown: str, description: str) -> None:
         """Store an artifact of this run's cluster."""
         publish(kind, cluster=self.cluster, markdown=markdown, description=description, simulated=self.simulated)
-
-    def _progress(self) -> None:
-        percent = 100.0 * min(len(self.stages), len(self.planned)) / max(len(self.planned), 1)
-        # The next stage says it again: no run waits for a bar.
-        with suppress(httpx.TransportError):
-            if self._artifact is None:
-                self._artifact = cast(
-                    UUID, create_progress_artifact(progress=percent, key=artifact_key("progress", self.cluster))
-                )
-            else:
-                update_progress_artifact(artifact_id=self._artifact, progress=percent)
 
     @property
     def total_s(self) -> float:
@@ -125,11 +112,13 @@ def publish(kind: str, *, cluster: str, markdown: str, description: str, simulat
 @contextmanager
 def reporting(cluster: str, *, planned: Sequence[str]) -> Iterator[Report]:
     """Around the stages: whatever the end, the timeline is published."""
+    bar = ProgressBar(artifact_writer(artifact_key("progress", cluster)))
     with listening() as spans:
-        report = Report(cluster, planned, spans=spans)
+        report = Report(cluster, planned, spans=spans, show_percent=bar.show)
         try:
             yield report
         finally:
+            bar.close()
             if report.stages:
                 text = timeline_markdown(cluster, report.stages)
                 report.publish("timeline", markdown=text, description="Stages of this run against the time budget")

@@ -44,7 +44,6 @@ def test_a_stage_takes_the_spans_of_its_own_time(monkeypatch: pytest.MonkeyPatch
 
     now = iter([100.0, 101.0, 105.0])
     report = Report("dev/dev-1", (), clock=lambda: next(now), spans=[Span(Kind.PROGRAM, "x", 99.0, 103.0)])
-    monkeypatch.setattr(report, "_progress", lambda: None)
     monkeypatch.setattr("tasks.reporting.log_line", lambda _line: None)
     with report.stage("plan") as said:
         said.append("ok")
