@@ -1,6 +1,6 @@
 """Runs every benchmark of tests/bench and prints what each says; a figure is never asserted.
 
-`make bench` runs all of them, `make bench BENCH="bench_config bench_machines"` some. They start labs on addresses of
+`make bench` runs all of them, `make bench BENCH="config machines"` some. They start labs on addresses of
 their own and leave nothing running; each has a bound, after which it is stopped and said to be.
 """
 
@@ -17,7 +17,8 @@ BOUND_S = 900
 
 def main(names: list[str]) -> int:
     """Run the named benchmarks, or all; 1 where one failed or was stopped."""
-    known = {path.stem: path for path in sorted(BENCHES.glob("*.py"))}
+    known = {path.stem.removeprefix("bench_"): path for path in sorted(BENCHES.glob("*.py"))}
+    names = [name.removeprefix("bench_") for name in names]
     unknown = [name for name in names if name not in known]
     if unknown:
         print(f"no benchmark {', '.join(unknown)}; there are {', '.join(known)}")  # noqa: T201

@@ -106,7 +106,7 @@ class ByHand:
         self.spec = self.fleet.cluster(KEY)
         machines = open_machines(self.spec, root=root, fleet=self.fleet)
         machines.plan()
-        self.terraform = import_module("bench_machines").Bare(machines)
+        self.terraform = import_module("bench_machines").Bare(machines, root.parent)
         self.talos = open_talos(self.spec, root=root)
 
     def plan(self) -> None:
