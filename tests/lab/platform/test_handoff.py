@@ -42,6 +42,20 @@ def test_argo_took_over_and_infraflux_keeps_its_hands_off(installed):
     assert {one["metadata"]["name"] for one in records} == {one["metadata"]["name"] for one in after}
 
 
+def test_argo_stores_a_refreshed_set_as_git_has_it(installed):
+    """Else the root is OutOfSync after every refresh, and its self-heal waits longer each time."""
+
+    def generations():
+        sets = installed.kubernetes.list_objects(API, "ApplicationSet", namespace="argocd")
+        return {one["metadata"]["name"]: one["metadata"]["generation"] for one in sets}
+
+    before = generations()
+    argocd = installed.installer.argocd
+    argocd.refresh(argocd.read(), hard=True)
+    installed.installer.wait_until_synced(deadline_s=400)
+    assert generations() == before
+
+
 def test_kinds_that_came_before_argo_cd_are_its_own(installed):
     """What was applied in its name it finds as wanted: not one CRD of a component was written a second time."""
     crds = installed.kubernetes.list_objects("apiextensions.k8s.io/v1", "CustomResourceDefinition")
