@@ -1,7 +1,7 @@
 """`infraflux service`: the background service."""
 
+import os
 import shlex
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -88,7 +88,8 @@ def logs(
         known = ", ".join(sorted(path.stem for path in directory.glob("*.log"))) or "none yet"
         raise Permanent(f"no log of {program or 'anything'}", stage="service", next_step=f"logs: {known}")
     argv = ["tail", "-n", str(lines), *(["-F"] if follow else []), *map(str, files)]
-    raise typer.Exit(subprocess.run(argv, check=False).returncode)
+    # In our place, not below us: a signal that ends this command ends it as well.
+    os.execvp(argv[0], argv)  # noqa: S606 - no shell is wanted
 
 
 @app.command()
