@@ -71,12 +71,22 @@ def test_a_key_that_the_chart_does_not_read_is_named_where_it_stands(capsys, cha
     directory, replace = charts
 
     # Without its schema the stand-in is like most real charts: what its templates do not read goes unnoticed by helm.
-    replace("cilium", lambda home: (home / "values.schema.json").unlink())
+    def change(home):
+        (home / "values.schema.json").unlink()
+        rewrite(home / "values.yaml", lambda values: values.pop("MTU"))
+        template = home / "templates/config.yaml"
+        template.write_text("".join(line for line in template.read_text().splitlines(True) if ".MTU" not in line))
+
+    replace("cilium", change)
     code, out = validate(capsys, "--charts", str(directory), "-o", "json")
     assert code == 1
     told = {(one["where"], one["wrong"].split(":")[0]) for one in json.loads(out)}
     assert ("platform/infrastructure/cilium/base/values.yaml", "cgroup") in told
-    assert {where for where, _ in told} <= {"platform/infrastructure/cilium/base/values.yaml"}
+    assert ("what Terraform computes", "MTU") in told
+    assert {where for where, _ in told} == {
+        "platform/infrastructure/cilium/base/values.yaml",
+        "what Terraform computes",
+    }
 
 
 def test_a_value_that_the_charts_schema_refuses_is_told_in_helms_words(capsys, charts):
@@ -91,6 +101,20 @@ def test_a_value_that_the_charts_schema_refuses_is_told_in_helms_words(capsys, c
     assert code == 1
     assert "cilium: overlay prod" in out
     assert "kubeProxyReplacement" in out
+
+
+def test_a_computed_value_that_the_charts_schema_refuses_is_told_with_its_cluster(capsys, charts):
+    directory, replace = charts
+    low = {"MTU": {"type": "integer", "maximum": 1000}}
+    replace(
+        "cilium",
+        lambda home: rewrite(home / "values.schema.json", lambda schema: schema["properties"].update(low)),
+    )
+    code, out = validate(capsys, "--charts", str(directory), "-o", "json")
+    assert code == 1
+    told = {one["where"]: one["wrong"] for one in json.loads(out)}
+    assert set(told) == {"cluster dev/dev-1", "cluster staging/staging-1", "cluster prod/prod-1"}
+    assert all("MTU" in wrong for wrong in told.values())
 
 
 def test_an_object_that_the_chart_makes_as_well_is_named(capsys, charts):

@@ -1,4 +1,5 @@
-"""Do the platform's values fit its charts? Every component and overlay, and what a cluster says of its own."""
+"""Do the platform's values fit its charts? Every component and overlay, and what each cluster adds: what Terraform
+computes for it and what it says of its own."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,18 +40,24 @@ class Case:
     where: str
     version: str
     files: tuple[Path, ...]
+    computed: Mapping[str, Any] = field(default_factory=dict)
+    """What the Terraform modules add for a cluster."""
     own: Mapping[str, Any] = field(default_factory=dict)
-    """What a cluster adds."""
+    """What a cluster says of its own; the last word."""
     overlay: Path | None = None
     """Directory of the objects beside the chart; None where another case has looked at it."""
 
     @property
     def values(self) -> dict[str, Any]:
-        return merge_maps(merge_values(self.files), self.own)
+        return merge_maps(merge_maps(merge_values(self.files), self.computed), self.own)
 
 
-def cases(tree: Path, specs: Sequence[ClusterSpec]) -> list[Case]:
-    """Every component with every overlay, and once more with what an enabled cluster says of its own."""
+Computed = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""Values by component by cluster."""
+
+
+def cases(tree: Path, specs: Sequence[ClusterSpec], *, computed: Computed | None = None) -> list[Case]:
+    """Every component with every overlay, and once more for each cluster that has it on and adds something."""
     found = []
     for home in sorted(path.parent for path in tree.glob("infrastructure/*/component.yaml")):
         entry = read_component(tree, home.name)
@@ -65,26 +72,32 @@ def cases(tree: Path, specs: Sequence[ClusterSpec]) -> list[Case]:
                     overlay=overlay,
                 )
             )
-        found += _of_clusters(home, entry["version"], specs)
+        found += _of_clusters(home, entry["version"], specs, computed=computed or {})
     return found
 
 
-def _of_clusters(home: Path, version: str, specs: Sequence[ClusterSpec]) -> Iterator[Case]:
+def _of_clusters(home: Path, version: str, specs: Sequence[ClusterSpec], *, computed: Computed) -> Iterator[Case]:
     for spec in specs:
         wanted = spec.platform.component(home.name)
-        if wanted and wanted.enabled and (wanted.values or wanted.version != version):
+        added = computed.get(spec.key, {}).get(home.name, {})
+        if wanted and wanted.enabled and (added or wanted.values or wanted.version != version):
             overlay = home / "overlays" / spec.environment / "values.yaml"
             yield Case(
                 component=home.name,
                 where=f"cluster {spec.key}",
                 version=wanted.version,
                 files=_present(home / "base" / "values.yaml", overlay),
+                computed=added,
                 own=wanted.values,
             )
 
 
 def _present(*files: Path) -> tuple[Path, ...]:
     return tuple(path for path in files if path.exists())
+
+
+Suspect = tuple[str, Path | str, KeyPath]
+"""Component, who says it, and the key that no chart is known to read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,23 +114,21 @@ class ChartCheck:
     def examine(self, todo: Sequence[Case]) -> list[ChartProblem]:
         """Every problem of every case, sorted; what several cases share is told once."""
         found: set[ChartProblem] = set()
-        suspects: dict[tuple[str, Path | None, KeyPath], list[bool]] = defaultdict(list)
+        suspects: dict[Suspect, list[bool]] = defaultdict(list)
         for case in todo:
             problems = list(self._look_at(case, suspects))
             found.update(problems)
             self.note(case, len(problems))
         return sorted(found | set(self._dead(suspects)))
 
-    def _look_at(
-        self, case: Case, suspects: dict[tuple[str, Path | None, KeyPath], list[bool]]
-    ) -> Iterator[ChartProblem]:
+    def _look_at(self, case: Case, suspects: dict[Suspect, list[bool]]) -> Iterator[ChartProblem]:
         entry = read_component(self.tree, case.component)
         chart = self.archives.get((entry["chart"], case.version))
         if chart is None:
             yield self._missing(entry["chart"], case)
             return
         known = {"release": entry["release"], "namespace": entry["namespace"]}
-        rendered = self.renderer.render(chart, values=[*case.files, case.own], **known)
+        rendered = self.renderer.render(chart, values=[*case.files, case.computed, case.own], **known)
         if rendered.error:
             yield ChartProblem(component=case.component, where=case.where, wrong=rendered.error)
             return
@@ -150,11 +161,11 @@ class ChartCheck:
             component=case.component, where=case.where, wrong=f"no archive of chart {name} {case.version}{others}"
         )
 
-    def _dead(self, suspects: Mapping[tuple[str, Path | None, KeyPath], list[bool]]) -> Iterator[ChartProblem]:
+    def _dead(self, suspects: Mapping[Suspect, list[bool]]) -> Iterator[ChartProblem]:
         """Keys without effect in every case that has them: one that a switched-off part would read is none."""
-        for (component, file, key), verdicts in suspects.items():
+        for (component, blamed, key), verdicts in suspects.items():
             if all(verdicts):
-                where = str(file.relative_to(self.tree.parent)) if file else "the cluster's own values"
+                where = str(blamed.relative_to(self.tree.parent)) if isinstance(blamed, Path) else blamed
                 yield ChartProblem(component=component, where=where, wrong=self._told(component, key))
 
     def _told(self, component: str, key: KeyPath) -> str:
@@ -167,11 +178,13 @@ class ChartCheck:
         return f"{dotted(key)}: chart {name} has no such value, it renders the same without it{near}"
 
 
-def _blamed(case: Case, key: KeyPath) -> Path | None:
-    """The last file that says it; None where the cluster does."""
+def _blamed(case: Case, key: KeyPath) -> Path | str:
+    """Whoever says it last."""
     if _has(case.own, key):
-        return None
-    return next((path for path in reversed(case.files) if _has(merge_values([path]), key)), None)
+        return "the cluster's own values"
+    if _has(case.computed, key):
+        return "what Terraform computes"
+    return next(path for path in reversed(case.files) if _has(merge_values([path]), key))
 
 
 def _has(values: object, key: KeyPath) -> bool:

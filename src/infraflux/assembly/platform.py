@@ -13,7 +13,7 @@ from infraflux.adapters.clock import SystemClock
 from infraflux.adapters.helm import Helm
 from infraflux.adapters.kubernetes import Kubernetes, Manifest, Ref
 from infraflux.adapters.platform import Bundle, Installer
-from infraflux.adapters.terraform import Stack, Tool
+from infraflux.adapters.terraform import Stack, Tool, compute_outputs
 from infraflux.adapters.tools import locate, provider_mirror
 from infraflux.assembly.machines import BACKEND_NAMES, place_of
 from infraflux.assembly.sources import source_trees
@@ -21,6 +21,7 @@ from infraflux.config.errors import Permanent
 from infraflux.config.models import ClusterSpec
 from infraflux.config.paths import ProjectPaths
 from infraflux.config.secrets_ref import resolve
+from infraflux.render.terraform import render_cluster, to_tfvars
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,3 +88,12 @@ def read_outputs(spec: ClusterSpec, *, root: Path, environ: Mapping[str, str] | 
     backend = {name: value for name, value in environ.items() if name.startswith(BACKEND_NAMES)}
     head = Stack(place=place, tool=tool, label=spec.key, env=backend, secret_values=tuple(backend.values())).state()
     return head.outputs if head else {}
+
+
+def computed_values(spec: ClusterSpec, *, root: Path) -> Mapping[str, Mapping[str, Any]]:
+    """Helm values by component that Terraform computes for a cluster, as a plan would, without asking Proxmox."""
+    trees = source_trees(spec, root=root)
+    tool = Tool(binary=locate("terraform"), mirror=provider_mirror())
+    variables = to_tfvars(render_cluster(spec))
+    outputs = compute_outputs(variables, source=trees / "terraform", tool=tool, label=spec.key)
+    return Bundle.from_outputs(outputs).values

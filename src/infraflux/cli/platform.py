@@ -13,7 +13,7 @@ from infraflux.adapters.charts import Renderer, read_archives
 from infraflux.adapters.platform import MARKERS
 from infraflux.adapters.tools import locate
 from infraflux.assembly.chart_check import ChartCheck, cases
-from infraflux.assembly.platform import Platform, open_platform
+from infraflux.assembly.platform import Platform, computed_values, open_platform
 from infraflux.cli.output import Output, OutputOption, emit
 from infraflux.cli.project import console, project_root, say_simulated
 from infraflux.config.checks.machines import counted
@@ -87,7 +87,7 @@ def validate(
     ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Render every component and overlay, and what clusters say of their own, against chart archives.
+    """Render every component and overlay, and what each cluster adds to them, against chart archives.
 
     Names archives that are missing, values a chart's schema refuses and keys a chart never reads; exits 1 then. Neither
     cluster nor network is touched.
@@ -102,7 +102,8 @@ def validate(
             renderer=Renderer(helm=locate("helm"), kubernetes=specs[0].versions.kubernetes if specs else ""),
             kustomize=locate("kustomize"),
         )
-        todo = cases(check.tree, specs)
+        computed = {spec.key: computed_values(spec, root=root) for spec in specs}
+        todo = cases(check.tree, specs, computed=computed)
         problems = check.examine(todo)
     if output is not Output.TABLE:
         emit([vars(one) for one in problems], output=output)

@@ -3,9 +3,11 @@
 import io
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes.specs import make_spec
 
 from infraflux.adapters.charts import ChartArchive, Rendering, read_archive, read_archives, unknown_keys, without
 from infraflux.assembly.chart_check import Case, ChartCheck, cases
@@ -139,6 +141,23 @@ def test_a_dead_key_is_told_once_with_its_nearest_neighbour(tmp_path):
         "cilium: the cluster's own values: hubbel: chart cilium has no such value, it renders the same without it; "
         "did you mean hubble?"
     ]
+
+
+def test_a_computed_key_is_blamed_on_terraform_unless_the_cluster_says_it_again(tmp_path):
+    cilium = chart({"on": False}, name="cilium", version="1.19.3")
+    plain = case(tmp_path, "")
+    told = set()
+    for own in ({}, {"hubbel": 2}):
+        todo = [replace(plain, where="cluster dev/dev-1", computed={"hubbel": 1}, own=own)]
+        told |= {one.where for one in check(Renderer(dead=[("hubbel",)]), cilium).examine(todo)}
+    assert told == {"what Terraform computes", "the cluster's own values"}
+
+
+def test_a_cluster_that_terraform_computes_values_for_is_a_case():
+    spec = make_spec()
+    (found,) = [one for one in cases(TREE, [spec], computed={spec.key: {"cilium": {"MTU": 1500}}}) if one.computed]
+    assert (found.component, found.where) == ("cilium", f"cluster {spec.key}")
+    assert found.values["MTU"] == 1500
 
 
 def test_a_key_that_some_case_needs_is_no_mistake(tmp_path):

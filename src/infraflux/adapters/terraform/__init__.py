@@ -1,5 +1,6 @@
 """Terraform: plans that can be read and bound, applies that keep the state safe."""
 
+from infraflux.adapters.terraform.computed import compute_outputs
 from infraflux.adapters.terraform.errors import PlanStale
 from infraflux.adapters.terraform.events import Event, EventKind, OnEvent
 from infraflux.adapters.terraform.guard import DestructionRefused, Refusal, judge_plan, require_allowed
@@ -29,6 +30,7 @@ __all__ = [
     "StateLocked",
     "StateRefused",
     "Tool",
+    "compute_outputs",
     "judge_plan",
     "parse_state",
     "read_plan",

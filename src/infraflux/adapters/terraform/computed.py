@@ -1,0 +1,52 @@
+"""What the provider-free part of the cluster stack computes, without state, without Proxmox."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from infraflux.adapters import process
+from infraflux.adapters.files import write_private
+from infraflux.adapters.terraform.argv import FLAG, ArgvBuilder
+from infraflux.adapters.terraform.cli_config import write_cli_config
+from infraflux.adapters.terraform.workspace import Tool
+from infraflux.config.errors import ErrorClass, Permanent
+
+PART = ("platform.tf", "variables.tf", "variables_platform.tf")
+"""Of `terraform/cluster`: the modules in it have no provider and no resource, so the variables say all."""
+DEADLINE_S = 60.0
+ENVIRONMENT = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
+
+
+def compute_outputs(variables: str, *, source: Path, tool: Tool, label: str) -> Mapping[str, Any]:
+    """Outputs of the part with these variables (a `.tfvars.json` document); `source` is `terraform/` of the project.
+
+    Permanent with Terraform's own words where it refuses them.
+    """
+    with TemporaryDirectory(prefix="infraflux-computed-") as name:
+        root = Path(name)
+        stack = root / "cluster"
+        stack.mkdir()
+        (root / "modules").symlink_to(source.resolve() / "modules")
+        for file in PART:
+            shutil.copyfile(source / "cluster" / file, stack / file)
+        words = ArgvBuilder(binary=tool.binary, directory=stack)
+        settings = write_cli_config(root / "cli.tfrc", mirror=tool.mirror)
+        given = write_private(root / "terraform.tfvars.json", variables)
+        for argv in (
+            words.argv("init", input=False, no_color=FLAG),
+            words.argv("apply", input=False, no_color=FLAG, auto_approve=FLAG, var_file=str(given)),
+        ):
+            done = process.run(argv, deadline_s=DEADLINE_S, env={**ENVIRONMENT, "TF_CLI_CONFIG_FILE": str(settings)})
+            if done.returncode:
+                raise Permanent(
+                    f"Terraform computes no values of the platform: {done.stderr.strip()}",
+                    cluster=label,
+                    stage="platform",
+                    error_class=ErrorClass.CONFIG,
+                    next_step=f"infraflux config validate, then infraflux machines plan {label}",
+                )
+        outputs = json.loads((stack / "terraform.tfstate").read_text())["outputs"]
+    return {key: one["value"] for key, one in outputs.items()}
