@@ -73,10 +73,22 @@ class Bare:
 
     def run(self, *arguments: str, backwards: bool = False) -> None:
         for copy, variables, environment, binary in reversed(self._stacks) if backwards else self._stacks:
-            argv = [binary, f"-chdir={copy}", *arguments, "-input=false", f"-var-file={variables}"]
-            done = subprocess.run(argv, env=environment, check=False, capture_output=True, text=True)
-            if done.returncode:
-                raise SystemExit(f"terraform {arguments[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+            self._call(binary, copy, environment, *arguments, "-input=false", f"-var-file={variables}")
+
+    def run_read_first(self) -> None:
+        """An apply as careful hands do it: both plans saved and shown, then applied as they were shown."""
+        for copy, variables, environment, binary in self._stacks:
+            saved = f"-out={variables}.tfplan"
+            self._call(binary, copy, environment, "plan", saved, "-input=false", f"-var-file={variables}")
+            self._call(binary, copy, environment, "show", "-json", f"{variables}.tfplan")
+        for copy, variables, environment, binary in self._stacks:
+            self._call(binary, copy, environment, "apply", "-input=false", f"{variables}.tfplan")
+
+    def _call(self, binary: str, copy: Path, environment: dict[str, str], *arguments: str) -> None:
+        argv = [binary, f"-chdir={copy}", *arguments]
+        done = subprocess.run(argv, env=environment, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"terraform {arguments[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
 
 
 def measured(series: Series, socket: Path, work: Callable[[], object]) -> None:
@@ -89,7 +101,7 @@ def measured(series: Series, socket: Path, work: Callable[[], object]) -> None:
 
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    names = ("our apply", "bare apply", "our no-op plan", "bare no-op plan")
+    names = ("our apply", "bare apply", "bare apply, read first", "our no-op plan", "bare no-op plan")
     found = {name: Series() for name in names}
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
@@ -108,15 +120,17 @@ def main() -> None:
                 measured(found["bare apply"], socket, lambda: bare.run("apply", "-auto-approve"))
                 measured(found["bare no-op plan"], socket, lambda: bare.run("plan", "-detailed-exitcode"))
                 bare.run("destroy", "-auto-approve", backwards=True)
+                measured(found["bare apply, read first"], socket, bare.run_read_first)
+                bare.run("destroy", "-auto-approve", backwards=True)
         finally:
             lifecycle.reset(lab)
     for name, series in found.items():
-        say(f"{name:16} {series}")
-    for what in ("apply", "no-op plan"):
-        ours, theirs = found[f"our {what}"], found[f"bare {what}"]
+        say(f"{name:22} {series}")
+    for what, against in (("apply", "apply"), ("apply", "apply, read first"), ("no-op plan", "no-op plan")):
+        ours, theirs = found[f"our {what}"], found[f"bare {against}"]
         wall = statistics.median(ours.seconds) / statistics.median(theirs.seconds)
         calls = statistics.median(ours.calls) / statistics.median(theirs.calls)
-        say(f"{what}: ours / bare = {wall:.2f} wall, {calls:.2f} API calls (3+3 machines, {rounds} rounds)")
+        say(f"{what}: ours / bare {against} = {wall:.2f} wall, {calls:.2f} API calls (3+3 machines, {rounds} rounds)")
     say(json.dumps({name: {"seconds": one.seconds, "calls": one.calls} for name, one in found.items()}))
 
 
