@@ -66,10 +66,13 @@ locals {
         repoURL        = var.platform_repository.url
         targetRevision = var.platform_repository.revision
         path           = "${local.repository_facts["infraflux.io/platform-prefix"]}bootstrap"
+        # Without effect here; any option says that it is kustomize's, and no plugin is sent the whole repository first.
+        kustomize = { ignoreMissingComponents = true }
       }
       syncPolicy = {
-        automated   = { prune = true, selfHeal = true }
-        syncOptions = ["ServerSideApply=true"]
+        automated = { prune = true, selfHeal = true }
+        # The API server refuses unknown fields in a server-side apply by itself; asking before only costs time.
+        syncOptions = ["ServerSideApply=true", "Validate=false"]
         retry       = { limit = 20, backoff = { duration = "5s", factor = 2, maxDuration = "1m" } }
       }
     }
