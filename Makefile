@@ -30,7 +30,7 @@ test: sync ## Run the checks: lint, types, contracts, unit, lab and whole-produc
 test-e2e: sync ## The part of `make test` that uses the whole product: deploys, browser, deaths, secrets (ten minutes)
 	@$(RUN) infraflux tools install --group test && $(RUN) pytest tests/e2e --reruns 1
 
-test-slow: sync ## Kill every part of a deploy in every stage of it (twenty minutes)
+test-slow: sync ## Kill every part of a deploy in every stage of it (half an hour)
 	@$(RUN) infraflux tools install --group test && $(RUN) pytest tests/e2e -m slow
 
 lint: sync ## ruff, mypy, import contracts, sizes
