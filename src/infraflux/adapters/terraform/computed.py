@@ -10,14 +10,13 @@ from typing import Any
 from infraflux.adapters import process
 from infraflux.adapters.files import write_private
 from infraflux.adapters.terraform.argv import FLAG, ArgvBuilder
-from infraflux.adapters.terraform.cli_config import write_cli_config
+from infraflux.adapters.terraform.cli_config import settings, write_cli_config
 from infraflux.adapters.terraform.workspace import Tool
 from infraflux.config.errors import ErrorClass, Permanent
 
 PART = ("platform.tf", "variables.tf", "variables_platform.tf")
 """Of `terraform/cluster`: the modules in it have no provider and no resource, so the variables say all."""
 DEADLINE_S = 60.0
-ENVIRONMENT = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
 
 
 def compute_outputs(variables: str, *, source: Path, tool: Tool, label: str) -> Mapping[str, Any]:
@@ -33,13 +32,13 @@ def compute_outputs(variables: str, *, source: Path, tool: Tool, label: str) -> 
         for file in PART:
             shutil.copyfile(source / "cluster" / file, stack / file)
         words = ArgvBuilder(binary=tool.binary, directory=stack)
-        settings = write_cli_config(root / "cli.tfrc", mirror=tool.mirror)
+        environment = settings(write_cli_config(root / "cli.tfrc", mirror=tool.mirror))
         given = write_private(root / "terraform.tfvars.json", variables)
         for argv in (
             words.argv("init", input=False, no_color=FLAG),
             words.argv("apply", input=False, no_color=FLAG, auto_approve=FLAG, var_file=str(given)),
         ):
-            done = process.run(argv, deadline_s=DEADLINE_S, env={**ENVIRONMENT, "TF_CLI_CONFIG_FILE": str(settings)})
+            done = process.run(argv, deadline_s=DEADLINE_S, env=environment)
             if done.returncode:
                 raise Permanent(
                     f"Terraform computes no values of the platform: {done.stderr.strip()}",

@@ -17,6 +17,7 @@ from infraflux.adapters.spans import Kind, note
 from infraflux.adapters.terraform import lock as locks
 from infraflux.adapters.terraform import workspace
 from infraflux.adapters.terraform.argv import FLAG, ArgvBuilder
+from infraflux.adapters.terraform.cli_config import settings
 from infraflux.adapters.terraform.errors import STAGE, PlanStale, killed, to_error
 from infraflux.adapters.terraform.events import Diagnostic, Event, EventKind, OnEvent, parse_event
 from infraflux.adapters.terraform.plan import EMPTY_PLAN, PlanSummary, read_plan
@@ -325,7 +326,7 @@ class Stack:
         completed = process.run(
             argv.argv(command, *arguments, **options),
             deadline_s=deadline_s,
-            env={**_SETTINGS, "TF_CLI_CONFIG_FILE": str(copy.cli_config), **self._env},
+            env={**settings(copy.cli_config), **self._env},
             on_line=heard,
             secrets=self._secrets,
         )
@@ -354,16 +355,6 @@ class Stack:
         """Remove the working copies and runs of a stack that is gone; state and backups stay."""
         for name in ("work", "runs", "holders"):
             shutil.rmtree(self.place.state / name, ignore_errors=True)
-
-
-_SETTINGS = {
-    "TF_IN_AUTOMATION": "1",
-    "TF_INPUT": "0",
-    # No call home, and no wait for it where there is no way out.
-    "CHECKPOINT_DISABLE": "1",
-    # Terraform and its provider live for seconds: collecting garbage less often saves processor time.
-    "GOGC": "400",
-}
 
 
 class _Heard:
