@@ -19,7 +19,7 @@ from infraflux.config.load import Fleet
 from infraflux.config.paths import ProjectPaths
 from infraflux.drift.findings import ClusterDrift, Verdict
 from infraflux.drift.history import trend_markdown
-from infraflux.drift.report import cluster_markdown, fleet_rows, headline
+from infraflux.drift.report import cluster_markdown, fleet_rows, headline, simulated_mark
 from tasks.configuration import learn_secrets
 from tasks.events import resource
 from tasks.locks import seen_holder
@@ -81,8 +81,9 @@ def publish(*, reports: Sequence[ClusterDrift]) -> None:
         text = cluster_markdown(report) + trend_markdown(read_looks(root, report.cluster))
         publish_markdown("drift", cluster=report.cluster, markdown=text, description=headline(report))
         _send(report)
-    rows = fleet_rows(fleet_reports(root, Fleet.load(root), reports))
-    create_table_artifact(rows, key="drift-fleet", description="Drift of every cluster, as it was last looked at")
+    last = fleet_reports(root, Fleet.load(root), reports)
+    said = ". ".join(filter(None, ("Drift of every cluster, as it was last looked at", simulated_mark(last))))
+    create_table_artifact(fleet_rows(last), key="drift-fleet", description=said)
 
 
 def _send(report: ClusterDrift) -> None:

@@ -7,13 +7,13 @@ import typer
 from rich.table import Table
 
 from infraflux.assembly.drift_fleet import check_fleet, choose, fix_of, keep, last_report, read_looks
-from infraflux.cli.project import console, project_root
+from infraflux.cli.project import console, project_root, say_simulated
 from infraflux.config.errors import ErrorClass, Permanent
 from infraflux.config.load import Fleet
 from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, Layer, Verdict
 from infraflux.drift.history import looks_markdown, sparkline
 from infraflux.drift.report import as_json as to_json
-from infraflux.drift.report import cluster_markdown, fleet_rows, headline
+from infraflux.drift.report import cluster_markdown, fleet_rows, headline, simulated_mark
 
 app = typer.Typer(no_args_is_help=True, help="What is not as declared, over all layers.")
 Targets = Annotated[list[str] | None, typer.Argument(help="ENV or ENV/CLUSTER; all where none is named.")]
@@ -95,6 +95,7 @@ def _print(reports: list[ClusterDrift], *, as_json: bool, trend: bool = False) -
     for report, row in zip(reports, fleet_rows(reports), strict=True):
         table.add_row(report.cluster, str(row["verdict"]), sparkline(looks[report.cluster]), headline(report))
     console().print(table)
+    say_simulated(simulated_mark(reports))
     for report in reports:
         if report.findings or report.unknown:
             typer.echo("\n" + cluster_markdown(report))

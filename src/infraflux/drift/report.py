@@ -58,6 +58,11 @@ def _table(title: str, findings: Sequence[Finding]) -> list[str]:
     return ["", f"## {title}", "", *head, *rows]
 
 
+def simulated_mark(reports: Iterable[ClusterDrift]) -> str:
+    """What of these reports is simulated; empty where nothing is."""
+    return SIMULATED if any(report.simulated for report in reports) else ""
+
+
 def fleet_rows(reports: Iterable[ClusterDrift]) -> list[dict[str, Any]]:
     """One row per cluster, for the fleet table."""
     return [
@@ -66,6 +71,7 @@ def fleet_rows(reports: Iterable[ClusterDrift]) -> list[dict[str, Any]]:
             "verdict": f"{_SIGNS[report.verdict]} {report.verdict}",
             **{str(one): report.count(one) for one in DriftClass},
             "unread": len(report.unknown),
+            "simulated": "yes" if report.simulated else "no",
             "looked at": f"{report.at:%Y-%m-%d %H:%M}",
             "summary": headline(report),
         }
@@ -136,6 +142,6 @@ def notification(reports: Sequence[ClusterDrift]) -> str:
     """A few lines for a chat; empty where there is nothing to tell."""
     telling = [report for report in reports if report.verdict in (Verdict.DRIFTED, Verdict.UNKNOWN)]
     lines = [f"{_SIGNS[report.verdict]} {report.cluster}: {headline(report)}" for report in telling]
-    if any(report.simulated for report in telling):
-        lines.append(f"({SIMULATED})")
+    if mark := simulated_mark(telling):
+        lines.append(f"({mark})")
     return "\n".join(lines)
