@@ -149,7 +149,7 @@ def test_a_commit_changes_the_cluster_and_a_directory_adds_a_component(installed
     assert installed.read("Namespace", "second-dns") is not None
 
 
-def test_the_application_repository_stays_inside_its_fence(installed):
+def test_the_application_repository_stays_inside_its_fence_and_its_schemas(installed):
     for place, namespace in (("kube-system/evil", None), ("apps/sneaky", "argocd")):
         home = installed.apps.path / "apps" / place / "dev"
         home.mkdir(parents=True)
@@ -157,14 +157,20 @@ def test_the_application_repository_stays_inside_its_fence(installed):
         name = place.split("/")[1]
         (home / "map.yaml").write_text(f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}{where}}}\n")
         (home / "kustomization.yaml").write_text("resources: [map.yaml]\n")
-    installed.apps.push("reach out of the fence")
+    misspelt = installed.apps.path / "apps/apps/misspelt/dev"
+    misspelt.mkdir(parents=True)
+    (misspelt / "map.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: misspelt}\ndta: {a: b}\n")
+    (misspelt / "kustomization.yaml").write_text("resources: [map.yaml]\n")
+    installed.apps.push("reach out of the fence, misspell a field")
 
     with pytest.raises(HandoffDegraded) as caught:
         installed.synced(patience_s=15)
 
     assert "kube-system-evil" in str(caught.value)
     maps = {one["metadata"]["name"] for one in installed.kubernetes.list_objects("v1", "ConfigMap")}
-    assert not maps & {"evil", "sneaky"}
+    assert not maps & {"evil", "sneaky", "misspelt"}
+    refused = installed.read("Application", "apps-misspelt", namespace="argocd", api_version=API)
+    assert "field not declared in schema" in refused["status"]["operationState"]["message"]
     installed.apps.git("revert", "--no-edit", "HEAD")
     installed.apps.git("push", "--quiet")
     assert "kube-system-evil" not in {one.name for one in installed.synced()}
