@@ -115,14 +115,7 @@ class Machines:
         seen = self.look()
         observed, findings, orphans = seen.observed, seen.findings, seen.orphans
         proxmox.require_passed(findings, cluster=self.spec.key)
-        if orphans.being_made:
-            names = ", ".join(guest.name for guest in orphans.being_made)
-            raise Retryable(
-                f"Proxmox still works on {names}, left by an interrupted run",
-                cluster=self.spec.key,
-                stage=STAGE,
-                next_step="run it again when its task has ended",
-            )
+        self._require_made(*orphans.being_made, *orphans.unnamed)
         return Preflight(observed=observed, findings=(*findings, *self._answering(observed)), orphans=orphans)
 
     def orphans(self) -> Orphans:
@@ -194,6 +187,7 @@ class Machines:
         self._require_destroyable()
         outcomes = [self._destroy_stack(self.own, to_tfvars(render_cluster(self.spec)), on_event=on_event)]
         left = self.orphans()
+        self._require_made(*left.unnamed)
         outcomes += [self.remove(guest) for guest in (*left.adoptable, *left.being_made, *left.stray)]
         if self._last_of_environment():
             shared = to_tfvars(self.shared_variables())
@@ -217,6 +211,17 @@ class Machines:
         return proxmox.StrayRemover(self._access, tag=self.spec.ownership_tag).remove(guest)
 
     # Inside
+
+    def _require_made(self, *guests: Guest) -> None:
+        """Raises Retryable while Proxmox makes one of these."""
+        if guests:
+            names = ", ".join(f"VM {guest.vm_id} ({guest.name})" for guest in guests)
+            raise Retryable(
+                f"Proxmox still makes {names}, begun by an interrupted run or by somebody else",
+                cluster=self.spec.key,
+                stage=STAGE,
+                next_step="run it again when its task has ended",
+            )
 
     def _register_schematics(self) -> None:
         """The factory serves only schematics it was given; one that the user names by id was given by hand."""

@@ -99,7 +99,7 @@ def orphans(
         return
     for guest in found.adoptable:
         out.print(f"{guest.name}  VM {guest.vm_id} on {guest.host}: the next apply adopts it")
-    for guest in found.being_made:
+    for guest in (*found.being_made, *found.unnamed):
         out.print(f"{guest.name}  VM {guest.vm_id} on {guest.host}: Proxmox still works on it ({guest.lock})")
     for guest in found.stray:
         out.print(f"{guest.name}  VM {guest.vm_id} on {guest.host}: not declared; `--remove {guest.name}` removes it")

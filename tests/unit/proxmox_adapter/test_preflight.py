@@ -44,6 +44,14 @@ CASES: dict[str, tuple[Callable[[Observed], dict[str, Any]], list[tuple[ErrorCla
         lambda _: {"guests": (guest(10011, "web", tags=frozenset()),)},
         [(ErrorClass.CONFLICT, "VM id 10011 of dev-1-cp-1 belongs to 'web' on pve1")],
     ),
+    "only begun, so nobody's yet": (
+        lambda _: {"guests": (guest(10011, "VM10011", tags=frozenset(), lock="create"),)},
+        [],
+    ),
+    "locked by a backup and somebody else's": (
+        lambda _: {"guests": (guest(10011, "web", tags=frozenset(), lock="backup"),)},
+        [(ErrorClass.CONFLICT, "VM id 10011")],
+    ),
     "our tag, another name": (
         lambda _: {"guests": (guest(10011, "web"),)},
         [(ErrorClass.CONFLICT, "VM id 10011")],
@@ -179,6 +187,8 @@ def test_orphans_are_told_apart(spec_with: SpecWith) -> None:
             guest(10012, "dev-1-cp-2"),
             guest(10013, "dev-1-cp-3", lock="create"),
             guest(10021, "renamed"),
+            guest(10023, "VM10023", tags=frozenset(), lock="create"),
+            guest(1001, "VM1001", tags=frozenset(), lock="create"),
             guest(999, "old-node"),
             guest(1000, "foreign", tags=frozenset()),
         ],
@@ -186,6 +196,7 @@ def test_orphans_are_told_apart(spec_with: SpecWith) -> None:
     )
     assert found.adopt == {"dev-1-cp-1": "pve1/10011"}
     assert [one.name for one in found.being_made] == ["dev-1-cp-3"]
+    assert [one.vm_id for one in found.unnamed] == [10023]
     assert [one.vm_id for one in found.stray] == [10021, 999]
     assert found.vanished == ("dev-1-worker-2",)
     assert not find_orphans(spec, guests=[guest(1000, "foreign", tags=frozenset())], known={})

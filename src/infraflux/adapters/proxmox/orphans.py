@@ -17,6 +17,8 @@ class Orphans:
     """Carry our tag but are no declared node: only a person decides to remove them."""
     being_made: tuple[Guest, ...] = ()
     """A Proxmox task still works on them: wait for it."""
+    unnamed: tuple[Guest, ...] = ()
+    """At ids of ours, and Proxmox has only begun to make them: name and tag, and so whose they are, come at the end."""
     vanished: tuple[str, ...] = ()
     """Names of machines that the state knows and Proxmox does not: the next plan makes them again."""
 
@@ -26,7 +28,7 @@ class Orphans:
         return {guest.name: f"{guest.host}/{guest.vm_id}" for guest in self.adoptable}
 
     def __bool__(self) -> bool:
-        return bool(self.adoptable or self.stray or self.being_made or self.vanished)
+        return bool(self.adoptable or self.stray or self.being_made or self.unnamed or self.vanished)
 
 
 def find_orphans(spec: ClusterSpec, *, guests: Iterable[Guest], known: Mapping[int, str]) -> Orphans:
@@ -38,9 +40,15 @@ def find_orphans(spec: ClusterSpec, *, guests: Iterable[Guest], known: Mapping[i
     return Orphans(
         adoptable=tuple(guest for guest in unknown if declared.get(guest.vm_id) == guest.name and not guest.lock),
         being_made=tuple(guest for guest in unknown if declared.get(guest.vm_id) == guest.name and guest.lock),
+        unnamed=tuple(guest for guest in guests if guest.vm_id in {*declared} - {*known} and is_unnamed(guest)),
         stray=tuple(guest for guest in unknown if declared.get(guest.vm_id) != guest.name),
         vanished=tuple(sorted(name for vm_id, name in known.items() if vm_id not in present)),
     )
+
+
+def is_unnamed(guest: Guest) -> bool:
+    """Whether Proxmox has only begun to make this guest: until its disks are there, its configuration is a lock."""
+    return guest.lock == "create" and not guest.tags
 
 
 def placement(spec: ClusterSpec, guests: Collection[Guest]) -> dict[str, str]:

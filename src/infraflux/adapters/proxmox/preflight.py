@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from infraflux.adapters.proxmox import privileges
 from infraflux.adapters.proxmox.observe import Guest, Observed
-from infraflux.adapters.proxmox.orphans import placement
+from infraflux.adapters.proxmox.orphans import is_unnamed, placement
 from infraflux.config.errors import ErrorClass, Permanent
 from infraflux.config.models import ClusterSpec, Node
 
@@ -111,7 +111,7 @@ def _identities(spec: ClusterSpec, observed: Observed, *, known: Collection[int]
     by_name: Mapping[str, list[Guest]] = _grouped(observed.guests)
     for node in spec.nodes:
         guest = by_id.get(node.vm_id)
-        if guest is not None and not _is(guest, node, spec, known):
+        if guest is not None and not _is(guest, node, spec, known) and not is_unnamed(guest):
             yield Finding(
                 error_class=ErrorClass.CONFLICT,
                 message=f"VM id {node.vm_id} of {node.name} belongs to {guest.name!r} on {guest.host},"
