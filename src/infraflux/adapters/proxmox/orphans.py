@@ -40,7 +40,9 @@ def find_orphans(spec: ClusterSpec, *, guests: Iterable[Guest], known: Mapping[i
     return Orphans(
         adoptable=tuple(guest for guest in unknown if declared.get(guest.vm_id) == guest.name and not guest.lock),
         being_made=tuple(guest for guest in unknown if declared.get(guest.vm_id) == guest.name and guest.lock),
-        unnamed=tuple(guest for guest in guests if guest.vm_id in {*declared} - {*known} and is_unnamed(guest)),
+        unnamed=tuple(
+            guest for guest in guests if guest.vm_id in declared and guest.vm_id not in known and is_unnamed(guest)
+        ),
         stray=tuple(guest for guest in unknown if declared.get(guest.vm_id) != guest.name),
         vanished=tuple(sorted(name for vm_id, name in known.items() if vm_id not in present)),
     )

@@ -1,6 +1,5 @@
 """What the provider-free part of the cluster stack computes, without state, without Proxmox."""
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from infraflux.adapters import process
 from infraflux.adapters.files import write_private
 from infraflux.adapters.terraform.argv import FLAG, ArgvBuilder
 from infraflux.adapters.terraform.cli_config import settings, write_cli_config
+from infraflux.adapters.terraform.state import parse_state
 from infraflux.adapters.terraform.workspace import Tool
 from infraflux.config.errors import ErrorClass, Permanent
 
@@ -47,5 +47,4 @@ def compute_outputs(variables: str, *, source: Path, tool: Tool, label: str) -> 
                     error_class=ErrorClass.CONFIG,
                     next_step=f"infraflux config validate, then infraflux machines plan {label}",
                 )
-        outputs = json.loads((stack / "terraform.tfstate").read_text())["outputs"]
-    return {key: one["value"] for key, one in outputs.items()}
+        return parse_state((stack / "terraform.tfstate").read_text()).outputs
