@@ -69,6 +69,8 @@ class Application:
     """Asked to look at Git again and not done yet: what it says is of before."""
     syncing: str = ""
     """What a running operation says, such as what it waits for; empty while none runs."""
+    compared: bool = True
+    """Whether Argo CD has looked at it at all; one that is new is looked at without being asked."""
 
     @property
     def done(self) -> bool:
@@ -108,6 +110,7 @@ def read_application(document: Mapping[str, Any]) -> Application:
         revision=sync.get("revision") or ",".join(sync.get("revisions") or []),
         refreshing=_refreshing(document),
         syncing="" if failed or operation.get("phase") != "Running" else said or "begins",
+        compared=bool(sync.get("status") or error),
     )
 
 
@@ -124,6 +127,7 @@ def read_application_set(document: Mapping[str, Any]) -> Application:
         health="Degraded" if bad else ("Healthy" if current else "Progressing"),
         message=error.get("message", "") if bad else "",
         refreshing=_refreshing(document),
+        compared=bool(conditions),
     )
 
 
@@ -180,9 +184,12 @@ class ArgoCd:
     def refresh(self, seen: Iterable[Application], *, hard: bool | None = None) -> None:
         """Compare with Git now rather than at the next poll; `hard` also drops cached manifests and cached errors.
 
-        Left open, hard is what is not Synced and Healthy: where all is well only the newest revision counts.
+        Left open, hard is what is not Synced and Healthy: where all is well only the newest revision counts. What was
+        never compared needs no asking: Argo CD would do its first look, the longest, twice.
         """
         for one in seen:
+            if hard is None and not one.compared:
+                continue
             ref = Ref(api_version=API, kind=one.kind, name=one.name, namespace=NAMESPACE)
             how = "hard" if (not one.done if hard is None else hard) else "normal"
             wish = {REFRESH_SET: "true"} if one.kind == "ApplicationSet" else {REFRESH: how}

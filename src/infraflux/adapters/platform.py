@@ -19,6 +19,7 @@ from infraflux.adapters.argocd import API, Application, ArgoCd
 from infraflux.adapters.clock import Clock, wait_for
 from infraflux.adapters.helm import Chart, Release
 from infraflux.adapters.kubernetes import KindMissing, Kubernetes, Manifest, Ref
+from infraflux.adapters.workloads import Unready, read_unready
 from infraflux.config.errors import ErrorClass, InfrafluxError, Permanent, Retryable
 from infraflux.config.models import ClusterSpec
 from infraflux.config.outcomes import Done, Noop, Outcome
@@ -49,7 +50,13 @@ class Releases(Protocol):
     def read_release(self, release: str, *, namespace: str) -> Release | None: ...
 
     def ensure(
-        self, chart: Chart, *, deadline_s: float, dry_run: bool = False, on_line: Callable[[str], None] | None = None
+        self,
+        chart: Chart,
+        *,
+        deadline_s: float,
+        dry_run: bool = False,
+        wait: bool = True,
+        on_line: Callable[[str], None] | None = None,
     ) -> Outcome: ...
 
 
@@ -97,16 +104,22 @@ class Installer:
         return self._first_install("cilium", deadline_s=CILIUM_DEADLINE_S, dry_run=dry_run)
 
     def install_argocd(self, secrets: Sequence[Manifest] = (), *, dry_run: bool = False) -> Outcome:
-        """The first install of Argo CD, after its secrets and every component's CRDs; Noop once it owns itself.
+        """The first install of Argo CD, with what it is to work on; then wait until it runs. Noop once it owns itself.
 
-        `secrets` are those of the handoff: a pod that mounts one does not start without it.
+        Secrets and every component's CRDs come before the chart: a pod that mounts a Secret does not start without it.
+        The root Application comes before the wait, so that Argo CD begins while its last pods still start.
         """
-        if not dry_run and self.kubernetes.read(MARKERS["argocd"]) is None:
+        if dry_run:
+            return self._first_install("argocd", deadline_s=ARGOCD_DEADLINE_S, dry_run=True)
+        if self.kubernetes.read(MARKERS["argocd"]) is None:
+            self._require_gateway_api()
             self.deliver_secrets(secrets)
             self.deliver_kinds()
-        outcome = self._first_install("argocd", deadline_s=ARGOCD_DEADLINE_S, dry_run=dry_run)
-        if not dry_run:
-            self._wait_for_kinds("AppProject", "Application", "ApplicationSet")
+        outcome = self._first_install("argocd", deadline_s=ARGOCD_DEADLINE_S, wait=False)
+        self._wait_for_kinds("AppProject", "Application", "ApplicationSet")
+        if isinstance(outcome, Done):
+            self._hand_over()
+        self._wait_until_runs("argocd", deadline_s=ARGOCD_DEADLINE_S)
         return outcome
 
     def deliver_kinds(self) -> list[Outcome]:
@@ -141,8 +154,11 @@ class Installer:
         if not dry_run:
             self._require_gateway_api()
         delivered = self.deliver_secrets(secrets, dry_run=dry_run)
+        return delivered + self._hand_over(dry_run=dry_run)
+
+    def _hand_over(self, *, dry_run: bool = False) -> list[Outcome]:
         # Forced: these objects are ours, also where Argo CD made an empty one (project `default`) before us.
-        return delivered + [self.kubernetes.apply(one, dry_run=dry_run, force=True) for one in self.bundle.manifests]
+        return [self.kubernetes.apply(one, dry_run=dry_run, force=True) for one in self.bundle.manifests]
 
     def deliver_secrets(self, secrets: Sequence[Manifest], *, dry_run: bool = False) -> list[Outcome]:
         """Apply Secrets, and before them the namespaces that are not there yet."""
@@ -178,7 +194,7 @@ class Installer:
             return f"Argo CD (Application {application})"
         return "nobody" if self.kubernetes.read(MARKERS[component]) is None else "InfraFlux (helm)"
 
-    def _first_install(self, component: str, *, deadline_s: float, dry_run: bool) -> Outcome:
+    def _first_install(self, component: str, *, deadline_s: float, dry_run: bool = False, wait: bool = True) -> Outcome:
         application = self.argocd.owns(MARKERS[component])
         if application:
             return Noop(
@@ -186,7 +202,7 @@ class Installer:
             )
         with TemporaryDirectory(prefix="infraflux-values-") as directory:
             chart = self.chart(component, Path(directory))
-            return self.helm.ensure(chart, deadline_s=deadline_s, dry_run=dry_run, on_line=self.on_line)
+            return self.helm.ensure(chart, deadline_s=deadline_s, dry_run=dry_run, wait=wait, on_line=self.on_line)
 
     def chart(self, component: str, directory: Path) -> Chart:
         """The chart as Argo CD will render it: the same version, and the same values in the same order."""
@@ -218,6 +234,20 @@ class Installer:
         for kind in kinds:
             probe = Ref(api_version=api_version, kind=kind, namespace="argocd", name="infraflux-probe")
             self._patiently(partial(self.kubernetes.require_kind, probe), deadline_s=CRD_DEADLINE_S)
+
+    def _wait_until_runs(self, namespace: str, *, deadline_s: float) -> None:
+        def look() -> bool | None:
+            unready[:] = read_unready(self.kubernetes, namespace=namespace)
+            return None if unready else True
+
+        unready: list[Unready] = []
+        if wait_for(look, clock=self.clock, deadline_s=deadline_s, what=f"the pods of {namespace}") is None:
+            raise Retryable(
+                f"after {deadline_s:.0f} s not everything runs: " + "; ".join(str(one) for one in unready),
+                cluster=self.spec.key,
+                stage="platform",
+                next_step=f"kubectl --namespace {namespace} describe pods, then run the same command again",
+            )
 
     def _require_gateway_api(self) -> None:
         try:

@@ -157,6 +157,16 @@ def test_refresh_is_an_annotation_on_each_and_hard_where_something_is_wrong():
     assert ("ApplicationSet", "s", {"argocd.argoproj.io/application-set-refresh": "true"}) in kubernetes.annotated
 
 
+def test_what_argo_cd_never_looked_at_is_not_asked_to_look_again():
+    new = {"kind": "Application", "metadata": {"name": "root"}, "spec": {}}
+    kubernetes = FakeKubernetes([new, application_set("s"), application("a")])
+    argocd = ArgoCd(kubernetes)
+    argocd.refresh(argocd.read())
+    assert [name for _, name, _ in kubernetes.annotated] == ["a"]
+    argocd.refresh(argocd.read(), hard=False)
+    assert [name for _, name, _ in kubernetes.annotated] == ["a", "root", "a", "s"], "one that stands still is asked"
+
+
 def test_refresh_passes_over_one_that_went_since_it_was_seen():
     class Fleeting(FakeKubernetes):
         def annotate(self, ref, annotations):

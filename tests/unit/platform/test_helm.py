@@ -100,6 +100,13 @@ def test_interrupted_first_install_is_forgotten_and_its_objects_taken_over(tmp_p
     assert "--take-ownership" in fake.asked[-1]
 
 
+@pytest.mark.parametrize("wait", [True, False])
+def test_pods_are_waited_for_where_asked(tmp_path, wait):
+    fake = FakeHelm(status=(1, "", "Error: release: not found"), upgrade=(0, "", ""))
+    helm(fake, tmp_path, []).ensure(CHART, deadline_s=60, wait=wait)
+    assert ("--wait" in fake.asked[-1]) == wait
+
+
 def test_dry_run_changes_nothing(tmp_path):
     fake, forgotten = FakeHelm(**seen("pending-install")), []
     done = helm(fake, tmp_path, forgotten).ensure(CHART, deadline_s=60, dry_run=True)

@@ -20,12 +20,19 @@ TREE = Path(__file__).parents[3] / "platform"
 class Recorder:
     """Kubernetes that has nothing but `there`, and fails `busy` times before it applies."""
 
-    def __init__(self, *there, busy=0, unserved=()):
+    def __init__(self, *there, busy=0, unserved=(), starting=()):
         self.there, self.busy, self.applied, self.managers = set(there), busy, [], []
-        self.unserved = unserved
+        self.unserved, self.starting = unserved, list(starting)
 
     def read(self, ref):
         return {} if ref.name in self.there else None
+
+    def list_objects(self, _api_version, kind, *, namespace):
+        """One Deployment that is not ready, for as many looks as `starting` has."""
+        if kind != "Deployment" or not self.starting:
+            return []
+        self.applied.append(f"look at {namespace}")
+        return [{"kind": kind, "metadata": {"name": self.starting.pop()}}]
 
     def require_kind(self, ref):
         if ref.kind in self.unserved:
@@ -57,7 +64,8 @@ class Helm:
             raise Retryable(f"no such host for {chart.name}")
         return [{"apiVersion": "apiextensions.k8s.io/v1", "kind": "X", "metadata": {"name": f"crd-of-{chart.name}"}}]
 
-    def ensure(self, chart, **_):
+    def ensure(self, chart, *, wait, **_):
+        self.waited = wait
         self.charts.append((chart, [json.loads(path.read_text()) for path in chart.values if path.suffix == ".json"]))
         return Done("installed")
 
@@ -108,6 +116,28 @@ def test_kinds_of_every_component_come_before_argo_cd_and_under_its_name():
     assert kubernetes.applied == ["crd-of-cert-manager", "crd-of-kube-prometheus-stack"]
     assert set(kubernetes.managers) == {"argocd-controller"}
     assert [chart.name for chart, _ in one.helm.charts] == ["argo-cd"]
+
+
+def test_argo_cd_has_its_work_before_its_last_pod_runs():
+    kubernetes, clock = Recorder("argocd", starting=["argocd-server"] * 2), FakeClock()
+    one = without_addons(kubernetes=kubernetes, manifests=[manifest("project"), manifest("root")], clock=clock)
+    one.install_argocd()
+    assert kubernetes.applied[-4:] == ["project", "root", "look at argocd", "look at argocd"]
+    assert not one.helm.waited, "helm would wait for the pods before there is a root"
+
+
+def test_an_argo_cd_that_does_not_start_is_named():
+    kubernetes = Recorder("argocd", starting=["argocd-server"] * 10_000)
+    with pytest.raises(Retryable, match=r"Deployment argocd-server: 0 of 1 ready"):
+        without_addons(kubernetes=kubernetes).install_argocd()
+
+
+def test_argo_cd_is_not_installed_without_the_gateway_api():
+    kubernetes = Recorder(unserved=["GatewayClass"])
+    one = without_addons(kubernetes=kubernetes, manifests=[manifest("root")])
+    with pytest.raises(Permanent, match="no Gateway API"):
+        one.install_argocd([manifest("sops-age")])
+    assert (kubernetes.applied, one.helm.charts) == ([], [])
 
 
 def test_secrets_are_there_before_the_pods_that_mount_them():
