@@ -14,6 +14,7 @@ CLUSTER = (
     ("etcd", talos.bootstrap_etcd),
     ("kubeconfig", talos.write_kubeconfig),
     ("join nodes", talos.join_nodes),
+    ("label nodes", talos.mark_nodes),
     ("Cilium", platform.install_cilium),
     ("Argo CD", platform.install_argocd),
     ("handoff", platform.hand_off),

@@ -2,6 +2,7 @@
 
 from infraflux.adapters.talos import credentials, health, setup, teardown, upgrade
 from infraflux.adapters.talos.cluster import TalosCluster
+from infraflux.adapters.talos.node_marks import mark_nodes as write_marks
 from infraflux.assembly.talos import open_talos
 from tasks.masking import add_secrets
 from tasks.running import log_line, project_root, spec_of, step, told
@@ -41,6 +42,12 @@ def bootstrap_etcd(*, cluster: str) -> dict[str, str] | str:
 def join_nodes(*, cluster: str) -> dict[str, str] | str:
     """Control planes one at a time, then workers side by side; every node that fails is named."""
     return told(_open(cluster).join_nodes())
+
+
+@step("label and taint nodes")
+def mark_nodes(*, cluster: str) -> dict[str, str] | str:
+    """What nodes may not write on themselves, and every later change of taints."""
+    return told(write_marks(_open(cluster)))
 
 
 @step("write kubeconfig")

@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.tools, pytest.mark.prefect]
 
 WRITING = (
     *("Talos secrets", "apply", "upgrade Talos", "first control plane", "etcd", "kubeconfig"),
-    *("join nodes", "Cilium", "Argo CD", "handoff"),
+    *("join nodes", "label nodes", "Cilium", "Argo CD", "handoff"),
 )
 
 

@@ -2,15 +2,20 @@
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 from labkit.drift_kinds import CP, DANGEROUS, REPAIRABLE, WORKER, Act, Kind, Told
 from labkit.drift_world import World
 
+from infraflux.adapters.talos.node_marks import mark_nodes
 from infraflux.drift.findings import DriftClass, Layer, Owner
+from infraflux.drift.kubernetes import CONTROL_PLANE_TAINT
+from infraflux.lab.kubernetes.objects import CONTROL_PLANE_LABEL
 from infraflux.lab.kubernetes.programs import KWOK_LABEL, KWOK_LABEL_VALUE
 
 NODE = "/api/v1/nodes"
+POOL = "infraflux.dev/pool"
 ARGO = "/apis/argoproj.io/v1alpha1/namespaces/argocd"
 PROJECTS, APPLICATIONS = f"{ARGO}/appprojects", f"{ARGO}/applications"
 CLUSTER_SECRET = "/api/v1/namespaces/argocd/secrets/cluster-dev-1"
@@ -95,6 +100,24 @@ KUBERNETES = (
         of_node(CP, "schedulable", Owner.NOBODY),
         patching(f"{NODE}/{CP}", {"spec": {"unschedulable": True}}),
         patching(f"{NODE}/{CP}", {"spec": {"unschedulable": None}}),
+    ),
+    node(
+        "a taint that somebody added",
+        of_node(WORKER, "taint mine:NoSchedule", Owner.NOBODY),
+        patching(f"{NODE}/{WORKER}", {"spec": {"taints": [{"key": "mine", "effect": "NoSchedule"}]}}),
+        patching(f"{NODE}/{WORKER}", {"spec": {"taints": None}}),
+    ),
+    node(
+        "a control plane opened to workloads",
+        of_node(CP, f"taint {CONTROL_PLANE_TAINT}"),
+        patching(f"{NODE}/{CP}", {"spec": {"taints": None}}),
+        patching(f"{NODE}/{CP}", {"spec": {"taints": [{"key": CONTROL_PLANE_LABEL, "effect": "NoSchedule"}]}}),
+    ),
+    node(
+        "a label taken away",
+        replace(of_node(WORKER, f"label {POOL}", Owner.INFRAFLUX), drift_class=REPAIRABLE),
+        patching(f"{NODE}/{WORKER}", {"metadata": {"labels": {POOL: None}}}),
+        lambda world: mark_nodes(world.talos),
     ),
     node("another kubelet", of_node(WORKER, "kubelet version"), kubelet("v1.36.1"), kubelet("v1.36.3")),
     node(

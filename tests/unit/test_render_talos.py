@@ -1,10 +1,15 @@
 """Talos patches are a pure, byte-stable function of the spec."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
+from fakes.specs import make_spec
+from ruamel.yaml import YAML
 
 from infraflux.config.models.talos import Schematic
 from infraflux.render.block_yaml import dump
-from infraflux.render.talos import schematic_id
+from infraflux.render.talos import render_patches, schematic_id
 
 KNOWN_IDS = {
     # Both are published in Talos' own documentation.
@@ -28,3 +33,32 @@ def test_given_schematic_id_is_kept():
 @pytest.mark.parametrize("word", ["off", "on", "No", "yes", "null", "~"])
 def test_words_that_yaml_1_1_reads_as_something_else_are_quoted(word: str):
     assert dump({"auto": word}) == f'auto: "{word}"\n'
+
+
+MARKS = {
+    "labels": {"tier": "edge", "node-role.kubernetes.io/gpu": ""},
+    "taints": [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}, {"key": "slow", "effect": "PreferNoSchedule"}],
+}
+
+
+def machine_with_marks(role: str) -> dict[str, Any]:
+    pools = make_spec().model_dump(mode="json")["node_pools"]
+    spec = make_spec(node_pools=[pool | (MARKS if pool["role"] == role else {}) for pool in pools])
+    [node] = [one for one in spec.nodes if one.role == role]
+    patch, *_ = render_patches(spec, root=Path()).node[node.name]
+    return dict(YAML(typ="safe").load(patch)["machine"])
+
+
+def test_a_worker_registers_with_its_taints_and_writes_the_labels_it_may():
+    machine = machine_with_marks("worker")
+    assert machine["nodeLabels"] == {"tier": "edge"}
+    assert "nodeTaints" not in machine
+    gpu, slow = machine["kubelet"]["extraConfig"]["registerWithTaints"]
+    assert gpu == {"key": "gpu", "value": "yes", "effect": "NoSchedule"}
+    assert slow == {"key": "slow", "value": "", "effect": "PreferNoSchedule"}
+
+
+def test_talos_writes_all_of_a_control_planes_labels_and_taints():
+    machine = machine_with_marks("control-plane")
+    assert machine["nodeLabels"] == MARKS["labels"]
+    assert machine["nodeTaints"] == {"gpu": "yes:NoSchedule", "slow": ":PreferNoSchedule"}

@@ -183,10 +183,16 @@ class Kubernetes:
 
     def annotate(self, ref: Ref, annotations: Mapping[str, str]) -> None:
         """Merge annotations into an object that somebody else owns."""
-        body = json.dumps({"metadata": {"annotations": dict(annotations)}})
+        self.merge(ref, {"metadata": {"annotations": dict(annotations)}})
+
+    def merge(self, ref: Ref, body: Mapping[str, Any]) -> None:
+        """Merge a JSON merge patch (RFC 7396) into an object that somebody else owns.
+
+        Raises FieldConflict where `body` names a resourceVersion that is no longer the newest.
+        """
         path = f"{self._path(ref)}?fieldManager={FIELD_MANAGER}"
-        answer = self._send("PATCH", path, body=body, content_type="application/merge-patch+json")
-        self._require(answer, f"annotating {ref}")
+        answer = self._send("PATCH", path, body=json.dumps(body), content_type="application/merge-patch+json")
+        self._require(answer, f"changing {ref}")
 
     def drop_finalizers(self, ref: Ref) -> None:
         """Let an object go whose finalizers nobody will serve any more; nothing happens where it is gone already."""

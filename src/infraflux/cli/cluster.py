@@ -8,6 +8,7 @@ import typer
 from infraflux.adapters.talos.cluster import TalosCluster
 from infraflux.adapters.talos.credentials import ensure_kubeconfig, ensure_talosconfig, merge_kubeconfig
 from infraflux.adapters.talos.health import wait_healthy
+from infraflux.adapters.talos.node_marks import mark_nodes
 from infraflux.adapters.talos.setup import ensure_secrets
 from infraflux.assembly.talos import open_talos
 from infraflux.cli.cluster_new import new
@@ -38,6 +39,8 @@ def bootstrap(cluster: Cluster) -> None:
     for outcome in talos.join_nodes().values():
         out.print(str(outcome))
     out.print(str(ensure_kubeconfig(talos)))
+    for marked in mark_nodes(talos).values():
+        out.print(str(marked))
     wait_healthy(talos, require_ready=False)
     out.print(f"[green]{cluster} is healthy[/green]: kubectl --kubeconfig {talos.workspace.kubeconfig} get nodes")
     say_simulated(talos.spec.proxmox.simulated)

@@ -42,6 +42,8 @@ class Owner(StrEnum):
 
     TERRAFORM = "terraform"
     TALOSCTL = "talosctl"
+    INFRAFLUX = "infraflux"
+    """A deploy writes it through the Kubernetes API."""
     ARGOCD = "argocd"
     NOBODY = "nobody"
 

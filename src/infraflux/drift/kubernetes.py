@@ -3,8 +3,13 @@
 from collections.abc import Iterable, Iterator
 
 from infraflux.adapters.talos.health import KubernetesNode
-from infraflux.config.models import ClusterSpec, Node
+from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.drift.findings import DriftClass, Finding, Layer, Owner
+
+ABSENT = "absent"
+CONTROL_PLANE_TAINT = "node-role.kubernetes.io/control-plane:NoSchedule"
+SYSTEM_TAINTS = ("node.kubernetes.io/", "node.cilium.io/", "node.cloudprovider.kubernetes.io/", CONTROL_PLANE_TAINT)
+"""What controllers put on a node and take off again, as its condition is; and Talos on a control plane."""
 
 
 def find_node_drift(spec: ClusterSpec, nodes: Iterable[KubernetesNode]) -> Iterator[Finding]:
@@ -44,6 +49,51 @@ def _one_node(spec: ClusterSpec, node: Node, seen: KubernetesNode) -> Iterator[F
             owner=Owner.NOBODY,
             note="somebody cordoned it; `kubectl uncordon` when the work there is done",
         )
+    yield from _label_drift(node, seen)
+    yield from _taint_drift(node, seen, dedicated=node.role is Role.CONTROL_PLANE and bool(spec.workers))
+
+
+def _label_drift(node: Node, seen: KubernetesNode) -> Iterator[Finding]:
+    """Labels that are declared. Those of others say nothing about drift: many things label nodes."""
+    for key, value in sorted(node.labels.items()):
+        if seen.labels.get(key) != value:
+            yield _mark(node.name, f"label {key}", wanted=value, seen=seen.labels.get(key, ABSENT))
+
+
+def _taint_drift(node: Node, seen: KubernetesNode, *, dedicated: bool) -> Iterator[Finding]:
+    """Taints that are declared, and those that nobody declared; `dedicated` control planes take no workloads."""
+    wanted = {f"{one.key}:{one.effect}": one.value for one in node.taints}
+    for taint, value in sorted(wanted.items()):
+        if seen.taints.get(taint) != value:
+            yield _mark(node.name, f"taint {taint}", wanted=value, seen=seen.taints.get(taint, ABSENT))
+    if dedicated and CONTROL_PLANE_TAINT not in seen.taints:
+        note = "workloads can run on this control plane; Talos puts it back when it next looks at the node"
+        yield _finding(node.name, f"taint {CONTROL_PLANE_TAINT}", wanted="", seen=ABSENT, note=note)
+    for taint in sorted(set(seen.taints) - set(wanted)):
+        if taint in seen.marked:
+            yield _mark(node.name, f"taint {taint}", wanted=ABSENT, seen=seen.taints[taint])
+        elif not taint.startswith(SYSTEM_TAINTS):
+            yield _finding(
+                node.name,
+                f"taint {taint}",
+                wanted=ABSENT,
+                seen=seen.taints[taint],
+                owner=Owner.NOBODY,
+                note="somebody added it, and what runs here may be kept away or evicted; `kubectl taint` takes it off",
+            )
+
+
+def _mark(name: str, field: str, *, wanted: str, seen: str) -> Finding:
+    """A deploy writes declared labels and taints, and takes away what it wrote before."""
+    return Finding(
+        layer=Layer.KUBERNETES,
+        object=f"Node {name}",
+        field=field,
+        wanted=wanted,
+        seen=seen,
+        drift_class=DriftClass.REPAIRABLE,
+        owner=Owner.INFRAFLUX,
+    )
 
 
 def _finding(

@@ -117,7 +117,11 @@ class NodeFacts:
     kubelet_version: str
     """`v1.36.3`, read from the kubelet image of the machine config."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    """What Talos writes onto the Node; a worker's API server may refuse it."""
     taints: Sequence[str] = ()
+    """The same of taints, as `key=value:Effect`."""
+    registered_taints: Sequence[str] = ()
+    """What the kubelet registers with."""
     os_image: str = "Talos"
     """`Talos (v1.13.9)`, as the kubelet reports it."""
     config_version: str = "1"

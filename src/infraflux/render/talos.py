@@ -96,10 +96,16 @@ def _node(spec: ClusterSpec, node: Node) -> dict[str, Any]:
     if node.role is Role.CONTROL_PLANE:
         interface["vip"] = {"ip": str(spec.network.vip)}
     machine: dict[str, Any] = {"network": {"interfaces": [interface]}}
-    if node.labels:
-        machine["nodeLabels"] = dict(sorted(node.labels.items()))
-    if node.taints:
+    # One label that the API server refuses a kubelet, and Talos gets none of them onto the node.
+    labels = {key: value for key, value in sorted(node.labels.items()) if key not in node.restricted_labels}
+    if labels:
+        machine["nodeLabels"] = labels
+    if node.taints and node.role is Role.CONTROL_PLANE:
         machine["nodeTaints"] = {taint.key: f"{taint.value}:{taint.effect}" for taint in node.taints}
+    elif node.taints:
+        # A worker may choose its taints when it registers, and never again: nodeTaints would fail for ever.
+        taints = [{"key": taint.key, "value": taint.value, "effect": str(taint.effect)} for taint in node.taints]
+        machine["kubelet"] = {"extraConfig": {"registerWithTaints": taints}}
     return {"machine": machine}
 
 

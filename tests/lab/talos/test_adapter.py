@@ -5,9 +5,11 @@ from ipaddress import IPv4Address
 import pytest
 from fakes.specs import make_spec
 
+from infraflux.adapters.clock import SystemClock, wait_for
 from infraflux.adapters.talos.credentials import ensure_kubeconfig, ensure_talosconfig
 from infraflux.adapters.talos.facts import read_facts
-from infraflux.adapters.talos.health import wait_healthy
+from infraflux.adapters.talos.health import read_nodes, wait_healthy
+from infraflux.adapters.talos.node_marks import mark_nodes
 from infraflux.adapters.talos.setup import ensure_secrets
 from infraflux.adapters.talos.teardown import teardown
 from infraflux.adapters.talos.upgrade import upgrade_nodes
@@ -67,6 +69,7 @@ def bootstrap(talos):
     """What `infraflux cluster bootstrap` does."""
     outcomes = [*ensure_secrets(talos.workspace), ensure_talosconfig(talos), talos.configure_first_control_plane()]
     outcomes += [talos.bootstrap_etcd(), *talos.join_nodes().values(), ensure_kubeconfig(talos)]
+    outcomes += mark_nodes(talos).values()
     wait_healthy(talos, require_ready=True)
     return outcomes
 
@@ -103,6 +106,53 @@ def test_talos_is_upgraded_in_place(real, tmp_path):
     bootstrap(talos)
     assert {node.version for node in read_facts(talos).nodes.values()} == {"v1.13.9"}
     assert all(isinstance(outcome, Noop) for outcome in upgrade_nodes(talos).values())
+
+
+ROLE, GPU = "node-role.kubernetes.io/gpu", {"key": "gpu", "value": "yes", "effect": "NoSchedule"}
+
+
+def marked(spec, **marks):
+    document = spec.model_dump(mode="json")
+    pools = document["node_pools"]
+    kept = {name: document[name] for name in ("network", "secrets")}
+    return make_spec(node_pools=[*pools[:-1], pools[-1] | marks], **kept)
+
+
+def test_a_worker_gets_labels_and_taints_that_it_may_not_write_itself(real, tmp_path):
+    """The API server is a real one, with NodeRestriction: what a kubelet may not do, nobody did as a kubelet."""
+    bare = spec_on_loopback(real, control_planes=1, workers=1)
+    spec = marked(bare, labels={ROLE: "", "tier": "edge"}, taints=[GPU])
+    power_on(real, spec)
+    talos = open_talos(spec, root=tmp_path)
+    bootstrap(talos)
+    worker = spec.workers[0].name
+
+    def seen():
+        return next(one for one in read_nodes(talos.workspace.kubeconfig) if one.name == worker)
+
+    assert (seen().labels[ROLE], seen().labels["tier"]) == ("", "edge")
+    assert seen().taints["gpu:NoSchedule"] == "yes"
+    assert "node-marks-refused" not in real.log.kinds()
+    bootstrap(open_talos(bare, root=tmp_path))
+    assert ROLE not in seen().labels
+    assert "gpu:NoSchedule" not in seen().taints
+    # Talos takes away its own.
+    assert wait_for(lambda: "tier" not in seen().labels or None, clock=SystemClock(), deadline_s=30)
+
+
+def test_talos_cannot_taint_a_worker(real, tmp_path):
+    """Why `machine.nodeTaints` is not used for workers: the API server refuses it, and the labels with it."""
+    spec = spec_on_loopback(real, control_planes=1, workers=1)
+    power_on(real, spec)
+    talos = open_talos(spec, root=tmp_path)
+    bootstrap(talos)
+    worker = spec.workers[0]
+    patch = {"machine": {"nodeTaints": {"gpu": "yes:NoSchedule"}, "nodeLabels": {"tier": "edge"}}}
+    real.run(real.lab.edit_config(f"dev/{worker.vm_id}", patch))
+    real.until(lambda: "node-marks-refused" in real.log.kinds(), "the API server to refuse it")
+    seen = next(one for one in read_nodes(talos.workspace.kubeconfig) if one.name == worker.name)
+    assert "gpu:NoSchedule" not in seen.taints
+    assert "tier" not in seen.labels
 
 
 def test_drift_is_seen(real, tmp_path):

@@ -1,5 +1,7 @@
 """Each kind of drift of the nodes is found with its class; a cluster as declared shows none."""
 
+from dataclasses import replace
+
 import pytest
 from fakes.specs import make_spec
 
@@ -8,7 +10,8 @@ from infraflux.drift.findings import DriftClass, Layer, Owner
 from infraflux.drift.kubernetes import find_node_drift
 
 SPEC = make_spec(control_planes=1, workers=1)
-CP = KubernetesNode("dev-1-cp-1", True, ("10.0.0.11",), "v1.36.3")
+DEDICATED = "node-role.kubernetes.io/control-plane:NoSchedule"
+CP = KubernetesNode("dev-1-cp-1", True, ("10.0.0.11",), "v1.36.3", taints={DEDICATED: ""})
 WORKER = KubernetesNode("dev-1-worker-1", True, ("10.0.0.21",), "v1.36.3")
 
 
@@ -28,6 +31,8 @@ NODES = {
     "other version": ([CP, worker(kubelet_version="v1.36.2")], "kubelet version", Owner.TALOSCTL),
     "other address": ([CP, worker(addresses=("10.9.9.9",))], "address", Owner.TALOSCTL),
     "cordoned": ([CP, worker(cordoned=True)], "schedulable", Owner.NOBODY),
+    "tainted": ([CP, worker(taints={"mine:NoExecute": "x"})], "taint mine:NoExecute", Owner.NOBODY),
+    "open to workloads": ([replace(CP, taints={}), WORKER], f"taint {DEDICATED}", Owner.TALOSCTL),
     "stranger": ([CP, WORKER, worker(name="ghost")], "registration", Owner.NOBODY),
 }
 
@@ -39,3 +44,41 @@ def test_node_drift_is_for_a_person_since_no_deploy_puts_it_right(
     [found] = find_node_drift(SPEC, nodes)
     assert (found.field, found.owner, found.layer) == (field, owner, Layer.KUBERNETES)
     assert found.drift_class is DriftClass.DANGEROUS
+
+
+def marked_spec():
+    document = SPEC.model_dump(mode="json")
+    pool = next(one for one in document["node_pools"] if one["role"] == "worker")
+    pool |= {"labels": {"tier": "edge"}, "taints": [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}]}
+    return make_spec(node_pools=document["node_pools"])
+
+
+AS_DECLARED = {"labels": {"tier": "edge", "more": "x"}, "taints": {"gpu:NoSchedule": "yes"}}
+MARKS = {
+    "label gone": ({"labels": {}}, "label tier", "edge", "absent"),
+    "label changed": ({"labels": {"tier": "core"}}, "label tier", "edge", "core"),
+    "taint gone": ({"taints": {}}, "taint gpu:NoSchedule", "yes", "absent"),
+    "taint changed": ({"taints": {"gpu:NoSchedule": "no"}}, "taint gpu:NoSchedule", "yes", "no"),
+    "taint of an earlier declaration": (
+        {"taints": {"gpu:NoSchedule": "yes", "old:NoSchedule": ""}, "marked": frozenset({"old:NoSchedule"})},
+        "taint old:NoSchedule",
+        "absent",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "field", "wanted", "seen"), MARKS.values(), ids=MARKS.keys())
+def test_a_deploy_puts_declared_labels_and_taints_right(changes, field, wanted, seen):
+    [found] = find_node_drift(marked_spec(), [CP, worker(**(AS_DECLARED | changes))])
+    assert (found.field, found.wanted, found.seen) == (field, wanted, seen)
+    assert (found.drift_class, found.owner) == (DriftClass.REPAIRABLE, Owner.INFRAFLUX)
+
+
+PASSING = ["node.kubernetes.io/not-ready:NoExecute", "node.cilium.io/agent-not-ready:NoSchedule"]
+
+
+@pytest.mark.parametrize("taint", PASSING)
+def test_labels_of_others_and_what_controllers_put_on_a_node_are_no_drift(taint):
+    seen = worker(**(AS_DECLARED | {"taints": AS_DECLARED["taints"] | {taint: ""}}))
+    assert list(find_node_drift(marked_spec(), [CP, seen])) == []

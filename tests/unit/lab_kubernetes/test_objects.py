@@ -1,16 +1,20 @@
 import base64
 import dataclasses
+import json
 from typing import Any
 
 import pytest
 
 from infraflux.lab.contracts import NodeFacts
 from infraflux.lab.kubernetes.objects import (
+    OWNED_LABELS,
+    OWNED_TAINTS,
     bootstrap_token_secret,
     node_object,
     node_status,
     parse_taint,
     static_pods,
+    talos_marks,
 )
 from infraflux.lab.kubernetes.settings import read_settings
 
@@ -42,8 +46,36 @@ CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect":
     ],
     ids=["control plane", "schedulable control plane", "taint named twice", "worker"],
 )
-def test_taints(node: NodeFacts, schedulable: bool, taints: list[dict[str, str]]) -> None:
-    assert node_object(node, schedulable_control_planes=schedulable)["spec"]["taints"] == taints
+def test_taints_that_talos_writes(node: NodeFacts, schedulable: bool, taints: list[dict[str, str]]) -> None:
+    patch = talos_marks(node, bare(), schedulable_control_planes=schedulable)
+    assert (patch.get("spec") or {"taints": []})["taints"] == taints
+
+
+def test_taints_that_a_kubelet_registers_with() -> None:
+    node = dataclasses.replace(WORKER, registered_taints=("gpu=true:NoSchedule",))
+    assert node_object(node)["spec"]["taints"] == [{"key": "gpu", "value": "true", "effect": "NoSchedule"}]
+
+
+def bare(*, labels=None, taints=None, owned_labels=(), owned_taints=()):
+    annotations = {OWNED_LABELS: json.dumps(list(owned_labels)), OWNED_TAINTS: json.dumps(list(owned_taints))}
+    return {"metadata": {"labels": labels or {}, "annotations": annotations}, "spec": {"taints": taints or []}}
+
+
+MINE, OTHERS = {"key": "a", "effect": "NoSchedule"}, {"key": "b", "effect": "NoSchedule"}
+
+
+def test_talos_takes_away_what_it_wrote_and_leaves_the_rest() -> None:
+    node = dataclasses.replace(WORKER, labels={}, taints=())
+    live = bare(labels={"mine": "1", "others": "1"}, taints=[MINE, OTHERS], owned_labels=["mine"], owned_taints=["a"])
+    patch = talos_marks(node, live, schedulable_control_planes=False)
+    assert patch["metadata"]["labels"] == {"mine": None}
+    assert patch["spec"]["taints"] == [OTHERS]
+
+
+def test_talos_leaves_what_somebody_else_set_otherwise() -> None:
+    node = dataclasses.replace(WORKER, labels={"tier": "edge"}, taints=("a=1:NoSchedule",))
+    patch = talos_marks(node, bare(labels={"tier": "core"}, taints=[MINE]), schedulable_control_planes=False)
+    assert patch == {"metadata": {"labels": {}, "annotations": dict.fromkeys((OWNED_LABELS, OWNED_TAINTS))}}
 
 
 @pytest.mark.parametrize(
@@ -60,8 +92,8 @@ def test_parse_taint(text: str, taint: dict[str, str]) -> None:
 
 def test_the_role_label_is_the_control_planes_alone() -> None:
     label = "node-role.kubernetes.io/control-plane"
-    assert label in node_object(NODE, schedulable_control_planes=False)["metadata"]["labels"]
-    assert label not in node_object(WORKER, schedulable_control_planes=False)["metadata"]["labels"]
+    assert label in node_object(NODE)["metadata"]["labels"]
+    assert label not in node_object(WORKER)["metadata"]["labels"]
 
 
 def test_status_shows_the_machine() -> None:

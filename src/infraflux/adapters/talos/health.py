@@ -11,6 +11,7 @@ from pathlib import Path
 from infraflux.adapters.clock import wait_for
 from infraflux.adapters.kubernetes import Kubernetes, Manifest
 from infraflux.adapters.talos.cluster import TalosCluster
+from infraflux.adapters.talos.node_marks import read_marks
 from infraflux.adapters.talos.seen import EtcdSeen, look_at_etcd, look_at_services
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS
 from infraflux.config.errors import InfrafluxError, Retryable
@@ -29,6 +30,11 @@ class KubernetesNode:
     addresses: tuple[str, ...]
     kubelet_version: str
     cordoned: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: Mapping[str, str] = field(default_factory=dict)
+    """`key:effect` -> value."""
+    marked: frozenset[str] = frozenset()
+    """Those of them that InfraFlux keeps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +145,12 @@ def kubernetes_node(item: Manifest) -> KubernetesNode:
         addresses=tuple(one["address"] for one in status.get("addresses") or [] if one["type"] == "InternalIP"),
         kubelet_version=(status.get("nodeInfo") or {}).get("kubeletVersion", ""),
         cordoned=bool((item.get("spec") or {}).get("unschedulable")),
+        labels=item["metadata"].get("labels") or {},
+        taints={
+            f"{one['key']}:{one['effect']}": one.get("value", "")
+            for one in (item.get("spec") or {}).get("taints") or []
+        },
+        marked=read_marks(item).taints,
     )
 
 

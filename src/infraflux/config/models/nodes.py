@@ -16,6 +16,7 @@ from infraflux.config.models.base import (
     Section,
     StorageName,
 )
+from infraflux.config.node_labels import kubelet_may_set
 
 
 class Role(StrEnum):
@@ -130,9 +131,9 @@ class NodePool(Section):
     pci_devices: tuple[PciDevice, ...] = ()
     """PCI and GPU devices of each node."""
     labels: dict[LabelKey, LabelValue] = {}
-    """Kubernetes labels of its nodes."""
+    """Kubernetes labels of its nodes; the deploy writes those that a worker may not give itself."""
     taints: tuple[Taint, ...] = ()
-    """Kubernetes taints of its nodes."""
+    """Kubernetes taints of its nodes; new nodes register with them, and each deploy brings the others to them."""
     tags: tuple[Name, ...] = ()
     """Extra Proxmox tags of its machines."""
 
@@ -159,3 +160,9 @@ class Node(Section):
     taints: tuple[Taint, ...] = ()
     tags: tuple[str, ...] = ()
     """Sorted, as Proxmox stores them."""
+
+    @property
+    def restricted_labels(self) -> dict[str, str]:
+        """Labels that the API server would not let this node give itself."""
+        worker = self.role is Role.WORKER
+        return {key: value for key, value in self.labels.items() if worker and not kubelet_may_set(key)}

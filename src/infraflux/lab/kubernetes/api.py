@@ -84,9 +84,10 @@ class ApiClient:
         query = f"?fieldManager={FIELD_MANAGER}&force=true"
         return await self._call("PATCH", path + query, body=body, content_type=_APPLY)
 
-    async def merge(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """JSON merge patch; None removes a key."""
-        return await self._call("PATCH", f"{path}?fieldManager={FIELD_MANAGER}", body=body, content_type=_MERGE)
+    async def merge(self, path: str, body: Mapping[str, Any], *, as_node: str = "") -> dict[str, Any]:
+        """JSON merge patch; None removes a key. `as_node`: with no more rights than the kubelet of that node has."""
+        target = f"{path}?fieldManager={FIELD_MANAGER}"
+        return await self._call("PATCH", target, body=body, content_type=_MERGE, as_node=as_node)
 
     async def strategic_merge(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Strategic merge patch: lists of built-in types are merged by their keys."""
@@ -126,11 +127,20 @@ class ApiClient:
             return
 
     async def _call(
-        self, method: str, path: str, *, body: Mapping[str, Any] | None = None, content_type: str = "application/json"
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
+        as_node: str = "",
     ) -> dict[str, Any]:
         data = None if body is None else json.dumps(body)
+        headers = {"Content-Type": content_type}
+        if as_node:
+            headers |= {"Impersonate-User": f"system:node:{as_node}", "Impersonate-Group": "system:nodes"}
         try:
-            async with self._session.request(method, path, data=data, headers={"Content-Type": content_type}) as answer:
+            async with self._session.request(method, path, data=data, headers=headers) as answer:
                 await _raise_for(answer)
                 result: dict[str, Any] = await answer.json()
                 return result

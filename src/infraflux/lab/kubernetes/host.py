@@ -147,8 +147,14 @@ class KubernetesLab:
             await self._lead_home(cluster)
             if cluster.plane:
                 await self._latency.sleep("node-join")
-                await Nodes(cluster.plane.api, cluster.plane.settings).up(node)
+                await self._nodes(cluster.plane).up(node)
                 self._events.emit("kubernetes", "node-up", cluster=cluster.plane.settings.name, node=node.name)
+
+    def _nodes(self, plane: ControlPlane) -> Nodes:
+        def refused(node: str, why: str) -> None:
+            self._events.emit("kubernetes", "node-marks-refused", cluster=plane.settings.name, node=node, why=why)
+
+        return Nodes(plane.api, plane.settings, refused=refused)
 
     async def node_down(self, cluster_id: str, node_name: str) -> None:
         """See `KubernetesHost.node_down`."""
@@ -159,7 +165,7 @@ class KubernetesLab:
             if forward:
                 await forward.close()
             if cluster.plane:
-                await Nodes(cluster.plane.api, cluster.plane.settings).down(node_name)
+                await self._nodes(cluster.plane).down(node_name)
                 self._events.emit("kubernetes", "node-down", cluster=cluster.plane.settings.name, node=node_name)
 
     async def set_vip(self, cluster_id: str, vip: str) -> None:
@@ -221,7 +227,7 @@ class KubernetesLab:
         )
         await plane.start()
         cluster.plane = plane
-        nodes = Nodes(plane.api, settings)
+        nodes = self._nodes(plane)
         await nodes.forget_kubelets(except_for=set(cluster.up))
         await plane.start_controllers()
         for known in cluster.up.values():

@@ -1,6 +1,7 @@
 """Nodes as the lab keeps them in a running cluster: registered, up, down."""
 
 import datetime as dt
+from collections.abc import Callable
 
 from infraflux.lab.contracts import NodeFacts
 from infraflux.lab.kubernetes.api import ApiClient, ApiError, eventually
@@ -14,21 +15,30 @@ from infraflux.lab.kubernetes.objects import (
     pod_path,
     provider_id,
     static_pods,
+    talos_marks,
 )
 from infraflux.lab.kubernetes.programs import KWOK_LABEL
 from infraflux.lab.kubernetes.settings import ClusterSettings
 
 # Right after the start the API server may still refuse (no service account, RBAC not yet written).
 _DEADLINE_S = 30.0
+# How the NodeRestriction plugin puts it, for labels and for taints.
+_RESTRICTED = "is not allowed to modify"
 
 
 class Nodes:
     """The Node objects and control plane pods of one cluster."""
 
-    def __init__(self, api: ApiClient, settings: ClusterSettings) -> None:
-        """`settings` say whether control planes take workloads and which images they run."""
+    def __init__(
+        self, api: ApiClient, settings: ClusterSettings, *, refused: Callable[[str, str], None] = lambda *_: None
+    ) -> None:
+        """`settings` say whether control planes take workloads and which images they run.
+
+        `refused` hears of a node whose labels or taints the API server did not take, and why.
+        """
         self._api = api
         self._settings = settings
+        self._refused = refused
 
     async def up(self, node: NodeFacts) -> None:
         """Register the node, or bring it up to date; from then on kwok keeps it Ready."""
@@ -48,9 +58,24 @@ class Nodes:
         for pod in listing.get("items", ()):
             metadata = pod["metadata"]
             path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/status"
-            await self._mark(path, now)
+            await self._end_pod(path, now)
 
-    async def _mark(self, path: str, now: str) -> None:
+    async def _mark(self, path: str, node: NodeFacts) -> None:
+        """Labels and taints of the machine config, written as Talos does: on a worker with the kubelet's own rights."""
+        live = await self._api.get(path)
+        if live is None:
+            return
+        patch = talos_marks(node, live, schedulable_control_planes=self._settings.schedulable_control_planes)
+        try:
+            await self._api.merge(path, patch, as_node="" if node.control_plane else node.name)
+        except ApiError as error:
+            # Anything else passes, such as roles that are not written yet.
+            if _RESTRICTED not in str(error):
+                raise
+            # Talos tries again for ever; here it is said once.
+            self._refused(node.name, str(error))
+
+    async def _end_pod(self, path: str, now: str) -> None:
         try:
             await self._api.strategic_merge(path, pod_not_ready(now))
         except ApiError as error:
@@ -72,9 +97,12 @@ class Nodes:
         if existing and existing["spec"].get("providerID") != provider_id(node):
             # Another machine under an old name: Kubernetes never lets a Node change its machine.
             await self._api.delete(path)
-        wanted = node_object(node, schedulable_control_planes=self._settings.schedulable_control_planes)
-        await self._api.apply(path, wanted)
+        wanted = node_object(node)
+        if not await self._api.create(path.rpartition("/")[0], wanted):
+            # A kubelet that comes back refreshes the labels that are its own, and leaves its taints alone.
+            await self._api.merge(path, {"metadata": {"labels": wanted["metadata"]["labels"]}})
         await self._api.merge(f"{path}/status", node_status(node))
+        await self._mark(path, node)
         # Last, because kwok reads the address once, when it takes a node over.
         await self._api.merge(path, kubelet_label(present=True))
 

@@ -1,6 +1,7 @@
 """Objects the lab puts into its clusters in place of Talos and the kubelets: pure functions."""
 
 import base64
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from infraflux.lab.kubernetes.settings import ClusterSettings
 
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
 CONFIG_VERSION_ANNOTATION = "talos.dev/config-version"
+OWNED_LABELS, OWNED_TAINTS = "talos.dev/owned-labels", "talos.dev/owned-taints"
 SYSTEM_NAMESPACE = "kube-system"
 STATIC_PODS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 # What the kubelet keeps for itself and the system; Talos' defaults leave about this much.
@@ -32,7 +34,7 @@ def provider_id(node: NodeFacts) -> str:
     return f"proxmox://{node.machine_key}"
 
 
-def node_object(node: NodeFacts, *, schedulable_control_planes: bool) -> dict[str, Any]:
+def node_object(node: NodeFacts) -> dict[str, Any]:
     """Metadata and spec as the kubelet registers them, without the label that makes kwok play the kubelet."""
     return {
         "apiVersion": "v1",
@@ -40,9 +42,34 @@ def node_object(node: NodeFacts, *, schedulable_control_planes: bool) -> dict[st
         "metadata": {"name": node.name, "labels": _labels(node)},
         "spec": {
             "providerID": provider_id(node),
-            "taints": _taints(node, schedulable_control_planes=schedulable_control_planes),
+            "taints": [parse_taint(taint) for taint in node.registered_taints],
         },
     }
+
+
+def talos_marks(node: NodeFacts, live: Mapping[str, Any], *, schedulable_control_planes: bool) -> dict[str, Any]:
+    """Merge patch with the labels and taints that Talos keeps on a Node; what it wrote before and no longer wants goes.
+
+    As Talos' NodeApplyController (internal/app/machined/pkg/controllers/k8s/node_apply.go): marks that somebody else
+    set otherwise are left alone.
+    """
+    annotations = live["metadata"].get("annotations") or {}
+    owned_labels, owned_taints = (set(json.loads(annotations.get(name, "[]"))) for name in (OWNED_LABELS, OWNED_TAINTS))
+    seen, taints = live["metadata"].get("labels") or {}, list((live.get("spec") or {}).get("taints") or [])
+    labels = {key: value for key, value in node.labels.items() if key in owned_labels or key not in seen}
+    labels |= dict.fromkeys(owned_labels - set(node.labels))
+    wanted = {one["key"]: one for one in _taints(node, schedulable_control_planes=schedulable_control_planes)}
+    kept = [one for one in taints if one["key"] not in owned_taints]
+    added = [one for key, one in wanted.items() if key not in {taint["key"] for taint in kept}]
+    ours = [one["key"] for one in added] + [one["key"] for one in kept if wanted.get(one["key"]) == one]
+    owned = {OWNED_LABELS: sorted(key for key in node.labels if key in labels or seen[key] == node.labels[key])}
+    owned[OWNED_TAINTS] = sorted(ours)
+    patch: dict[str, Any] = {"metadata": {"labels": labels}}
+    patch["metadata"]["annotations"] = {name: json.dumps(keys) if keys else None for name, keys in owned.items()}
+    # Left out where nothing changes: the API server refuses a kubelet every change of its taints.
+    if kept + added != taints:
+        patch["spec"] = {"taints": kept + added}
+    return patch
 
 
 def node_status(node: NodeFacts) -> dict[str, Any]:
@@ -155,7 +182,6 @@ def _labels(node: NodeFacts) -> dict[str, str]:
         "kubernetes.io/arch": "amd64",
         "kubernetes.io/hostname": node.name,
         "kubernetes.io/os": "linux",
-        **node.labels,
     }
     if node.control_plane:
         labels[CONTROL_PLANE_LABEL] = ""

@@ -157,11 +157,19 @@ class MachineConfig:
 
     @property
     def labels(self) -> dict[str, str]:
+        """What Talos writes onto the Node, if the API server lets it."""
         return {str(key): str(value) for key, value in mapping(self.machine.get("nodeLabels")).items()}
 
     @property
+    def registered_taints(self) -> list[str]:
+        """What the kubelet registers with, as `key=value:Effect`."""
+        extra = mapping(mapping(self.machine.get("kubelet")).get("extraConfig"))
+        chosen = [mapping(one) for one in extra.get("registerWithTaints") or ()]
+        return [f"{one.get('key')}={one.get('value') or ''}:{one.get('effect')}" for one in chosen]
+
+    @property
     def taints(self) -> list[str]:
-        """As `key=value:Effect`, with the control plane's own unless workloads are allowed there."""
+        """What Talos writes, as `key=value:Effect`; a control plane's own among it unless it takes workloads."""
         own = [f"{key}={value}" for key, value in mapping(self.machine.get("nodeTaints")).items()]
         schedulable = self.cluster.get("allowSchedulingOnControlPlanes") or self.cluster.get("allowSchedulingOnMasters")
         if self.control_plane and not schedulable:

@@ -136,6 +136,7 @@ class Node:
             kubelet_version=image_version(config.kubelet_image) or "",
             labels=config.labels,
             taints=config.taints,
+            registered_taints=config.registered_taints,
             os_image=f"Talos ({self.version})",
         )
 
