@@ -36,6 +36,12 @@ def call(fixture: object) -> Callable[..., object]:
     return getattr(fixture, "_fixture_function", None) or fixture.__wrapped__  # type: ignore[attr-defined]
 
 
+def rootless(site: object) -> object:
+    """What InfraFlux hands over, but for the root: Argo CD then leaves all the rest to kubectl."""
+    bundle = site.installer.bundle
+    return replace(bundle, manifests=[one for one in bundle.manifests if one["kind"] != "Application"])
+
+
 class WithoutKinds:
     """helm whose charts bring no CRDs: kubectl is to make them itself."""
 
@@ -62,7 +68,7 @@ def cluster(*, kinds: bool) -> object:
         try:
             site.installer.install_cilium()
             if not kinds:
-                site.installer = replace(site.installer, helm=WithoutKinds(site.helm))
+                site.installer = replace(site.installer, helm=WithoutKinds(site.helm), bundle=rootless(site))
             started = time.perf_counter()
             site.installer.deliver_kinds()
             kinds_s = time.perf_counter() - started
@@ -128,8 +134,6 @@ def by_kubectl(site: object, kubeconfig: Path) -> tuple[float, float]:
     first = [one for one in objects if one["kind"] in ("CustomResourceDefinition", "Namespace")]
     rest = [one for one in objects if one not in first]
     kubectl = [locate("kubectl"), "--kubeconfig", kubeconfig]
-    site.hand_off()
-    site.installer.argocd.release(clock=site.installer.clock)
     files = []
     for number, group in enumerate((first, rest)):
         files.append(site.directory / f"objects-{number}.yaml")

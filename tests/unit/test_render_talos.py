@@ -62,3 +62,13 @@ def test_talos_writes_all_of_a_control_planes_labels_and_taints():
     machine = machine_with_marks("control-plane")
     assert machine["nodeLabels"] == MARKS["labels"]
     assert machine["nodeTaints"] == {"gpu": "yes:NoSchedule", "slow": ":PreferNoSchedule"}
+
+
+def test_talos_fetches_the_gateway_api_where_the_configuration_says():
+    url = "https://mirror.example.org/standard-install.yaml"
+    platform = make_spec().platform.model_dump(mode="json")
+    spec = make_spec(platform=platform | {"gateway": {"manifests": [url]}})
+    control_plane, *_ = render_patches(spec, root=Path()).control_plane
+    assert YAML(typ="safe").load(control_plane)["cluster"]["extraManifests"] == [url]
+    control_plane, *_ = render_patches(make_spec(), root=Path()).control_plane
+    assert "extraManifests" not in YAML(typ="safe").load(control_plane)["cluster"]

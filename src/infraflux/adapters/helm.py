@@ -163,14 +163,13 @@ class Helm:
         *,
         deadline_s: float,
         dry_run: bool = False,
-        wait: bool = True,
         on_line: Callable[[str], None] | None = None,
     ) -> Outcome:
         """Bring the release to this chart and these values, out of whatever an interrupted call left.
 
-        With `wait` it also waits for the pods; without, they may still be starting. Hooks are waited for either way.
-        Raises Retryable where the cluster or the chart repository does not answer or pods are not ready in time,
-        Permanent where the chart, its version or its values are refused.
+        Pods may still be starting: helm's own wait would not say which, and would wait for pods that a hook after it
+        serves. Raises Retryable where the cluster or the chart repository does not answer, Permanent where the chart,
+        its version or its values are refused.
         """
         seen = self.read_release(chart.release, namespace=chart.namespace)
         before = self.last_deployed(chart.release, namespace=chart.namespace) if seen else None
@@ -183,7 +182,7 @@ class Helm:
             self._rollback(chart, revision=before or 0, deadline_s=deadline_s)
         elif plan.recover and seen:
             self._forget(chart, revision=seen.revision)
-        self._upgrade(chart, deadline_s=deadline_s, wait=wait, on_line=on_line)
+        self._upgrade(chart, deadline_s=deadline_s, on_line=on_line)
         return Done(f"installed {chart.name} {chart.version}: {plan.why}")
 
     def read_crds(self, chart: Chart) -> list[dict[str, Any]]:
@@ -197,10 +196,10 @@ class Helm:
         found = [one for text in texts for one in read_manifests(text.partition("\n")[2])]
         return [one for one in found if one.get("kind") == _CRD]
 
-    def _upgrade(self, chart: Chart, *, deadline_s: float, wait: bool, on_line: Callable[[str], None] | None) -> None:
+    def _upgrade(self, chart: Chart, *, deadline_s: float, on_line: Callable[[str], None] | None) -> None:
         argv = ["upgrade", chart.release, chart.name, "--install", "--create-namespace", *_source(chart)]
         # What a killed first call created has no complete record: the objects are ours all the same.
-        argv += ["--take-ownership", *(["--wait"] if wait else []), "--timeout", f"{int(deadline_s)}s"]
+        argv += ["--take-ownership", "--timeout", f"{int(deadline_s)}s"]
         done = self._helm(*argv, deadline_s=deadline_s + CALL_DEADLINE_S, on_line=on_line)
         if done.returncode:
             raise self._error(done, f"installing {chart.name} {chart.version}")

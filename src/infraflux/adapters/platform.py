@@ -29,6 +29,8 @@ CILIUM_DEADLINE_S = 420.0
 ARGOCD_DEADLINE_S = 600.0
 HANDOFF_DEADLINE_S = 1200.0
 CRD_DEADLINE_S = 60.0
+GATEWAY_API_DEADLINE_S = 180.0
+"""Talos fetches its manifests over the nodes' own line, and again where that failed."""
 WEBHOOK_DEADLINE_S = 120.0
 
 MARKERS = {
@@ -55,7 +57,6 @@ class Releases(Protocol):
         *,
         deadline_s: float,
         dry_run: bool = False,
-        wait: bool = True,
         on_line: Callable[[str], None] | None = None,
     ) -> Outcome: ...
 
@@ -100,27 +101,24 @@ class Installer:
     on_line: Callable[[str], None] = field(default=lambda _line: None, repr=False)
 
     def install_cilium(self, *, dry_run: bool = False) -> Outcome:
-        """The first install of Cilium; Noop once Argo CD owns it. Raises what `Helm.ensure` raises."""
+        """The first install of Cilium, until it runs; Noop once Argo CD owns it. Raises what `Helm.ensure` raises.
+
+        After the Gateway API: Cilium's operator looks for it once, when it starts, and serves no Gateway without.
+        """
+        if not dry_run and self.kubernetes.read(MARKERS["cilium"]) is None:
+            self._require_gateway_api()
         return self._first_install("cilium", deadline_s=CILIUM_DEADLINE_S, dry_run=dry_run)
 
     def install_argocd(self, secrets: Sequence[Manifest] = (), *, dry_run: bool = False) -> Outcome:
-        """The first install of Argo CD, with what it is to work on; then wait until it runs. Noop once it owns itself.
+        """The first install of Argo CD, with what it is to work on, until it runs. Noop once it owns itself.
 
         Secrets and every component's CRDs come before the chart: a pod that mounts a Secret does not start without it.
         The root Application comes before the wait, so that Argo CD begins while its last pods still start.
         """
-        if dry_run:
-            return self._first_install("argocd", deadline_s=ARGOCD_DEADLINE_S, dry_run=True)
-        if self.kubernetes.read(MARKERS["argocd"]) is None:
-            self._require_gateway_api()
+        if not dry_run and self.kubernetes.read(MARKERS["argocd"]) is None:
             self.deliver_secrets(secrets)
             self.deliver_kinds()
-        outcome = self._first_install("argocd", deadline_s=ARGOCD_DEADLINE_S, wait=False)
-        self._wait_for_kinds("AppProject", "Application", "ApplicationSet")
-        if isinstance(outcome, Done):
-            self._hand_over()
-        self._wait_until_runs("argocd", deadline_s=ARGOCD_DEADLINE_S)
-        return outcome
+        return self._first_install("argocd", deadline_s=ARGOCD_DEADLINE_S, dry_run=dry_run, then=self._hand_over)
 
     def deliver_kinds(self) -> list[Outcome]:
         """Apply the CRDs of every component that is on, as Argo CD would and under its name, so that it finds them so.
@@ -157,6 +155,7 @@ class Installer:
         return delivered + self._hand_over(dry_run=dry_run)
 
     def _hand_over(self, *, dry_run: bool = False) -> list[Outcome]:
+        self._wait_for_kinds("AppProject", "Application", "ApplicationSet")
         # Forced: these objects are ours, also where Argo CD made an empty one (project `default`) before us.
         return [self.kubernetes.apply(one, dry_run=dry_run, force=True) for one in self.bundle.manifests]
 
@@ -194,7 +193,10 @@ class Installer:
             return f"Argo CD (Application {application})"
         return "nobody" if self.kubernetes.read(MARKERS[component]) is None else "InfraFlux (helm)"
 
-    def _first_install(self, component: str, *, deadline_s: float, dry_run: bool = False, wait: bool = True) -> Outcome:
+    def _first_install(
+        self, component: str, *, deadline_s: float, dry_run: bool, then: Callable[[], object] = lambda: None
+    ) -> Outcome:
+        """Install, do `then`, and wait for the pods; nothing of it once Argo CD owns the component."""
         application = self.argocd.owns(MARKERS[component])
         if application:
             return Noop(
@@ -202,7 +204,11 @@ class Installer:
             )
         with TemporaryDirectory(prefix="infraflux-values-") as directory:
             chart = self.chart(component, Path(directory))
-            return self.helm.ensure(chart, deadline_s=deadline_s, dry_run=dry_run, wait=wait, on_line=self.on_line)
+            outcome = self.helm.ensure(chart, deadline_s=deadline_s, dry_run=dry_run, on_line=self.on_line)
+        if not dry_run:
+            then()
+            self._wait_until_runs(chart, deadline_s=deadline_s)
+        return outcome
 
     def chart(self, component: str, directory: Path) -> Chart:
         """The chart as Argo CD will render it: the same version, and the same values in the same order."""
@@ -230,37 +236,39 @@ class Installer:
         manifest: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         return self.kubernetes.apply(manifest, dry_run=dry_run)
 
-    def _wait_for_kinds(self, *kinds: str, api_version: str = API) -> None:
+    def _wait_for_kinds(self, *kinds: str, api_version: str = API, deadline_s: float = CRD_DEADLINE_S) -> None:
         for kind in kinds:
             probe = Ref(api_version=api_version, kind=kind, namespace="argocd", name="infraflux-probe")
-            self._patiently(partial(self.kubernetes.require_kind, probe), deadline_s=CRD_DEADLINE_S)
+            self._patiently(partial(self.kubernetes.require_kind, probe), deadline_s=deadline_s)
 
-    def _wait_until_runs(self, namespace: str, *, deadline_s: float) -> None:
+    def _wait_until_runs(self, chart: Chart, *, deadline_s: float) -> None:
         def look() -> bool | None:
-            unready[:] = read_unready(self.kubernetes, namespace=namespace)
+            unready[:] = read_unready(self.kubernetes, namespace=chart.namespace, release=chart.release)
             return None if unready else True
 
         unready: list[Unready] = []
-        if wait_for(look, clock=self.clock, deadline_s=deadline_s, what=f"the pods of {namespace}") is None:
+        if wait_for(look, clock=self.clock, deadline_s=deadline_s, what=f"the pods of {chart.release}") is None:
             raise Retryable(
-                f"after {deadline_s:.0f} s not everything runs: " + "; ".join(str(one) for one in unready),
+                f"after {deadline_s:.0f} s not all of {chart.release} runs: " + "; ".join(str(one) for one in unready),
                 cluster=self.spec.key,
                 stage="platform",
-                next_step=f"kubectl --namespace {namespace} describe pods, then run the same command again",
+                next_step=f"kubectl --namespace {chart.namespace} describe pods, then run the same command again",
             )
 
     def _require_gateway_api(self) -> None:
         try:
-            # Talos fetches `cluster.extraManifests` while the first nodes join: by now they are there, or seconds away.
-            self._wait_for_kinds("GatewayClass", api_version="gateway.networking.k8s.io/v1")
+            # Talos fetches them while the first nodes join: by now they are there, or seconds away.
+            self._wait_for_kinds(
+                "GatewayClass", api_version="gateway.networking.k8s.io/v1", deadline_s=GATEWAY_API_DEADLINE_S
+            )
         except KindMissing as error:
             raise Permanent(
                 "the cluster has no Gateway API, and the platform's Gateway needs it: neither Kubernetes nor Cilium"
                 " brings its CRDs",
                 cluster=self.spec.key,
-                stage="handoff",
+                stage="platform",
                 error_class=ErrorClass.CONFIG,
-                next_step="name its standard-install.yaml in `cluster.extraManifests` of a Talos patch"
+                next_step="let control planes fetch `platform.gateway.manifests`; `talosctl dmesg` says why not"
                 " (docs/handoff.md, Gateway and certificates)",
             ) from error
 

@@ -1,4 +1,4 @@
-"""What runs in a namespace: which workloads are not ready yet, and what their pods say about it."""
+"""What a helm release runs: which workloads are not ready yet, and what their pods say about it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from typing import Any
 
 from infraflux.adapters.kubernetes import Kubernetes, Manifest
 
+RELEASE = "meta.helm.sh/release-name"
+"""helm's own mark on everything it makes."""
 KINDS = ("Deployment", "StatefulSet", "DaemonSet")
 
 
@@ -25,9 +27,10 @@ class Unready:
         return f"{self.kind} {self.name}: {self.ready} of {self.wanted} ready{tail}"
 
 
-def read_unready(kubernetes: Kubernetes, *, namespace: str) -> list[Unready]:
-    """The workloads of a namespace that are not ready; raises as the API server answers."""
-    found = [one for kind in KINDS for one in kubernetes.list_objects("apps/v1", kind, namespace=namespace)]
+def read_unready(kubernetes: Kubernetes, *, namespace: str, release: str) -> list[Unready]:
+    """The workloads of a helm release that are not ready; raises as the API server answers."""
+    listed = [one for kind in KINDS for one in kubernetes.list_objects("apps/v1", kind, namespace=namespace)]
+    found = [one for one in listed if (one["metadata"].get("annotations") or {}).get(RELEASE) == release]
     behind = [one for one in found if _counts(one)[0] < _counts(one)[1]]
     pods = kubernetes.list_objects("v1", "Pod", namespace=namespace) if behind else []
     return [_describe(one, pods) for one in behind]

@@ -74,15 +74,15 @@ def _all_nodes(spec: ClusterSpec) -> dict[str, Any]:
 
 def _control_plane(spec: ClusterSpec) -> dict[str, Any]:
     names = [str(spec.network.vip), spec.network.domain, *(str(node.address) for node in spec.control_planes)]
-    return {
-        "machine": {"certSANs": names},
-        "cluster": {
-            "apiServer": {"certSANs": names},
-            "etcd": {"advertisedSubnets": [str(spec.network.node_cidr)]},
-            # Without workers nothing could run anywhere else.
-            "allowSchedulingOnControlPlanes": not spec.workers,
-        },
+    cluster: dict[str, Any] = {
+        "apiServer": {"certSANs": names},
+        "etcd": {"advertisedSubnets": [str(spec.network.node_cidr)]},
+        # Without workers nothing could run anywhere else.
+        "allowSchedulingOnControlPlanes": not spec.workers,
     }
+    if spec.platform.gateway.manifests:
+        cluster["extraManifests"] = list(spec.platform.gateway.manifests)
+    return {"machine": {"certSANs": names}, "cluster": cluster}
 
 
 def _node(spec: ClusterSpec, node: Node) -> dict[str, Any]:

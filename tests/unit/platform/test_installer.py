@@ -10,6 +10,7 @@ from fakes.specs import make_spec
 
 from infraflux.adapters.kubernetes import KindMissing
 from infraflux.adapters.platform import Bundle, Installer, read_component
+from infraflux.adapters.workloads import RELEASE
 from infraflux.assembly.platform import open_platform
 from infraflux.config.errors import Permanent, Retryable
 from infraflux.config.outcomes import Done, Noop
@@ -32,7 +33,8 @@ class Recorder:
         if kind != "Deployment" or not self.starting:
             return []
         self.applied.append(f"look at {namespace}")
-        return [{"kind": kind, "metadata": {"name": self.starting.pop()}}]
+        name = self.starting.pop()
+        return [{"kind": kind, "metadata": {"name": name, "annotations": {RELEASE: name.partition("-")[0]}}}]
 
     def require_kind(self, ref):
         if ref.kind in self.unserved:
@@ -64,8 +66,7 @@ class Helm:
             raise Retryable(f"no such host for {chart.name}")
         return [{"apiVersion": "apiextensions.k8s.io/v1", "kind": "X", "metadata": {"name": f"crd-of-{chart.name}"}}]
 
-    def ensure(self, chart, *, wait, **_):
-        self.waited = wait
+    def ensure(self, chart, **_):
         self.charts.append((chart, [json.loads(path.read_text()) for path in chart.values if path.suffix == ".json"]))
         return Done("installed")
 
@@ -123,7 +124,6 @@ def test_argo_cd_has_its_work_before_its_last_pod_runs():
     one = without_addons(kubernetes=kubernetes, manifests=[manifest("project"), manifest("root")], clock=clock)
     one.install_argocd()
     assert kubernetes.applied[-4:] == ["project", "root", "look at argocd", "look at argocd"]
-    assert not one.helm.waited, "helm would wait for the pods before there is a root"
 
 
 def test_an_argo_cd_that_does_not_start_is_named():
@@ -132,12 +132,21 @@ def test_an_argo_cd_that_does_not_start_is_named():
         without_addons(kubernetes=kubernetes).install_argocd()
 
 
-def test_argo_cd_is_not_installed_without_the_gateway_api():
+def test_a_cilium_that_does_not_start_is_named():
+    with pytest.raises(Retryable, match=r"not all of cilium runs: Deployment cilium-operator: 0 of 1 ready"):
+        installer(kubernetes=Recorder(starting=["cilium-operator"] * 10_000)).install_cilium()
+
+
+def test_what_is_not_of_the_release_is_not_waited_for():
+    installer(kubernetes=Recorder(starting=["coredns"] * 10_000)).install_cilium()
+
+
+def test_cilium_is_not_installed_without_the_gateway_api():
     kubernetes = Recorder(unserved=["GatewayClass"])
-    one = without_addons(kubernetes=kubernetes, manifests=[manifest("root")])
+    one = installer(kubernetes=kubernetes)
     with pytest.raises(Permanent, match="no Gateway API"):
-        one.install_argocd([manifest("sops-age")])
-    assert (kubernetes.applied, one.helm.charts) == ([], [])
+        one.install_cilium()
+    assert one.helm.charts == []
 
 
 def test_secrets_are_there_before_the_pods_that_mount_them():
@@ -178,10 +187,10 @@ def test_secrets_are_there_before_the_root_application():
 def test_a_cluster_without_the_gateway_api_is_refused_before_anything_is_handed_over():
     kubernetes, clock = Recorder("argocd", unserved=["GatewayClass"]), FakeClock()
     one = installer(kubernetes=kubernetes, manifests=[manifest("root")], clock=clock)
-    with pytest.raises(Permanent, match=r"no Gateway API.*extraManifests"):
+    with pytest.raises(Permanent, match=r"no Gateway API.*platform.gateway.manifests"):
         one.hand_off([manifest("repository")])
     assert kubernetes.applied == []
-    assert clock.now >= 60, "Talos may still be bringing it"
+    assert clock.now >= 180, "Talos may still be bringing it"
 
 
 def test_webhook_is_asked_until_it_answers():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from infraflux.adapters.workloads import read_unready
+from infraflux.adapters.workloads import RELEASE, read_unready
 
 
 class FakeKubernetes:
@@ -16,7 +16,7 @@ class FakeKubernetes:
 def workload(kind="Deployment", generation=2, replicas=2, **status):
     return {
         "kind": kind,
-        "metadata": {"name": "one", "generation": generation},
+        "metadata": {"name": "one", "generation": generation, "annotations": {RELEASE: "argocd"}},
         "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "one"}}},
         "status": {"observedGeneration": 2, "updatedReplicas": 2, "readyReplicas": 2} | status,
     }
@@ -46,6 +46,7 @@ READY = {
     "all-there": workload(),
     "none-wanted": workload(replicas=0, readyReplicas=None, updatedReplicas=None),
     "daemons": daemons(),
+    "of-another-release": workload(readyReplicas=0) | {"metadata": {"name": "one"}},
 }
 SAID = {
     "image": ([pod(waiting=PULL)], " (pod one-x: ImagePullBackOff: no such image)"),
@@ -59,16 +60,16 @@ SAID = {
 @pytest.mark.parametrize("case", UNREADY)
 def test_what_is_not_ready_is_counted(case):
     made, text = UNREADY[case]
-    assert [str(one) for one in read_unready(FakeKubernetes(made), namespace="argocd")] == [text]
+    assert [str(one) for one in read_unready(FakeKubernetes(made), namespace="argocd", release="argocd")] == [text]
 
 
 @pytest.mark.parametrize("case", READY)
 def test_what_is_ready_is_not_named(case):
-    assert read_unready(FakeKubernetes(READY[case]), namespace="argocd") == []
+    assert read_unready(FakeKubernetes(READY[case]), namespace="argocd", release="argocd") == []
 
 
 @pytest.mark.parametrize("case", SAID)
 def test_its_pods_say_why(case):
     pods, tail = SAID[case]
-    (found,) = read_unready(FakeKubernetes(workload(readyReplicas=0), *pods), namespace="argocd")
+    (found,) = read_unready(FakeKubernetes(workload(readyReplicas=0), *pods), namespace="argocd", release="argocd")
     assert str(found) == f"Deployment one: 0 of 2 ready{tail}"

@@ -26,6 +26,9 @@ class Gateway(Section):
 
     enabled: bool = True
     """Whether the cluster has it."""
+    manifests: tuple[Url, ...] = ()
+    """Where Talos fetches the CRDs of the Gateway API: a release's `standard-install.yaml`. Empty: something else
+    brings them before Cilium."""
     tls_hosts: tuple[Annotated[str, Field(pattern=r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")], ...] = ()
     """Host names below the domain that get HTTPS: `shop`, or `*` where the issuer can sign wildcards (dev's own CA
     can, ACME over HTTP-01 cannot)."""

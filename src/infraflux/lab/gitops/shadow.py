@@ -21,14 +21,15 @@ from infraflux.lab.gitops.argo_processes import ArgoProcesses
 from infraflux.lab.gitops.argocd import container_variables
 from infraflux.lab.gitops.plugins import Plugin, decoded, find_plugins, secret_names
 from infraflux.lab.gitops.standins import Document, Patch
-from infraflux.lab.kubernetes.api import ApiClient, ApiError
+from infraflux.lab.kubernetes.api import ApiClient, ApiError, eventually
 from infraflux.lab.kubernetes.pki import Authority, Leaf
 from infraflux.lab.kubernetes.settings import KeyPair
 
 _ARGO = "/apis/apps/v1/namespaces/argocd"
 _SERVICES = "/api/v1/services"
 _POOLS = "/apis/cilium.io/v2alpha1/ciliumloadbalancerippools"
-_GATEWAY = "/apis/gateway.networking.k8s.io/v1"
+_GATEWAY_GROUP = "gateway.networking.k8s.io"
+_GATEWAY = f"/apis/{_GATEWAY_GROUP}/v1"
 _CERTIFICATES = "/apis/cert-manager.io/v1"
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _WEBHOOKS = "/apis/admissionregistration.k8s.io/v1"
@@ -36,6 +37,8 @@ _WATCH_S = 240.0
 # A kind that is not there yet: its CRD comes with a chart, and wakes whoever waits for it.
 _ABSENT_PAUSE_S = 2.0
 _RETRY_PAUSE_S = 2.0
+# A control plane that has just started answers within seconds.
+_START_DEADLINE_S = 120.0
 # Several changes at once become one look.
 _SETTLE_S = 0.2
 _CERTIFICATE_LIFETIME = dt.timedelta(days=90)
@@ -78,6 +81,7 @@ class Shadow:
             self._tasks.append(asyncio.create_task(self._keep(name, look), name=f"shadow {name}"))
             self._tasks += [asyncio.create_task(self._watch(path, self._dirty[name])) for path in paths]
         self._tasks.append(asyncio.create_task(self._watch_kinds(), name="shadow kinds"))
+        self._tasks.append(asyncio.create_task(self._extra_manifests(), name="shadow extra manifests"))
 
     async def stop(self) -> None:
         """Stop watching and stop Argo CD's processes."""
@@ -208,7 +212,7 @@ class Shadow:
         await self._send([patch])
 
     async def _operator(self) -> None:
-        """What Cilium's operator registers when it starts, and the Gateway API that a Talos manifest would bring.
+        """What Cilium's operator registers when it starts.
 
         The real chart has no CRDs of its own; with the stand-in chart every kind is there already. Once, as the
         operator does at its start: a kind that somebody deletes later stays away.
@@ -217,11 +221,18 @@ class Shadow:
             item["metadata"]["name"] == "cilium-operator" for item in await self._list(_OPERATORS)
         ):
             return
+        await self._register(gateway_api=False)
+        self._registered = True
+
+    async def _extra_manifests(self) -> None:
+        """The Gateway API, which a Talos manifest would bring before anything else is installed."""
+        await eventually(lambda: self._register(gateway_api=True), deadline_s=_START_DEADLINE_S)
+
+    async def _register(self, *, gateway_api: bool) -> None:
         for kind in YAML(typ="safe").load_all(_OPERATOR_KINDS.read_text()):
-            if await self._api.create(_CRDS, kind):
+            if (kind["spec"]["group"] == _GATEWAY_GROUP) == gateway_api and await self._api.create(_CRDS, kind):
                 path = f"{_CRDS}/{kind['metadata']['name']}"
                 self._events.emit("gitops", "standin", cluster=self._cluster, path=path, simulated=True)
-        self._registered = True
 
     async def _monitoring(self) -> None:
         for plural in _MONITORS:
