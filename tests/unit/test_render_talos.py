@@ -11,6 +11,7 @@ from infraflux.config.models.talos import Schematic
 from infraflux.render.block_yaml import dump
 from infraflux.render.talos import render_patches, schematic_id
 
+PLATFORM = Path(__file__).parents[2] / "platform"
 KNOWN_IDS = {
     # Both are published in Talos' own documentation.
     "plain Talos": (Schematic(), "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba"),
@@ -72,3 +73,16 @@ def test_talos_fetches_the_gateway_api_where_the_configuration_says():
     assert YAML(typ="safe").load(control_plane)["cluster"]["extraManifests"] == [url]
     control_plane, *_ = render_patches(make_spec(), root=Path()).control_plane
     assert "extraManifests" not in YAML(typ="safe").load(control_plane)["cluster"]
+
+
+def test_longhorn_gets_its_data_path_into_the_kubelet():
+    def kubelet(*, enabled: bool) -> dict[str, Any]:
+        longhorn = {"name": "longhorn", "version": "1.11.2", "enabled": enabled}
+        everywhere, *_ = render_patches(make_spec(platform={"components": [longhorn]}), root=Path()).all
+        return dict(YAML(typ="safe").load(everywhere)["machine"]["kubelet"])
+
+    assert "extraMounts" not in kubelet(enabled=False)
+    [mount] = kubelet(enabled=True)["extraMounts"]
+    assert (mount["destination"], mount["options"]) == ("/var/lib/longhorn", ["bind", "rshared", "rw"])
+    values = YAML(typ="safe").load((PLATFORM / "infrastructure/longhorn/base/values.yaml").read_text())
+    assert values["defaultSettings"]["defaultDataPath"] == mount["destination"]

@@ -19,6 +19,15 @@ from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.config.models.talos import Patch, Schematic
 from infraflux.render.block_yaml import dump
 
+LONGHORN_MOUNT = {
+    "destination": "/var/lib/longhorn",
+    "type": "bind",
+    "source": "/var/lib/longhorn",
+    "options": ["bind", "rshared", "rw"],
+}
+"""Talos' kubelet runs in a container: Longhorn's data path must be in it too, and pass mounts on to the host.
+https://longhorn.io/docs/1.11.1/advanced-resources/os-distro-specific/talos-linux-support/"""
+
 
 @dataclass(frozen=True)
 class PatchSet:
@@ -52,13 +61,17 @@ def _node_patches(spec: ClusterSpec, node: Node, root: Path) -> tuple[str, ...]:
 
 def _all_nodes(spec: ClusterSpec) -> dict[str, Any]:
     network = spec.network
+    # The kubelet must not pick a VIP or a second card's address as the node's address.
+    kubelet: dict[str, Any] = {"nodeIP": {"validSubnets": [str(network.node_cidr)]}}
+    longhorn = spec.platform.component("longhorn")
+    if longhorn and longhorn.enabled:
+        kubelet["extraMounts"] = [LONGHORN_MOUNT]
     return {
         "machine": {
             "install": {"disk": spec.talos.install_disk, "image": installer_image(spec), "wipe": False},
             "network": {"nameservers": [str(address) for address in network.dns]},
             "time": {"servers": list(network.ntp)},
-            # The kubelet must not pick a VIP or a second card's address as the node's address.
-            "kubelet": {"nodeIP": {"validSubnets": [str(network.node_cidr)]}},
+            "kubelet": kubelet,
         },
         "cluster": {
             "network": {

@@ -4,6 +4,7 @@ from infraflux.config.checks.finding import CHECKS, Finding, run_checks
 from infraflux.config.checks.machines import *  # noqa: F403
 from infraflux.config.checks.network import *  # noqa: F403
 from infraflux.config.checks.platform import *  # noqa: F403
+from infraflux.config.checks.talos import *  # noqa: F403
 from infraflux.config.checks.versions import *  # noqa: F403
 
 __all__ = ["CHECKS", "Finding", "run_checks"]
