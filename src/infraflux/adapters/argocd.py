@@ -104,7 +104,8 @@ def read_application(document: Mapping[str, Any]) -> Application:
     return Application(
         kind="Application",
         name=name,
-        sync=sync.get("status", "Unknown"),
+        # Empty between the first operation and the first comparison.
+        sync=sync.get("status") or "Unknown",
         health="Degraded" if error else health,
         message=error or _worst_resource(status) or (status.get("health") or {}).get("message", ""),
         revision=sync.get("revision") or ",".join(sync.get("revisions") or []),

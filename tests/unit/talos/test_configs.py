@@ -120,3 +120,22 @@ def test_talosconfig_speaks_to_the_control_planes(talosctl: Talosctl, bundle: Se
     )
     context = parse_documents(text)["v1alpha1"]["contexts"]["dev-1"]
     assert context["endpoints"] == ["10.0.0.11", "10.0.0.12", "10.0.0.13"]
+
+
+TAINTED = """\
+version: v1alpha1
+machine:
+  token: secret-word
+  kubelet:
+    extraConfig:
+      registerWithTaints:
+        - {key: gpu, effect: NoSchedule}
+"""
+
+
+def test_the_key_of_a_taint_is_no_secret():
+    [*changes] = diff_configs(TAINTED, "version: v1alpha1\nmachine: {token: other-word}\n")
+    told = {change.path.rpartition(".")[2]: change.wanted for change in changes}
+    assert told == {"token": "***", "key": "gpu", "effect": "NoSchedule"}
+    assert "gpu" in mask_config(TAINTED)
+    assert "secret-word" not in mask_config(TAINTED)

@@ -43,19 +43,19 @@ CHANGES = {
         worker(taints=[GPU]),
         live(taints=[OTHERS]),
         {"taints": [OTHERS, GPU]},
-        ["taint gpu:NoSchedule = yes"],
+        ["taint gpu=yes:NoSchedule"],
     ),
     "a taint with another value": (
         worker(taints=[GPU]),
         live(taints=[GPU | {"value": "no"}, OTHERS], ours=OURS | {"labels": []}),
         {"taints": [GPU, OTHERS]},
-        ["taint gpu:NoSchedule = yes"],
+        ["taint gpu=yes:NoSchedule"],
     ),
     "a taint with a value that is declared without": (
         worker(taints=[{"key": "gpu", "effect": "NoSchedule"}]),
         live(taints=[GPU], ours=OURS | {"labels": []}),
         {"taints": [{"key": "gpu", "effect": "NoSchedule"}]},
-        ["taint gpu:NoSchedule = "],
+        ["taint gpu:NoSchedule"],
     ),
     "a taint no longer declared": (
         worker(),
@@ -67,13 +67,13 @@ CHANGES = {
         worker(labels={ROLE: ""}),
         live(),
         {"labels": {ROLE: ""}},
-        [f"label {ROLE} = "],
+        [f"label {ROLE}"],
     ),
     "a label that the node wrote otherwise": (
         worker(labels={"tier": "edge"}),
         live(labels={"tier": "core"}),
         {"labels": {"tier": "edge"}},
-        ["label tier = edge"],
+        ["label tier=edge"],
     ),
     "a label no longer declared": (
         worker(),
@@ -110,7 +110,7 @@ def test_what_the_node_registered_with_is_recorded_so_that_it_can_be_taken_away_
     node = worker(labels={ROLE: "", "tier": "edge"}, taints=[GPU])
     plan = plan_marks(node, live(labels={ROLE: "", "tier": "edge"}, taints=[GPU]))
     assert plan.body["metadata"]["annotations"] == {ANNOTATION: json.dumps(OURS)}, "tier is the node's own"
-    assert str(plan) == "dev-1-worker-1: marks recorded as ours"
+    assert str(plan) == "dev-1-worker-1 marked: what it registered with is noted as ours"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "nonsense", '"text"', "null"])

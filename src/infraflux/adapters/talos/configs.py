@@ -22,6 +22,8 @@ from infraflux.config.models import ClusterSpec, Role
 
 MASK = "***"
 _LONGEST_SHOWN = 120
+_TAINTS = ".registerWithTaints["
+"""A taint's key is a name for everybody to see."""
 _SECRET_FIELDS = {"key", "token", "secret", "secretboxEncryptionSecret", "aescbcEncryptionSecret", "identity"}
 
 
@@ -173,7 +175,8 @@ def mask_config(text: str) -> str:
 
 def _masked(node: Any) -> Any:
     if isinstance(node, dict):
-        return {key: MASK if key in _SECRET_FIELDS and value else _masked(value) for key, value in node.items()}
+        secret = _SECRET_FIELDS - ({"key"} if "effect" in node else set())
+        return {key: MASK if key in secret and value else _masked(value) for key, value in node.items()}
     return [_masked(value) for value in node] if isinstance(node, list) else node
 
 
@@ -193,7 +196,7 @@ def _join(path: str, name: object) -> str:
 def _shown(path: str, value: Any) -> str:
     if value is None:
         return "(absent)"
-    if path.rsplit(".", 1)[-1] in _SECRET_FIELDS:
+    if path.rsplit(".", 1)[-1] in _SECRET_FIELDS and _TAINTS not in path:
         return MASK
     text = str(value)
     # A certificate says nothing to a reader; its digest says whether it is the same one.

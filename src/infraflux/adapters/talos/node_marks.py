@@ -31,7 +31,7 @@ class MarkNode:
     changes: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.node}: {', '.join(self.changes) or 'marks recorded as ours'}"
+        return f"{self.node} marked: {', '.join(self.changes) or 'what it registered with is noted as ours'}"
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,21 @@ def _identity(taint: Mapping[str, Any]) -> str:
 
 
 def _changes(labels: Mapping[str, str | None], before: list[Manifest], after: list[Manifest]) -> tuple[str, ...]:
-    said = [f"label {key} {'removed' if value is None else f'= {value}'}" for key, value in sorted(labels.items())]
-    said += [f"taint {_identity(one)} removed" for one in before if _identity(one) not in map(_identity, after)]
-    return (*said, *(f"taint {_identity(one)} = {one.get('value', '')}" for one in after if one not in before))
+    """As `kubectl` writes labels and taints."""
+    said = [
+        f"label {key}={value}" if value else f"label {key}"
+        for key, value in sorted(labels.items())
+        if value is not None
+    ]
+    said += [f"label {key} removed" for key, value in sorted(labels.items()) if value is None]
+    left = {_identity(one) for one in after}
+    said += [f"taint {_identity(one)} removed" for one in before if _identity(one) not in left]
+    return (*said, *(f"taint {_as_kubectl(one)}" for one in after if one not in before))
+
+
+def _as_kubectl(taint: Mapping[str, Any]) -> str:
+    value = f"={taint['value']}" if taint.get("value") else ""
+    return f"{taint['key']}{value}:{taint['effect']}"
 
 
 def mark_nodes(cluster: TalosCluster) -> dict[str, Outcome]:
