@@ -1,6 +1,7 @@
 """The Kubernetes layer: nodes and their versions, against what is declared."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from infraflux.adapters.talos.health import KubernetesNode
 from infraflux.config.models import ClusterSpec, Node, Role
@@ -85,21 +86,14 @@ def _taint_drift(node: Node, seen: KubernetesNode, *, dedicated: bool) -> Iterat
 
 def _mark(name: str, field: str, *, wanted: str, seen: str) -> Finding:
     """A deploy writes declared labels and taints, and takes away what it wrote before."""
-    return Finding(
-        layer=Layer.KUBERNETES,
-        object=f"Node {name}",
-        field=field,
-        wanted=wanted,
-        seen=seen,
-        drift_class=DriftClass.REPAIRABLE,
-        owner=Owner.INFRAFLUX,
-    )
+    found = _finding(name, field, wanted=wanted, seen=seen, owner=Owner.INFRAFLUX)
+    return replace(found, drift_class=DriftClass.REPAIRABLE)
 
 
 def _finding(
     name: str, field: str, *, wanted: str, seen: str, owner: Owner = Owner.TALOSCTL, note: str = ""
 ) -> Finding:
-    """No deploy puts a Node object right: each of these needs a person to look why."""
+    """No deploy puts these right: each needs a person to look why."""
     return Finding(
         layer=Layer.KUBERNETES,
         object=f"Node {name}",
