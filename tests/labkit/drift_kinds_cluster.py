@@ -18,7 +18,8 @@ NODE = "/api/v1/nodes"
 POOL = "infraflux.dev/pool"
 ARGO = "/apis/argoproj.io/v1alpha1/namespaces/argocd"
 PROJECTS, APPLICATIONS = f"{ARGO}/appprojects", f"{ARGO}/applications"
-CLUSTER_SECRET = "/api/v1/namespaces/argocd/secrets/cluster-dev-1"
+SECRETS = "/api/v1/namespaces/argocd/secrets"
+CLUSTER_SECRET = f"{SECRETS}/cluster-dev-1"
 CONTROLLER = "/apis/apps/v1/namespaces/argocd/statefulsets/argocd-application-controller"
 CILIUM_CONFIG = "/api/v1/namespaces/kube-system/configmaps/cilium-config"
 GENERATED = "generated.infraflux.io/cilium"
@@ -231,6 +232,16 @@ GITOPS = (
         ours("Secret argocd/cluster-dev-1", "metadata.annotations.values.infraflux.io/velero", DANGEROUS),
         inject=patching(CLUSTER_SECRET, {"metadata": {"annotations": {"values.infraflux.io/velero": "{}"}}}),
         undo=without(CLUSTER_SECRET, {"metadata": {"annotations": {"values.infraflux.io/velero": None}}}),
+    ),
+    gitops(
+        "another secret zero",
+        replace(ours("Secret argocd/sops-age", "data.keys.txt"), owner=Owner.INFRAFLUX),
+        inject=patching(f"{SECRETS}/sops-age", {"data": {"keys.txt": base64.b64encode(b"another").decode()}}),
+    ),
+    gitops(
+        "Grafana's password deleted",
+        replace(ours("Secret monitoring/grafana-admin", "existence"), owner=Owner.INFRAFLUX),
+        inject=lambda world: world.send("DELETE", "/api/v1/namespaces/monitoring/secrets/grafana-admin"),
     ),
     gitops(
         "a namespace's guard lowered",

@@ -31,16 +31,18 @@ def sensitive_values(manifests: Sequence[Manifest]) -> Iterator[str]:
                 yield b64decode(value).decode()
 
 
-def collect(spec: ClusterSpec, *, resolve: Resolve, kubernetes: Kubernetes, identity: Path) -> list[Manifest]:
+def collect(
+    spec: ClusterSpec, *, resolve: Resolve, kubernetes: Kubernetes, identity: Path, create: bool = True
+) -> list[Manifest]:
     """Every Secret of the handoff that is to be delivered now.
 
-    `identity` is where the age identity for this cluster's application secrets is kept (0600) when none is given.
-    Raises Permanent naming the reference that cannot be resolved.
+    `identity` is where the age identity for this cluster's application secrets is kept (0600) when none is given; made
+    there with `create`. Raises Permanent naming the reference that cannot be resolved, or that no identity is there.
     """
     wanted = [
         *_repository("platform", spec.gitops.platform, resolve),
         *(_repository("application", spec.gitops.application, resolve) if spec.gitops.application.enabled else ()),
-        *_secret_zero(spec, resolve=resolve, identity=identity),
+        *_secret_zero(spec, resolve=resolve, identity=identity, create=create),
     ]
     return wanted + _grafana(spec, kubernetes)
 
@@ -65,11 +67,11 @@ def _repository(name: str, repository: GitRepository, resolve: Resolve) -> list[
     return [_secret(f"repository-{name}", namespace="argocd", data=data, labels=labels)]
 
 
-def _secret_zero(spec: ClusterSpec, *, resolve: Resolve, identity: Path) -> list[Manifest]:
+def _secret_zero(spec: ClusterSpec, *, resolve: Resolve, identity: Path, create: bool) -> list[Manifest]:
     reference = spec.gitops.secret_zero
     match spec.gitops.secret_management:
         case "sops-age":
-            text = resolve(reference).reveal() if reference else _own_identity(identity)
+            text = resolve(reference).reveal() if reference else _own_identity(identity, create=create)
             return [_secret("sops-age", namespace="argocd", data={"keys.txt": text})]
         case "external-secrets":
             if reference is None:
@@ -85,7 +87,13 @@ def _secret_zero(spec: ClusterSpec, *, resolve: Resolve, identity: Path) -> list
             return []
 
 
-def _own_identity(path: Path) -> str:
+def _own_identity(path: Path, *, create: bool) -> str:
+    if not path.exists() and not create:
+        raise Permanent(
+            "the age identity of this cluster's applications is not on this machine",
+            stage="handoff",
+            next_step="bring it from where the cluster was deployed, or name it in gitops.secret_zero",
+        )
     if not path.exists():
         create_identity(path)
     return path.read_text()

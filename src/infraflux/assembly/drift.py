@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from infraflux.adapters.handoff_secrets import sensitive_values
 from infraflux.adapters.kubernetes import Ref
 from infraflux.adapters.secrets import Learn, ignore
 from infraflux.adapters.talos.facts import read_facts
@@ -15,7 +16,7 @@ from infraflux.assembly.talos import open_talos
 from infraflux.config.errors import InfrafluxError
 from infraflux.config.load import Fleet
 from infraflux.config.models import ClusterSpec
-from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, Finding, Layer, apply_ignores
+from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, Finding, Layer, Owner, apply_ignores
 from infraflux.drift.gitops import OwnObject, find_gitops_drift, find_own_object_drift, find_silent_controllers
 from infraflux.drift.kubernetes import find_node_drift
 from infraflux.drift.talos import find_talos_drift
@@ -58,7 +59,7 @@ def look_at_drift(
         Layer.MACHINES: lambda: _machines(spec, sweep=shared, evidence=look.evidence),
         Layer.TALOS: lambda: _talos(spec, root=root, now=now, unknown=look.unknown, learn=learn),
         Layer.KUBERNETES: lambda: find_node_drift(spec, read_nodes(_kubeconfig(spec, root))),
-        Layer.GITOPS: lambda: _gitops(spec, root=root, unknown=look.unknown),
+        Layer.GITOPS: lambda: _gitops(spec, root=root, unknown=look.unknown, learn=learn),
     }
     chosen = tuple(layer for layer in reads if layer in layers)
     for layer in chosen:
@@ -92,7 +93,7 @@ def _kubeconfig(spec: ClusterSpec, root: Path) -> Path:
     return open_talos(spec, root=root).workspace.kubeconfig
 
 
-def _gitops(spec: ClusterSpec, *, root: Path, unknown: list[str]) -> Iterator[Finding]:
+def _gitops(spec: ClusterSpec, *, root: Path, unknown: list[str], learn: Learn) -> Iterator[Finding]:
     platform = open_platform(spec, root=root)
     try:
         argocd, kubernetes = platform.installer.argocd, platform.kubernetes
@@ -102,5 +103,12 @@ def _gitops(spec: ClusterSpec, *, root: Path, unknown: list[str]) -> Iterator[Fi
         yield from find_gitops_drift(argocd.read())
         refs = [(Ref.of(manifest), manifest) for manifest in platform.installer.bundle.manifests]
         yield from find_own_object_drift(OwnObject(str(ref), wanted, kubernetes.read(ref)) for ref, wanted in refs)
+        # Last: a reference that this machine cannot resolve leaves the rest looked at.
+        secrets = platform.secrets(create=False)
+        learn(frozenset(sensitive_values(secrets)))
+        refs = [(Ref.of(manifest), manifest) for manifest in secrets]
+        yield from find_own_object_drift(
+            OwnObject(str(ref), wanted, kubernetes.read(ref), owner=Owner.INFRAFLUX) for ref, wanted in refs
+        )
     finally:
         platform.kubernetes.close()

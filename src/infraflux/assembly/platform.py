@@ -32,14 +32,18 @@ class Platform:
     kubernetes: Kubernetes
     root: Path
 
-    def secrets(self) -> list[Manifest]:
-        """What is delivered before the first sync, resolved now. Raises Permanent naming an unusable reference."""
+    def secrets(self, *, create: bool = True) -> list[Manifest]:
+        """What is delivered before the first sync, resolved now. Raises Permanent naming an unusable reference.
+
+        Without `create` nothing is made that is not there yet: for who only looks.
+        """
         spec = self.installer.spec
         return handoff_secrets.collect(
             spec,
             resolve=partial(resolve, root=self.root),
             kubernetes=self.kubernetes,
             identity=ProjectPaths(self.root).cluster_state(spec.environment, spec.name) / "applications.age",
+            create=create,
         )
 
 

@@ -26,6 +26,8 @@ class OwnObject:
     name: str
     wanted: Mapping[str, Any]
     live: Mapping[str, Any] | None
+    owner: Owner = Owner.TERRAFORM
+    """Where it comes from: what Terraform computed, or a reference that a deploy resolves."""
 
 
 def find_gitops_drift(applications: Sequence[Application]) -> Iterator[Finding]:
@@ -96,7 +98,7 @@ def _own(one: OwnObject, path: Path, *, wanted: Any, seen: Any, added: bool = Fa
         wanted=MASK if hidden else shown(wanted),
         seen=MASK if hidden else shown(seen),
         drift_class=DriftClass.DANGEROUS if added else DriftClass.REPAIRABLE,
-        owner=Owner.TERRAFORM,
+        owner=one.owner,
         note=note,
     )
 

@@ -136,3 +136,11 @@ def test_secrets_are_compared_and_never_shown():
 
 def test_lists_are_compared_whole():
     assert list(differences({"spec": {"a": [1, 2]}}, {"spec": {"a": [2, 1]}})) == [(("spec", "a"), [1, 2], [2, 1])]
+
+
+def test_a_secret_of_the_handoff_is_compared_and_never_shown():
+    wanted = {"kind": "Secret", "metadata": {"name": "sops-age"}, "data": {"keys.txt": "d2FudGVk"}}
+    live = {"metadata": {"name": "sops-age"}, "data": {"keys.txt": "c2Vlbg=="}}
+    [found] = find_own_object_drift([OwnObject("Secret argocd/sops-age", wanted, live, owner=Owner.INFRAFLUX)])
+    assert (found.field, found.wanted, found.seen) == ("data.keys.txt", "***", "***")
+    assert (found.owner, found.drift_class) == (Owner.INFRAFLUX, DriftClass.REPAIRABLE)

@@ -22,7 +22,7 @@ class Cluster:
         return {} if ref.name in self.names else None
 
 
-def collect(tmp_path, *, there=(), resolve=None, components=(), **gitops):
+def collect(tmp_path, *, there=(), resolve=None, components=(), create=True, **gitops):
     urls = {"platform": {"url": "https://g/p.git"}, "application": {"url": "https://g/a.git"}}
     spec = make_spec(gitops=urls | gitops, platform={"components": list(components)})
     made = handoff_secrets.collect(
@@ -30,6 +30,7 @@ def collect(tmp_path, *, there=(), resolve=None, components=(), **gitops):
         resolve=resolve or (lambda reference: Secret(reference, f"user:{CANARY}")),
         kubernetes=Cluster(*there),
         identity=tmp_path / "applications.age",
+        create=create,
     )
     return {one["metadata"]["name"]: one for one in made}
 
@@ -67,6 +68,14 @@ def test_age_identity_is_made_once_and_private(tmp_path):
     assert "AGE-SECRET-KEY-" in first
     assert text(collect(tmp_path)["sops-age"], "keys.txt") == first
     assert (tmp_path / "applications.age").stat().st_mode & 0o777 == 0o600
+
+
+def test_who_only_looks_makes_no_identity(tmp_path):
+    with pytest.raises(Permanent, match="not on this machine"):
+        collect(tmp_path, create=False)
+    assert list(tmp_path.iterdir()) == []
+    made = collect(tmp_path)
+    assert collect(tmp_path, create=False) == made
 
 
 def test_external_secrets_need_a_reference(tmp_path):
