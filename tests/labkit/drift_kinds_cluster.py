@@ -45,9 +45,10 @@ def deleted_node(world: World) -> None:
 
 
 def registered_again(world: World) -> None:
-    """What restarting its kubelet does."""
+    """What restarting its kubelet does, and then a deploy: the node may not write its role on itself."""
     address = next(str(one.address) for one in world.spec().nodes if one.name == WORKER)
     world.talos.admin.call("reboot", "--timeout=90s", node=address, deadline_s=120)
+    mark_nodes(world.talos)
     world.until(lambda: not world.look(layers=[Layer.KUBERNETES]).findings, what="the node")
 
 
@@ -237,11 +238,6 @@ GITOPS = (
         "another secret zero",
         replace(ours("Secret argocd/sops-age", "data.keys.txt"), owner=Owner.INFRAFLUX),
         inject=patching(f"{SECRETS}/sops-age", {"data": {"keys.txt": base64.b64encode(b"another").decode()}}),
-    ),
-    gitops(
-        "Grafana's password deleted",
-        replace(ours("Secret monitoring/grafana-admin", "existence"), owner=Owner.INFRAFLUX),
-        inject=lambda world: world.send("DELETE", "/api/v1/namespaces/monitoring/secrets/grafana-admin"),
     ),
     gitops(
         "a namespace's guard lowered",

@@ -18,6 +18,7 @@ from infraflux.adapters.clock import SystemClock
 from infraflux.adapters.kubernetes import Kubernetes
 from infraflux.adapters.talos import credentials, setup
 from infraflux.adapters.talos.cluster import TalosCluster
+from infraflux.adapters.talos.node_marks import mark_nodes
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS
 from infraflux.assembly.drift_fleet import check_fleet
 from infraflux.assembly.platform import Platform, open_platform
@@ -247,3 +248,4 @@ def _bootstrap(talos: TalosCluster) -> None:
     talos.bootstrap_etcd()
     talos.join_nodes()
     credentials.ensure_kubeconfig(talos)
+    mark_nodes(talos)
