@@ -88,21 +88,20 @@ def _secret_zero(spec: ClusterSpec, *, resolve: Resolve, identity: Path, create:
 
 
 def _own_identity(path: Path, *, create: bool) -> str:
-    if not path.exists() and not create:
-        raise Permanent(
-            "the age identity of this cluster's applications is not on this machine",
-            stage="handoff",
-            next_step="bring it from where the cluster was deployed, or name it in gitops.secret_zero",
-        )
     if not path.exists():
+        if not create:
+            raise Permanent(
+                "the age identity of this cluster's applications is not on this machine",
+                stage="handoff",
+                next_step="bring it from where the cluster was deployed, or name it in gitops.secret_zero",
+            )
         create_identity(path)
     return path.read_text()
 
 
 def _grafana(spec: ClusterSpec, kubernetes: Kubernetes) -> list[Manifest]:
     """Drawn once and kept only in the cluster; a later handoff leaves it alone."""
-    monitoring = spec.platform.component("monitoring")
-    if monitoring is None or not monitoring.enabled:
+    if not spec.platform.runs("monitoring"):
         return []
     ref = Ref(api_version="v1", kind="Secret", namespace="monitoring", name="grafana-admin")
     if kubernetes.read(ref) is not None:

@@ -47,8 +47,7 @@ def platform_path(spec: ClusterSpec) -> str:
 
 def storage_classes(spec: ClusterSpec) -> list[str]:
     """Storage classes that enabled components bring, the default one first."""
-    longhorn = spec.platform.component("longhorn")
-    return ["longhorn"] if longhorn and longhorn.enabled else []
+    return ["longhorn"] if spec.platform.runs("longhorn") else []
 
 
 def _repository(repository: GitRepository) -> dict[str, Any]:

@@ -63,8 +63,7 @@ def _all_nodes(spec: ClusterSpec) -> dict[str, Any]:
     network = spec.network
     # The kubelet must not pick a VIP or a second card's address as the node's address.
     kubelet: dict[str, Any] = {"nodeIP": {"validSubnets": [str(network.node_cidr)]}}
-    longhorn = spec.platform.component("longhorn")
-    if longhorn and longhorn.enabled:
+    if spec.platform.runs("longhorn"):
         kubelet["extraMounts"] = [LONGHORN_MOUNT]
     return {
         "machine": {
@@ -110,14 +109,15 @@ def _node(spec: ClusterSpec, node: Node) -> dict[str, Any]:
         interface["vip"] = {"ip": str(spec.network.vip)}
     machine: dict[str, Any] = {"network": {"interfaces": [interface]}}
     # One label that the API server refuses a kubelet, and Talos gets none of them onto the node.
-    labels = {key: value for key, value in sorted(node.labels.items()) if key not in node.restricted_labels}
+    restricted = node.restricted_labels
+    labels = {key: value for key, value in sorted(node.labels.items()) if key not in restricted}
     if labels:
         machine["nodeLabels"] = labels
     if node.taints and node.role is Role.CONTROL_PLANE:
         machine["nodeTaints"] = {taint.key: f"{taint.value}:{taint.effect}" for taint in node.taints}
     elif node.taints:
         # A worker may choose its taints when it registers, and never again: nodeTaints would fail for ever.
-        taints = [{"key": taint.key, "value": taint.value, "effect": str(taint.effect)} for taint in node.taints]
+        taints = [taint.model_dump(mode="json") for taint in node.taints]
         machine["kubelet"] = {"extraConfig": {"registerWithTaints": taints}}
     return {"machine": machine}
 

@@ -1,6 +1,6 @@
 """What Talos would take and never bring about."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -8,7 +8,6 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from infraflux.config.checks.finding import Finding, Subject, needs
-from infraflux.config.models.nodes import Role
 from infraflux.config.models.talos import Patch
 from infraflux.config.problems import Path
 
@@ -18,10 +17,9 @@ LONGHORN_NEEDS = ("siderolabs/iscsi-tools", "siderolabs/util-linux-tools")
 
 @needs("platform", "image")
 def longhorn_has_its_extensions(subject: Subject) -> Iterator[Finding]:
-    longhorn = subject.spec.platform.component("longhorn")
     schematic = subject.spec.image.schematic
     # What a given id holds is known to the image factory alone.
-    if longhorn is None or not longhorn.enabled or schematic.id is not None:
+    if not subject.spec.platform.runs("longhorn") or schematic.id is not None:
         return
     missing = [name for name in LONGHORN_NEEDS if name not in schematic.extensions]
     if missing:
@@ -30,34 +28,42 @@ def longhorn_has_its_extensions(subject: Subject) -> Iterator[Finding]:
         yield Finding(("platform", "components", "longhorn", "enabled"), wrong, right)
 
 
-@needs("talos", "node_pools")
+@needs("talos")
 def workers_are_not_tainted_by_patch(subject: Subject) -> Iterator[Finding]:
     patches = subject.spec.talos.patches
-    scopes: list[tuple[str, Patch]] = [("all", one) for one in patches.all]
-    scopes += [("worker", one) for one in patches.worker]
-    scopes += [("node", one) for one in patches.node if one.node in _worker_names(subject)]
-    for scope, patch in scopes:
-        if any((one.get("machine") or {}).get("nodeTaints") for one in _documents(patch, subject.root)):
+    for scope, found in (("all", patches.all), ("worker", patches.worker)):
+        yield from _tainting(scope, found, subject.root)
+
+
+@needs("talos", "node_pools", "network", "proxmox", "vm_id_start")
+def no_worker_is_tainted_by_its_own_patch(subject: Subject) -> Iterator[Finding]:
+    try:
+        workers = {node.name for node in subject.spec.workers}
+    except ValueError:
+        return
+    own = [patch for patch in subject.spec.talos.patches.node if patch.node in workers]
+    yield from _tainting("node", own, subject.root)
+
+
+def _tainting(scope: str, patches: Iterable[Patch], root: FilePath) -> Iterator[Finding]:
+    for patch in patches:
+        if any(_has_taints(document) for document in _documents(patch, root)):
             path: Path = ("talos", "patches", scope, patch.name)
             wrong = "machine.nodeTaints never reaches a worker: Kubernetes lets no node change its own taints"
             yield Finding(path, wrong, "taints belong to node_pools.<pool>.taints, where the deploy writes them")
 
 
-def _worker_names(subject: Subject) -> set[str]:
-    try:
-        return {node.name for node in subject.spec.nodes if node.role is Role.WORKER}
-    except (ValueError, AttributeError):
-        # Told by the rule whose truth it is.
-        return set()
-
-
-def _documents(patch: Patch, root: FilePath) -> list[Mapping[str, Any]]:
+def _documents(patch: Patch, root: FilePath) -> list[Any]:
     """The documents of a patch; what cannot be read is told by the rule of that."""
-    if patch.content is not None:
+    if patch.file is None:
         return [patch.content]
-    path = root / (patch.file or "")
     try:
-        found = list(YAML(typ="safe", pure=True).load_all(path.read_text()))
+        return list(YAML(typ="safe", pure=True).load_all((root / patch.file).read_text()))
     except (OSError, ValueError, YAMLError):
         return []
-    return [one for one in found if isinstance(one, Mapping) and isinstance(one.get("machine"), Mapping | None)]
+
+
+def _has_taints(document: Any) -> bool:
+    """Whether it is a machine config's part with taints; anything else is for Talos to refuse."""
+    machine = document.get("machine") if isinstance(document, Mapping) else None
+    return isinstance(machine, Mapping) and bool(machine.get("nodeTaints"))

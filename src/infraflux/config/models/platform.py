@@ -46,6 +46,11 @@ class Platform(Section):
     def component(self, name: str) -> Component | None:
         return next((one for one in self.components if one.name == name), None)
 
+    def runs(self, name: str) -> bool:
+        """Whether the configuration names the component and has it on."""
+        component = self.component(name)
+        return component is not None and component.enabled
+
 
 class GitRepository(Section):
     """One repository that Argo CD follows."""
