@@ -158,12 +158,7 @@ class Helm:
         return max((one["revision"] for one in entries if one["status"] in {"deployed", "superseded"}), default=None)
 
     def ensure(
-        self,
-        chart: Chart,
-        *,
-        deadline_s: float,
-        dry_run: bool = False,
-        on_line: Callable[[str], None] | None = None,
+        self, chart: Chart, *, deadline_s: float, dry_run: bool = False, on_line: Callable[[str], None] | None = None
     ) -> Outcome:
         """Bring the release to this chart and these values, out of whatever an interrupted call left.
 

@@ -52,12 +52,7 @@ class Releases(Protocol):
     def read_release(self, release: str, *, namespace: str) -> Release | None: ...
 
     def ensure(
-        self,
-        chart: Chart,
-        *,
-        deadline_s: float,
-        dry_run: bool = False,
-        on_line: Callable[[str], None] | None = None,
+        self, chart: Chart, *, deadline_s: float, dry_run: bool = False, on_line: Callable[[str], None] | None = None
     ) -> Outcome: ...
 
 
@@ -155,7 +150,8 @@ class Installer:
         return delivered + self._hand_over(dry_run=dry_run)
 
     def _hand_over(self, *, dry_run: bool = False) -> list[Outcome]:
-        self._wait_for_kinds("AppProject", "Application", "ApplicationSet")
+        if not dry_run:
+            self._wait_for_kinds("AppProject", "Application", "ApplicationSet")
         # Forced: these objects are ours, also where Argo CD made an empty one (project `default`) before us.
         return [self.kubernetes.apply(one, dry_run=dry_run, force=True) for one in self.bundle.manifests]
 

@@ -31,9 +31,12 @@ def read_unready(kubernetes: Kubernetes, *, namespace: str, release: str) -> lis
     """The workloads of a helm release that are not ready; raises as the API server answers."""
     listed = [one for kind in KINDS for one in kubernetes.list_objects("apps/v1", kind, namespace=namespace)]
     found = [one for one in listed if (one["metadata"].get("annotations") or {}).get(RELEASE) == release]
-    behind = [one for one in found if _counts(one)[0] < _counts(one)[1]]
+    behind = [(one, ready, wanted) for one in found for ready, wanted in [_counts(one)] if ready < wanted]
     pods = kubernetes.list_objects("v1", "Pod", namespace=namespace) if behind else []
-    return [_describe(one, pods) for one in behind]
+    return [
+        Unready(kind=one["kind"], name=one["metadata"]["name"], ready=ready, wanted=wanted, why=_why(one, pods))
+        for one, ready, wanted in behind
+    ]
 
 
 def _counts(workload: Mapping[str, Any]) -> tuple[int, int]:
@@ -51,12 +54,10 @@ def _counts(workload: Mapping[str, Any]) -> tuple[int, int]:
     return min(int(ready or 0), int(updated or 0)), wanted
 
 
-def _describe(workload: Mapping[str, Any], pods: list[Manifest]) -> Unready:
-    ready, wanted = _counts(workload)
+def _why(workload: Mapping[str, Any], pods: list[Manifest]) -> str:
     labels = ((workload.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
     own = [one for one in pods if labels.items() <= (one["metadata"].get("labels") or {}).items()]
-    said = next((text for pod in own for text in _complaints(pod)), "")
-    return Unready(kind=workload["kind"], name=workload["metadata"]["name"], ready=ready, wanted=wanted, why=said)
+    return next((text for pod in own for text in _complaints(pod)), "")
 
 
 def _complaints(pod: Mapping[str, Any]) -> Iterator[str]:

@@ -1,12 +1,12 @@
 """One look at one cluster over all layers. Reads only; a layer that cannot be read is said, never passed over."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from infraflux.adapters.handoff_secrets import sensitive_values
-from infraflux.adapters.kubernetes import Ref
+from infraflux.adapters.kubernetes import Kubernetes, Manifest, Ref
 from infraflux.adapters.secrets import Learn, ignore
 from infraflux.adapters.talos.facts import read_facts
 from infraflux.adapters.talos.health import read_nodes
@@ -101,14 +101,16 @@ def _gitops(spec: ClusterSpec, *, root: Path, unknown: list[str], learn: Learn) 
         unknown += [f"gitops: {line}" for line in unread]
         yield from silent
         yield from find_gitops_drift(argocd.read())
-        refs = [(Ref.of(manifest), manifest) for manifest in platform.installer.bundle.manifests]
-        yield from find_own_object_drift(OwnObject(str(ref), wanted, kubernetes.read(ref)) for ref, wanted in refs)
+        yield from _own_objects(platform.installer.bundle.manifests, kubernetes=kubernetes, owner=Owner.TERRAFORM)
         # Last: a reference that this machine cannot resolve leaves the rest looked at.
         secrets = platform.secrets(create=False)
         learn(frozenset(sensitive_values(secrets)))
-        refs = [(Ref.of(manifest), manifest) for manifest in secrets]
-        yield from find_own_object_drift(
-            OwnObject(str(ref), wanted, kubernetes.read(ref), owner=Owner.INFRAFLUX) for ref, wanted in refs
-        )
+        yield from _own_objects(secrets, kubernetes=kubernetes, owner=Owner.INFRAFLUX)
     finally:
         platform.kubernetes.close()
+
+
+def _own_objects(manifests: Sequence[Manifest], *, kubernetes: Kubernetes, owner: Owner) -> Iterator[Finding]:
+    refs = [(Ref.of(manifest), manifest) for manifest in manifests]
+    objects = (OwnObject(str(ref), wanted, kubernetes.read(ref), owner=owner) for ref, wanted in refs)
+    yield from find_own_object_drift(objects)

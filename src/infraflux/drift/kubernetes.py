@@ -1,7 +1,6 @@
 """The Kubernetes layer: nodes and their versions, against what is declared."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from infraflux.adapters.talos.health import KubernetesNode
 from infraflux.config.models import ClusterSpec, Node, Role
@@ -23,7 +22,7 @@ def find_node_drift(spec: ClusterSpec, nodes: Iterable[KubernetesNode]) -> Itera
                 node.name,
                 "registration",
                 wanted="registered",
-                seen="absent",
+                seen=ABSENT,
                 note="the kubelet registers only when it starts: restart it, or deploy where the machine is new",
             )
         else:
@@ -63,7 +62,7 @@ def _label_drift(node: Node, seen: KubernetesNode) -> Iterator[Finding]:
 
 def _taint_drift(node: Node, seen: KubernetesNode, *, dedicated: bool) -> Iterator[Finding]:
     """Taints that are declared, and those that nobody declared; `dedicated` control planes take no workloads."""
-    wanted = {f"{one.key}:{one.effect}": one.value for one in node.taints}
+    wanted = {one.identity: one.value for one in node.taints}
     for taint, value in sorted(wanted.items()):
         if seen.taints.get(taint) != value:
             yield _mark(node.name, f"taint {taint}", wanted=value, seen=seen.taints.get(taint, ABSENT))
@@ -86,21 +85,28 @@ def _taint_drift(node: Node, seen: KubernetesNode, *, dedicated: bool) -> Iterat
 
 def _mark(name: str, field: str, *, wanted: str, seen: str) -> Finding:
     """A deploy writes declared labels and taints, and takes away what it wrote before."""
-    found = _finding(name, field, wanted=wanted, seen=seen, owner=Owner.INFRAFLUX)
-    return replace(found, drift_class=DriftClass.REPAIRABLE)
+    repairable = DriftClass.REPAIRABLE
+    return _finding(name, field, wanted=wanted, seen=seen, owner=Owner.INFRAFLUX, drift_class=repairable)
 
 
 def _finding(
-    name: str, field: str, *, wanted: str, seen: str, owner: Owner = Owner.TALOSCTL, note: str = ""
+    name: str,
+    field: str,
+    *,
+    wanted: str,
+    seen: str,
+    owner: Owner = Owner.TALOSCTL,
+    drift_class: DriftClass = DriftClass.DANGEROUS,
+    note: str = "",
 ) -> Finding:
-    """No deploy puts these right: each needs a person to look why."""
+    """Left open, no deploy puts it right: it needs a person to look why."""
     return Finding(
         layer=Layer.KUBERNETES,
         object=f"Node {name}",
         field=field,
         wanted=wanted,
         seen=seen,
-        drift_class=DriftClass.DANGEROUS,
+        drift_class=drift_class,
         owner=owner,
         note=note,
     )

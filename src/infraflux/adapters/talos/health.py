@@ -11,7 +11,7 @@ from pathlib import Path
 from infraflux.adapters.clock import wait_for
 from infraflux.adapters.kubernetes import Kubernetes, Manifest
 from infraflux.adapters.talos.cluster import TalosCluster
-from infraflux.adapters.talos.node_marks import read_marks
+from infraflux.adapters.talos.node_marks import identity_of, read_marks
 from infraflux.adapters.talos.seen import EtcdSeen, look_at_etcd, look_at_services
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS
 from infraflux.config.errors import InfrafluxError, Retryable
@@ -146,10 +146,7 @@ def kubernetes_node(item: Manifest) -> KubernetesNode:
         kubelet_version=(status.get("nodeInfo") or {}).get("kubeletVersion", ""),
         cordoned=bool((item.get("spec") or {}).get("unschedulable")),
         labels=item["metadata"].get("labels") or {},
-        taints={
-            f"{one['key']}:{one['effect']}": one.get("value", "")
-            for one in (item.get("spec") or {}).get("taints") or []
-        },
+        taints={identity_of(one): one.get("value", "") for one in (item.get("spec") or {}).get("taints") or []},
         marked=read_marks(item).taints,
     )
 

@@ -17,6 +17,7 @@ from infraflux.adapters.kubernetes import FieldConflict, Kubernetes, Manifest, R
 from infraflux.adapters.talos.cluster import TalosCluster
 from infraflux.config.errors import Retryable
 from infraflux.config.models import ClusterSpec, Node
+from infraflux.config.models.nodes import Taint
 from infraflux.config.outcomes import Done, Noop, Outcome
 
 ANNOTATION = "infraflux.io/node-marks"
@@ -63,7 +64,7 @@ def plan_marks(node: Node, live: Mapping[str, Any]) -> MarkNode | Noop:
     seen = live["metadata"].get("labels") or {}
     taints = list((live.get("spec") or {}).get("taints") or [])
     before = read_marks(live)
-    after = Marks(frozenset(node.restricted_labels), frozenset(f"{one.key}:{one.effect}" for one in node.taints))
+    after = Marks(frozenset(node.restricted_labels), frozenset(one.identity for one in node.taints))
     labels: dict[str, str | None] = {key: value for key, value in node.labels.items() if seen.get(key) != value}
     labels |= dict.fromkeys(key for key in before.labels if key not in node.labels and key in seen)
     wanted = _wanted_taints(node, taints, ours=before.taints)
@@ -82,11 +83,11 @@ def plan_marks(node: Node, live: Mapping[str, Any]) -> MarkNode | Noop:
 
 
 def _wanted_taints(node: Node, taints: list[Manifest], *, ours: frozenset[str]) -> list[Manifest]:
-    declared = {_identity(one): one for one in (taint_of(taint) for taint in node.taints)}
+    declared = {one.identity: _taint_of(one) for one in node.taints}
     kept = [
-        _declared_as(declared.pop(_identity(one)), one) if _identity(one) in declared else one
+        _declared_as(declared.pop(identity_of(one)), one) if identity_of(one) in declared else one
         for one in taints
-        if _identity(one) in declared or _identity(one) not in ours
+        if identity_of(one) in declared or identity_of(one) not in ours
     ]
     return kept + list(declared.values())
 
@@ -96,12 +97,13 @@ def _declared_as(wanted: Manifest, seen: Manifest) -> Manifest:
     return {key: value for key, value in seen.items() if key != "value"} | wanted
 
 
-def taint_of(taint: Any) -> Manifest:
+def _taint_of(taint: Taint) -> Manifest:
     """A declared taint as a Node has it."""
     return {"key": taint.key, "effect": str(taint.effect), **({"value": taint.value} if taint.value else {})}
 
 
-def _identity(taint: Mapping[str, Any]) -> str:
+def identity_of(taint: Mapping[str, Any]) -> str:
+    """`Taint.identity` of a taint as a Node has it."""
     return f"{taint['key']}:{taint['effect']}"
 
 
@@ -113,8 +115,8 @@ def _changes(labels: Mapping[str, str | None], before: list[Manifest], after: li
         if value is not None
     ]
     said += [f"label {key} removed" for key, value in sorted(labels.items()) if value is None]
-    left = {_identity(one) for one in after}
-    said += [f"taint {_identity(one)} removed" for one in before if _identity(one) not in left]
+    left = {identity_of(one) for one in after}
+    said += [f"taint {identity_of(one)} removed" for one in before if identity_of(one) not in left]
     return (*said, *(f"taint {_as_kubectl(one)}" for one in after if one not in before))
 
 

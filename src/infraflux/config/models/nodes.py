@@ -45,6 +45,11 @@ class Taint(Section):
     effect: TaintEffect
     """What it keeps away."""
 
+    @property
+    def identity(self) -> str:
+        """`key:effect`: a node has at most one of each."""
+        return f"{self.key}:{self.effect}"
+
 
 class DataDisk(Section):
     """An extra disk; a plan that would delete one is stopped by the destruction guard."""
