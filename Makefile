@@ -34,7 +34,7 @@ test-slow: sync ## Kill every part of a deploy in every stage of it (half an hou
 	@$(RUN) infraflux tools install --group test && $(RUN) pytest tests/e2e -m slow
 
 lint: sync ## ruff, mypy, import contracts, sizes
-	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy src flows tasks && $(RUN) lint-imports && $(RUN) python scripts/check_sizes.py
+	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy src lab/src flows tasks && $(RUN) lint-imports && $(RUN) python scripts/check_sizes.py
 
 bench: sync ## Print the benchmarks (never asserted in tests)
 	@$(RUN) python scripts/run_benches.py $(BENCH)

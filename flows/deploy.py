@@ -3,10 +3,10 @@
 from prefect import flow
 
 from tasks import delivery, machines, platform, talos
-from tasks.plans import approve_plan, bound, show_plan
-from tasks.recipe import recipe
-from tasks.results import announce_deployed
-from tasks.run_context import run_name
+from tasks.engine.context import run_name
+from tasks.engine.plans import approve_plan, bound, show_plan
+from tasks.engine.results import announce_deployed
+from tasks.engine.stages import recipe
 
 CLUSTER = (
     ("upgrade Talos", talos.upgrade_nodes),

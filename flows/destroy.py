@@ -4,10 +4,10 @@ from prefect import flow
 
 from tasks import machines, talos
 from tasks.configuration import check_destroy
-from tasks.plans import approve_plan, show_plan
-from tasks.recipe import recipe
-from tasks.results import announce_destroyed
-from tasks.run_context import run_name
+from tasks.engine.context import run_name
+from tasks.engine.plans import approve_plan, show_plan
+from tasks.engine.results import announce_destroyed
+from tasks.engine.stages import recipe
 
 PLANNED = ("load", "confirm", "plan", "approve", "reset nodes", "machines", "forget")
 

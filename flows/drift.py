@@ -6,8 +6,8 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks import drift as looking
+from tasks.engine.context import acting, run_name
 from tasks.repair import repair
-from tasks.run_context import acting, run_name
 
 
 @flow(name="drift", flow_run_name=run_name, persist_result=False)

@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks import promotion
-from tasks.run_context import environment_run_name
+from tasks.engine.context import environment_run_name
 
 
 @flow(name="promote", flow_run_name=environment_run_name, persist_result=False)

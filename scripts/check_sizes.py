@@ -12,8 +12,8 @@ MAX_FLOW_LINES = 40
 MAX_FILE_LINES = 400
 MAX_TERRAFORM_LINES = 150
 
-PYTHON_ROOTS = ("src", "flows", "tasks", "scripts", "tests")
-GENERATED = ("src/infraflux/lab/talos/proto",)
+PYTHON_ROOTS = ("src", "lab", "flows", "tasks", "scripts", "tests")
+GENERATED = ("lab/src/infraflux_lab/talos/proto",)
 
 
 def is_flow(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

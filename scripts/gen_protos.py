@@ -1,4 +1,4 @@
-"""Generate the Python modules of the lab's Talos protocol from src/infraflux/lab/talos/proto/*.proto.
+"""Generate the Python modules of the lab's Talos protocol from lab/src/infraflux_lab/talos/proto/*.proto.
 
 The result is committed, so that grpcio-tools is needed only by whoever changes a .proto file:
 

@@ -24,7 +24,7 @@ TESTS = ROOT / "tests"
 CHECKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("ruff", ("ruff", "check", ".")),
     ("format", ("ruff", "format", "--check", ".")),
-    ("types", ("mypy", "src", "flows", "tasks")),
+    ("types", ("mypy", "src", "lab/src", "flows", "tasks")),
     ("import contracts", ("lint-imports",)),
     ("sizes", (sys.executable, "scripts/check_sizes.py")),
 )

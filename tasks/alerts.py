@@ -2,10 +2,10 @@
 
 from prefect.events import emit_event
 
-from infraflux.assembly.alerts import send_to_all
-from infraflux.config.errors import ErrorClass, Permanent
 from infraflux.config.load import Fleet
-from tasks.running import log_line, project_root, step
+from infraflux.core.errors import ErrorClass, Permanent
+from infraflux.operations.alerts import send_to_all
+from tasks.engine.step import log_line, project_root, step
 
 
 @step("tell whom the policies name")

@@ -6,12 +6,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from infraflux.adapters.git_head import Head, read_head
-from infraflux.config.errors import ErrorClass, InfrafluxError, Permanent
 from infraflux.config.load import load_cluster
 from infraflux.config.models import ClusterSpec
 from infraflux.config.secrets_ref import resolve
-from tasks.masking import add_secrets
-from tasks.running import log_line, project_root, step
+from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent
+from tasks.engine.masking import add_secrets
+from tasks.engine.step import log_line, project_root, step
 
 REFERENCE_PREFIXES = ("env:", "file:", "age:")
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from prefect.runtime import flow_run
 
-from infraflux.assembly.delivery import revoke, verify_release
-from infraflux.config.errors import InfrafluxError
-from tasks.recipe import Recipe
-from tasks.running import log_line, project_root, spec_of, step
+from infraflux.core.errors import InfrafluxError
+from infraflux.operations.delivery import revoke, verify_release
+from tasks.engine.stages import Recipe
+from tasks.engine.step import log_line, project_root, spec_of, step
 
 
 @step("record what was proved", retries=0)

@@ -13,19 +13,19 @@ from prefect.events import emit_event
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from infraflux.adapters.run_locks import one_at_a_time
-from infraflux.assembly.drift_fleet import Held, check_fleet, fleet_reports, held_here, keep, notify, read_looks
 from infraflux.config.load import Fleet
-from infraflux.config.paths import ProjectPaths
+from infraflux.core.locks import one_at_a_time
+from infraflux.core.paths import ProjectPaths
 from infraflux.drift.findings import ClusterDrift, Verdict
 from infraflux.drift.history import trend_markdown
 from infraflux.drift.report import cluster_markdown, fleet_rows, headline, simulated_mark
+from infraflux.operations.drift_fleet import Held, check_fleet, fleet_reports, held_here, keep, notify, read_looks
 from tasks.configuration import learn_secrets
-from tasks.events import resource
-from tasks.locks import seen_holder
-from tasks.masking import add_secrets
-from tasks.reporting import publish as publish_markdown
-from tasks.running import log_line, project_root, step
+from tasks.engine.artifacts import publish as publish_markdown
+from tasks.engine.events import resource
+from tasks.engine.locks import seen_holder
+from tasks.engine.masking import add_secrets
+from tasks.engine.step import log_line, project_root, step
 
 EVENTS = {
     Verdict.CLEAN: "infraflux.drift.clean",

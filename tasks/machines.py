@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from infraflux.adapters import process
 from infraflux.adapters.terraform import Event, EventKind
-from infraflux.assembly import destruction, plan_report
-from infraflux.assembly.machines import Machines, open_machines
 from infraflux.config.load import Fleet
-from tasks.running import log_line, project_root, step, told
+from infraflux.core import process
+from infraflux.operations import destruction, plan_report
+from infraflux.operations.machines import Machines, open_machines
+from tasks.engine.step import log_line, project_root, step, told
 
 
 def _open(cluster: str) -> Machines:

@@ -1,9 +1,9 @@
 """The platform of one cluster as Prefect tasks: first installs, handoff, and the wait for Git's state."""
 
-from infraflux.adapters.handoff_secrets import sensitive_values
-from infraflux.assembly.platform import Platform, open_platform
-from tasks.masking import add_secrets
-from tasks.running import log_line, project_root, spec_of, step, told
+from infraflux.operations.handoff_secrets import sensitive_values
+from infraflux.operations.platform import Platform, open_platform
+from tasks.engine.masking import add_secrets
+from tasks.engine.step import log_line, project_root, spec_of, step, told
 
 
 def _open(cluster: str) -> Platform:

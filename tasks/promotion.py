@@ -14,8 +14,16 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import deployment, flow_run
 from prefect.states import Completed, Scheduled
 
-from infraflux.assembly import plan_report
-from infraflux.assembly.promotion import (
+from infraflux.config.load import Fleet
+from infraflux.core.errors import ErrorClass, Permanent
+from infraflux.core.outcomes import Noop
+from infraflux.delivery.pipeline import Deploy, Pin, Refused, Wait
+from infraflux.delivery.promotion import Rollback, hold_after_rollback
+from infraflux.delivery.records import Approved, Promoted
+from infraflux.delivery.release import Release
+from infraflux.delivery.text import change_rows, describe, gate_rows, pipeline_markdown
+from infraflux.operations import plan_report
+from infraflux.operations.promotion import (
     Preview,
     Situation,
     look_at_promotion,
@@ -24,23 +32,15 @@ from infraflux.assembly.promotion import (
     read_pipeline,
     write_pin,
 )
-from infraflux.assembly.releases import DeliveryLedger
-from infraflux.config.errors import ErrorClass, Permanent
-from infraflux.config.load import Fleet
-from infraflux.config.outcomes import Noop
-from infraflux.delivery.pipeline import Deploy, Pin, Refused, Wait
-from infraflux.delivery.promotion import Rollback, hold_after_rollback
-from infraflux.delivery.records import Approved, Promoted
-from infraflux.delivery.release import Release
-from infraflux.delivery.text import change_rows, describe, gate_rows, pipeline_markdown
-from tasks.approval import Agreed, Rejected, approve
-from tasks.children import require_completed, run_child
+from infraflux.operations.releases import DeliveryLedger
 from tasks.configuration import learn_secrets
-from tasks.events import ClusterEvent, emit
-from tasks.locks import ClusterBusy, cluster_lock
-from tasks.masking import masked
-from tasks.run_context import RunContext, running_for_environment
-from tasks.running import log_line, project_root, step
+from tasks.engine.approval import Agreed, Rejected, approve
+from tasks.engine.children import require_completed, run_child
+from tasks.engine.context import RunContext, running_for_environment
+from tasks.engine.events import ClusterEvent, emit
+from tasks.engine.locks import ClusterBusy, cluster_lock
+from tasks.engine.masking import masked
+from tasks.engine.step import log_line, project_root, step
 
 TURN_RETRY_S = 120
 """A promotion that meets another one looks again after this time."""

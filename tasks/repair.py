@@ -17,12 +17,12 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
-from infraflux.assembly.drift_fleet import fix_of
 from infraflux.config.load import Fleet
 from infraflux.config.models import ClusterSpec
-from infraflux.config.outcomes import Done, Noop, Outcome
+from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.drift.findings import ClusterDrift, Finding, Verdict
-from tasks.running import project_root, step, told
+from infraflux.operations.drift_fleet import fix_of
+from tasks.engine.step import project_root, step, told
 
 UNFINISHED = (
     StateType.SCHEDULED,

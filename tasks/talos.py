@@ -1,11 +1,13 @@
 """Talos and Kubernetes of one cluster as Prefect tasks: each opens the cluster, makes one step, says what it did."""
 
-from infraflux.adapters.talos import credentials, health, setup, teardown, upgrade
-from infraflux.adapters.talos.cluster import TalosCluster
-from infraflux.adapters.talos.node_marks import mark_nodes as write_marks
-from infraflux.assembly.talos import open_talos
-from tasks.masking import add_secrets
-from tasks.running import log_line, project_root, spec_of, step, told
+from infraflux.operations import credentials, health, teardown
+from infraflux.operations import talos_secrets as setup
+from infraflux.operations import talos_upgrade as upgrade
+from infraflux.operations.bootstrap import TalosCluster
+from infraflux.operations.node_labels import mark_nodes as write_marks
+from infraflux.operations.talos import open_talos
+from tasks.engine.masking import add_secrets
+from tasks.engine.step import log_line, project_root, spec_of, step, told
 
 
 def _open(cluster: str) -> TalosCluster:

@@ -13,13 +13,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from infraflux.adapters.talos import credentials, health, setup
-from infraflux.adapters.talos.cluster import TalosCluster
-from infraflux.assembly.machines import open_machines
-from infraflux.assembly.talos import open_talos
-from infraflux.cli.lab import installed_programs
 from infraflux.config.load import Fleet
-from infraflux.lab import lifecycle
+from infraflux.operations import credentials, health
+from infraflux.operations import talos_secrets as setup
+from infraflux.operations.bootstrap import TalosCluster
+from infraflux.operations.machines import open_machines
+from infraflux.operations.talos import open_talos
+from infraflux_lab import lifecycle
+from infraflux_lab.cli import installed_programs
 
 REPOSITORY = Path(__file__).parents[2]
 KEY = "prod/prod-1"

@@ -22,13 +22,13 @@ from typing import Any
 
 from labkit.house import House, check_out, free_port, of, online, tear_down, until
 
-from infraflux.adapters.spans import Kind, Span
 from infraflux.adapters.tools import locate
-from infraflux.assembly.machines import open_machines
-from infraflux.assembly.platform import Platform, open_platform
-from infraflux.assembly.talos import open_talos
 from infraflux.config.load import Fleet
-from tasks.timeline import OURSELVES, Stage, longest_steps
+from infraflux.core.spans import Kind, Span
+from infraflux.operations.machines import open_machines
+from infraflux.operations.platform import Platform, open_platform
+from infraflux.operations.talos import open_talos
+from tasks.engine.timeline import OURSELVES, Stage, longest_steps
 
 KEY = "staging/staging-1"
 HELM_TIMEOUT = "600s"

@@ -27,14 +27,14 @@ from pathlib import Path
 import psutil
 
 from infraflux.adapters.terraform import Stack
-from infraflux.assembly.drift_fleet import LOOKS_AT_ONCE
-from infraflux.assembly.machines import open_machines
-from infraflux.assembly.machines_drift import Sweep, baseline_file, look_at_machines
 from infraflux.config.load import Fleet
-from infraflux.config.outcomes import Noop
-from infraflux.lab import control, lifecycle
-from infraflux.lab.state import lab_paths
+from infraflux.core.outcomes import Noop
+from infraflux.operations.drift_fleet import LOOKS_AT_ONCE
+from infraflux.operations.machines import open_machines
+from infraflux.operations.machines_drift import Sweep, baseline_file, look_at_machines
 from infraflux.render.terraform import to_tfvars
+from infraflux_lab import control, lifecycle
+from infraflux_lab.state import lab_paths
 
 REPOSITORY = Path(__file__).parents[2]
 NET = f"127.{os.environ.get('INFRAFLUX_TEST_OCTET', '78')}"

@@ -16,10 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infraflux.assembly.machines import Machines, open_machines
 from infraflux.config.load import Fleet
-from infraflux.lab import control, lifecycle
-from infraflux.lab.state import lab_paths
+from infraflux.operations.machines import Machines, open_machines
+from infraflux_lab import control, lifecycle
+from infraflux_lab.state import lab_paths
 
 REPOSITORY = Path(__file__).parents[2]
 KEY = "staging/staging-1"

@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 from proxmoxer import ProxmoxAPI
 
-from infraflux.lab import lifecycle
-from infraflux.lab.state import lab_paths
+from infraflux_lab import lifecycle
+from infraflux_lab.state import lab_paths
 
 SPEC = Path(__file__).parents[2] / "config" / "lab.yaml"
 CALLS = 300

@@ -16,9 +16,9 @@ import psutil
 from ruamel.yaml import YAML
 
 from infraflux.adapters.tools import locate
-from infraflux.lab.contracts import NodeFacts
-from infraflux.lab.kubernetes import KubernetesLab
-from infraflux.lab.kubernetes.programs import PROGRAMS
+from infraflux_lab.contracts import NodeFacts
+from infraflux_lab.kubernetes import KubernetesLab
+from infraflux_lab.kubernetes.programs import PROGRAMS
 
 NET = f"127.{os.environ.get('INFRAFLUX_TEST_OCTET', '78')}.85"
 SETTLE_S = 30.0

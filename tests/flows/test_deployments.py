@@ -16,17 +16,17 @@ from prefect.utilities.callables import parameter_schema
 from ruamel.yaml import YAML
 
 from infraflux.adapters.git_head import Head
-from infraflux.assembly import destruction
-from infraflux.config.errors import Permanent
 from infraflux.config.load import Fleet
 from infraflux.config.models.policy import Policy
+from infraflux.core.errors import Permanent
+from infraflux.operations import destruction
 from infraflux.service.forms import environment_of, with_clusters
-from tasks.approval import Approval, Ask, Refuse, Skip, decide
 from tasks.configuration import check_commit, facts_of, judge_destroy, secret_references
-from tasks.events import ClusterEvent, resource
-from tasks.plans import approved_before
-from tasks.recipe import Recipe
-from tasks.run_context import cluster_key
+from tasks.engine.approval import Approval, Ask, Refuse, Skip, decide
+from tasks.engine.context import cluster_key
+from tasks.engine.events import ClusterEvent, resource
+from tasks.engine.plans import approved_before
+from tasks.engine.stages import Recipe
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = YAML(typ="safe").load(ROOT / "prefect.yaml")

@@ -22,9 +22,9 @@ from ruamel.yaml import YAML
 from flows.deploy import deploy
 from flows.drift import drift
 from infraflux.adapters.git_head import read_head
-from infraflux.adapters.run_locks import one_at_a_time
+from infraflux.core.locks import one_at_a_time
 from infraflux.drift.findings import ClusterDrift, DriftClass, Finding, Layer, Owner
-from tasks.locks import cluster_lock
+from tasks.engine.locks import cluster_lock
 
 pytestmark = pytest.mark.prefect
 

@@ -10,8 +10,8 @@ from typing import Any
 import psutil
 import pytest
 
-from infraflux.config.errors import Permanent
-from tasks import approval
+from infraflux.core.errors import Permanent
+from tasks.engine import approval
 
 pytestmark = pytest.mark.prefect
 

@@ -11,7 +11,7 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from infraflux.service.sync import limit_name as service_limit_name
-from tasks.locks import (
+from tasks.engine.locks import (
     LEASE_S,
     RENEW_S,
     ClusterBusy,
@@ -89,7 +89,7 @@ def test_the_holder_is_forgotten_on_release(server: None, tmp_path: Path) -> Non
 
 
 def test_a_revoked_lease_stops_the_next_write(server: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.locks.RENEW_S", 0.0)
+    monkeypatch.setattr("tasks.engine.locks.RENEW_S", 0.0)
     with lock("dev/lost", tmp_path) as lease:
         lease.check()
         with get_client(sync_client=True) as client:
@@ -114,7 +114,7 @@ DIE_HOLDING = """
 import os, sys
 from pathlib import Path
 from uuid import uuid4
-from tasks.locks import cluster_lock
+from tasks.engine.locks import cluster_lock
 with cluster_lock("dev/died", directory=Path(sys.argv[1]), flow_run_id=str(uuid4()), flow_run_name="deploy-dev-died"):
     os._exit(9)
 """

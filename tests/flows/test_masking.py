@@ -10,13 +10,13 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import TerminationSignal
 from prefect.logging.handlers import APILogWorker
 
-from infraflux.config.errors import ErrorClass, Permanent
-from tasks.events import ClusterEvent, emit, payload, resource
-from tasks.masking import add_secrets, is_expected, masked, masked_error
-from tasks.recipe import Recipe, summary
-from tasks.reporting import publish
-from tasks.run_context import running
-from tasks.running import step
+from infraflux.core.errors import ErrorClass, Permanent
+from tasks.engine.artifacts import publish
+from tasks.engine.context import running
+from tasks.engine.events import ClusterEvent, emit, payload, resource
+from tasks.engine.masking import add_secrets, is_expected, masked, masked_error
+from tasks.engine.stages import Recipe, summary
+from tasks.engine.step import step
 
 CANARY = "canary-3f9c1d-secret"
 
@@ -24,7 +24,7 @@ CANARY = "canary-3f9c1d-secret"
 @pytest.fixture(autouse=True)
 def _fresh_mask(monkeypatch: pytest.MonkeyPatch) -> Any:
     before = logging.getLogRecordFactory()
-    monkeypatch.setattr("tasks.masking._known", type(__import__("tasks.masking").masking._known)())
+    monkeypatch.setattr("tasks.engine.masking._known", type(__import__("tasks.engine.masking").masking._known)())
     yield
     logging.setLogRecordFactory(before)
 

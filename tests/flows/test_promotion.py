@@ -17,14 +17,14 @@ from prefect.client.schemas.objects import State
 
 from flows.promote import promote
 from flows.rollback import rollback
-from infraflux.assembly.releases import DeliveryLedger, cut_release
 from infraflux.config.load import Fleet
 from infraflux.delivery.records import Hold, Promoted, Verified
 from infraflux.delivery.release import Release
+from infraflux.operations.releases import DeliveryLedger, cut_release
 from tasks import promotion
-from tasks.approval import Agreed, Rejected
-from tasks.children import ChildEnded
-from tasks.locks import cluster_lock
+from tasks.engine.approval import Agreed, Rejected
+from tasks.engine.children import ChildEnded
+from tasks.engine.locks import cluster_lock
 
 pytestmark = pytest.mark.prefect
 

@@ -14,8 +14,8 @@ import psutil
 import pytest
 from rich.console import Console
 
-from infraflux.config.errors import Permanent
-from infraflux.config.outcomes import Done, Noop
+from infraflux.core.errors import Permanent
+from infraflux.core.outcomes import Done, Noop
 from infraflux.service.api import PrefectApi
 from infraflux.service.credentials import Credentials
 from infraflux.service.follow import follow

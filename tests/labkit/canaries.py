@@ -11,7 +11,7 @@ from pathlib import Path
 
 from labkit.house import House
 
-from infraflux.assembly.talos import open_talos
+from infraflux.operations.talos import open_talos
 
 SAMPLE_S = 0.05
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from labkit.drift_world import DEV, STAGING, World
 
-from infraflux.adapters.talos.credentials import read_kubeconfig
 from infraflux.drift.findings import ClusterDrift, DriftClass, Finding, Layer, Owner
+from infraflux.operations.credentials import read_kubeconfig
 from infraflux.render.talos import installer_image
 
 CP, WORKER = "dev-1-cp-1", "dev-1-worker-1"

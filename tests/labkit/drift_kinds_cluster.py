@@ -8,11 +8,11 @@ from typing import Any
 from labkit.drift_kinds import CP, DANGEROUS, REPAIRABLE, WORKER, Act, Kind, Told
 from labkit.drift_world import World
 
-from infraflux.adapters.talos.node_marks import mark_nodes
 from infraflux.drift.findings import DriftClass, Layer, Owner
 from infraflux.drift.kubernetes import CONTROL_PLANE_TAINT
-from infraflux.lab.kubernetes.objects import CONTROL_PLANE_LABEL
-from infraflux.lab.kubernetes.programs import KWOK_LABEL, KWOK_LABEL_VALUE
+from infraflux.operations.node_labels import mark_nodes
+from infraflux_lab.kubernetes.objects import CONTROL_PLANE_LABEL
+from infraflux_lab.kubernetes.programs import KWOK_LABEL, KWOK_LABEL_VALUE
 
 NODE = "/api/v1/nodes"
 POOL = "infraflux.dev/pool"

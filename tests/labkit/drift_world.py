@@ -14,19 +14,20 @@ from typing import Any
 
 from labkit.project import PARTS, Project, project_with_lab
 
-from infraflux.adapters.clock import SystemClock
 from infraflux.adapters.kubernetes import Kubernetes
-from infraflux.adapters.talos import credentials, setup
-from infraflux.adapters.talos.cluster import TalosCluster
-from infraflux.adapters.talos.node_marks import mark_nodes
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS
-from infraflux.assembly.drift_fleet import check_fleet
-from infraflux.assembly.platform import Platform, open_platform
-from infraflux.assembly.talos import open_talos
-from infraflux.cli.lab import installed_programs
 from infraflux.config.load import load_cluster
 from infraflux.config.models import ClusterSpec
+from infraflux.core.clock import SystemClock
 from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, Layer
+from infraflux.operations import credentials
+from infraflux.operations import talos_secrets as setup
+from infraflux.operations.bootstrap import TalosCluster
+from infraflux.operations.drift_fleet import check_fleet
+from infraflux.operations.node_labels import mark_nodes
+from infraflux.operations.platform import Platform, open_platform
+from infraflux.operations.talos import open_talos
+from infraflux_lab.cli import installed_programs
 
 DEV, STAGING = "dev/dev-1", "staging/staging-1"
 SYNC_DEADLINE_S = 180.0

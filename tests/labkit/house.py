@@ -18,13 +18,13 @@ import psutil
 from infraflux.adapters.tools import this_machine
 from infraflux.config.load import load_cluster
 from infraflux.config.models import ClusterSpec
-from infraflux.lab import control, lifecycle
-from infraflux.lab.events import read_events
-from infraflux.lab.state import LabPaths, lab_paths
 from infraflux.service.api import PrefectApi
 from infraflux.service.lifecycle import Service
 from infraflux.service.settings import load_settings
 from infraflux.service.trigger import start_run
+from infraflux_lab import control, lifecycle
+from infraflux_lab.events import read_events
+from infraflux_lab.state import LabPaths, lab_paths
 
 T = TypeVar("T")
 

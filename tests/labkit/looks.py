@@ -10,7 +10,7 @@ from labkit.house import House
 from proxmoxer import ProxmoxAPI
 
 from infraflux.config.models import ClusterSpec
-from infraflux.config.paths import ProjectPaths
+from infraflux.core.paths import ProjectPaths
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from typing import Any
 from proxmoxer import ProxmoxAPI
 from ruamel.yaml import YAML
 
-from infraflux.assembly.machines import Machines, open_machines
 from infraflux.config.load import Fleet
-from infraflux.lab import control, lifecycle
-from infraflux.lab.events import read_events
-from infraflux.lab.state import LabPaths, lab_paths
+from infraflux.operations.machines import Machines, open_machines
+from infraflux_lab import control, lifecycle
+from infraflux_lab.events import read_events
+from infraflux_lab.state import LabPaths, lab_paths
 
 REPOSITORY = Path(__file__).parents[2]
 PARTS = ("config", "clusters", "terraform", "platform")

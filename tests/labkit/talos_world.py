@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from infraflux.lab.contracts import Disk, EtcdFacts, Machine, Nic, NodeFacts
-from infraflux.lab.talos import TalosLab
+from infraflux_lab.contracts import Disk, EtcdFacts, Machine, Nic, NodeFacts
+from infraflux_lab.talos import TalosLab
 
 OCTET = os.environ.get("INFRAFLUX_TEST_OCTET", "78")
 WAIT_S = 60.0

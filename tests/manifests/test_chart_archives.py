@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from infraflux.cli.main import run
-from infraflux.lab.gitops.archives import STANDIN_CHARTS, package_chart
+from infraflux_lab.gitops.archives import STANDIN_CHARTS, package_chart
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from infraflux.adapters.tools import locate
 
 ROOT = Path(__file__).parents[2]
 INFRASTRUCTURE = ROOT / "platform/infrastructure"
-CHARTS = ROOT / "src/infraflux/lab/gitops/charts"
+CHARTS = ROOT / "lab/src/infraflux_lab/gitops/charts"
 COMPONENTS = sorted(path.parent.name for path in INFRASTRUCTURE.glob("*/component.yaml"))
 ENVIRONMENTS = ("dev", "staging", "prod")
 

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "lab/platform"))
 from bundles import ROOT, compute_bundle
 
 BASE = ROOT / "platform/infrastructure/argocd/base/values.yaml"
-CHART = ROOT / "src/infraflux/lab/gitops/charts/argo-cd"
+CHART = ROOT / "lab/src/infraflux_lab/gitops/charts/argo-cd"
 SCRIPT = ROOT / "terraform/modules/argocd-bootstrap/sops-generate.sh"
 
 pytestmark = pytest.mark.tools

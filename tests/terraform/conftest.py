@@ -10,7 +10,7 @@ import pytest
 
 from infraflux.adapters.terraform import Place, Stack, Tool
 from infraflux.adapters.tools import locate
-from infraflux.config.errors import Permanent
+from infraflux.core.errors import Permanent
 
 MAIN = """
 terraform {

@@ -8,7 +8,7 @@ from fakes.specs import make_spec
 
 from infraflux.adapters.terraform import Tool, compute_outputs
 from infraflux.adapters.tools import locate
-from infraflux.config.errors import Permanent
+from infraflux.core.errors import Permanent
 from infraflux.render.terraform import render_cluster, to_tfvars
 
 SOURCE = Path(__file__).parents[2] / "terraform"

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from infraflux.adapters import process
 from infraflux.adapters.terraform import Action, EventKind, PlanStale, Stack, StateLocked, StateRefused
 from infraflux.adapters.terraform.plan import EMPTY_PLAN
-from infraflux.config.errors import InfrafluxError
+from infraflux.core import process
+from infraflux.core.errors import InfrafluxError
 
 pytestmark = pytest.mark.tools
 CANARY = "canary-77c1"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infraflux.adapters.files import built_once, make_private_dir, write_private
+from infraflux.core.files import built_once, make_private_dir, write_private
 
 
 def mode(path: Path) -> int:

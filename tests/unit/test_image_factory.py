@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from infraflux.adapters.image_factory import register_schematic
-from infraflux.config.errors import Permanent, Retryable
+from infraflux.core.errors import Permanent, Retryable
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tasks.patience import patiently
+from tasks.engine.retry import patiently
 
 
 class Server:

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from prefect.states import Completed, exception_to_failed_state
 
-from infraflux.config.errors import Permanent, Retryable
-from tasks.running import a_retry_can_help
+from infraflux.core.errors import Permanent, Retryable
+from tasks.engine.step import a_retry_can_help
 
 CASES = {
     "transient": (Retryable("Proxmox answered 596"), True),

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from fakes.clock import FakeClock
 
-from infraflux.adapters import process
-from infraflux.adapters.clock import wait_for
-from infraflux.adapters.spans import Kind, Span, listening, note, program_name, span
+from infraflux.core import process
+from infraflux.core.clock import wait_for
+from infraflux.core.spans import Kind, Span, listening, note, program_name, span
 
 TF = ["/opt/terraform", "-chdir=/w", "apply", "-input=false", "plan.tfplan"]
 

@@ -9,8 +9,8 @@ from fakes.specs import make_spec
 
 from infraflux.adapters.proxmox import Guest
 from infraflux.adapters.talos.seen import NodeSeen, NodeState
-from infraflux.assembly.status import judge_machines, judge_talos, read_last_drift, read_status, show_age
-from infraflux.config.paths import ProjectPaths
+from infraflux.core.paths import ProjectPaths
+from infraflux.operations.status import judge_machines, judge_talos, read_last_drift, read_status, show_age
 
 SPEC = make_spec(control_planes=1, workers=1)
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -4,12 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from infraflux.adapters.workdir import private_workdir, sweep_workdirs
+from infraflux.core.workdir import private_workdir, sweep_workdirs
 
 OWNER = """
 import os, signal, sys
 from pathlib import Path
-from infraflux.adapters.workdir import private_workdir
+from infraflux.core.workdir import private_workdir
 with private_workdir(Path(sys.argv[1])) as work:
     (work / "config.yaml").write_text("secret")
     os.kill(os.getpid(), signal.SIGKILL)

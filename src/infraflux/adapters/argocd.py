@@ -8,10 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from infraflux.adapters.clock import Clock, wait_for
 from infraflux.adapters.kubernetes import KindMissing, Kubernetes, Ref
-from infraflux.adapters.spans import Kind, span
-from infraflux.config.errors import ErrorClass, Permanent, Retryable
+from infraflux.core.clock import Clock, wait_for
+from infraflux.core.errors import ErrorClass, Permanent, Retryable
+from infraflux.core.spans import Kind, span
 
 API = "argoproj.io/v1alpha1"
 NAMESPACE = "argocd"

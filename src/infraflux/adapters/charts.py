@@ -17,8 +17,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from infraflux.adapters.helm import Run, merge_maps
-from infraflux.adapters.process import run as run_process
-from infraflux.config.errors import ErrorClass, Permanent
+from infraflux.core.errors import ErrorClass, Permanent
+from infraflux.core.process import run as run_process
 
 TEMPLATE_DEADLINE_S = 60.0
 KeyPath = tuple[str, ...]

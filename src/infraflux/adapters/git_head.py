@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from infraflux.adapters.process import run
+from infraflux.core.process import run
 
 DEADLINE_S = 30.0
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from infraflux.adapters import process
-from infraflux.config.errors import ErrorClass, Permanent
+from infraflux.core import process
+from infraflux.core.errors import ErrorClass, Permanent
 
 DEADLINE_S = 60.0
 """Local operations, and a push of one commit."""

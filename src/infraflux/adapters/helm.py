@@ -14,10 +14,10 @@ from typing import Any, Protocol
 
 from ruamel.yaml import YAML
 
-from infraflux.adapters import process
 from infraflux.adapters.manifests import read_manifests
-from infraflux.config.errors import ErrorClass, Permanent, Retryable
-from infraflux.config.outcomes import Done, Noop, Outcome
+from infraflux.core import process
+from infraflux.core.errors import ErrorClass, Permanent, Retryable
+from infraflux.core.outcomes import Done, Noop, Outcome
 
 CALL_DEADLINE_S = 60.0
 _TRANSIENT = ("connection refused", "i/o timeout", "context deadline exceeded", "no such host", "TLS handshake timeout")

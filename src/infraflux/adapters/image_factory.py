@@ -6,7 +6,7 @@ document, which is the hash of its content; the same document again answers the 
 
 import requests
 
-from infraflux.config.errors import ErrorClass, Permanent, Retryable
+from infraflux.core.errors import ErrorClass, Permanent, Retryable
 
 TIMEOUT_S = 30.0
 

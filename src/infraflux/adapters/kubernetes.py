@@ -15,9 +15,9 @@ from urllib.parse import quote
 import urllib3
 from kubernetes import client, config
 
-from infraflux.adapters.clock import Clock, SystemClock
-from infraflux.config.errors import ErrorClass, InfrafluxError, Permanent, Retryable
-from infraflux.config.outcomes import Done, Noop, Outcome
+from infraflux.core.clock import Clock, SystemClock
+from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent, Retryable
+from infraflux.core.outcomes import Done, Noop, Outcome
 
 FIELD_MANAGER = "infraflux"
 REQUEST_TIMEOUT_S = 30.0

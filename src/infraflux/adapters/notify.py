@@ -2,7 +2,7 @@
 
 import requests
 
-from infraflux.config.errors import ErrorClass, Permanent, Retryable
+from infraflux.core.errors import ErrorClass, Permanent, Retryable
 
 TIMEOUT_S = 10.0
 """A notification is worth less than the run that sends it."""

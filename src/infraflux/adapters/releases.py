@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from infraflux.adapters.files import make_private_dir
-from infraflux.config.errors import ErrorClass, Permanent
+from infraflux.core.errors import ErrorClass, Permanent
+from infraflux.core.files import make_private_dir
 
 RELEASES = Path("releases")
 _HEADER = "# Cut by `infraflux release cut`; never edited: another content is another release.\n"

@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
-from infraflux.adapters.talos.cluster import TalosCluster
-from infraflux.adapters.talos.credentials import ensure_kubeconfig, ensure_talosconfig, merge_kubeconfig
-from infraflux.adapters.talos.health import wait_healthy
-from infraflux.adapters.talos.node_marks import mark_nodes
-from infraflux.adapters.talos.setup import ensure_secrets
-from infraflux.assembly.talos import open_talos
 from infraflux.cli.cluster_new import new
 from infraflux.cli.project import console, project_root, say_simulated
 from infraflux.config.load import load_cluster
+from infraflux.operations.bootstrap import TalosCluster
+from infraflux.operations.credentials import ensure_kubeconfig, ensure_talosconfig, merge_kubeconfig
+from infraflux.operations.health import wait_healthy
+from infraflux.operations.node_labels import mark_nodes
+from infraflux.operations.talos import open_talos
+from infraflux.operations.talos_secrets import ensure_secrets
 
 app = typer.Typer(no_args_is_help=True, help="Talos and Kubernetes of one cluster.")
 app.command("new")(new)

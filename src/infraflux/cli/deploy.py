@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 
 from infraflux.cli.service import Port, open_service
-from infraflux.config.errors import Permanent
 from infraflux.config.load import load_cluster
+from infraflux.core.errors import Permanent
 from infraflux.service.follow import View, follow
 from infraflux.service.lifecycle import Service
 from infraflux.service.paths import PRIVATE_DIR

@@ -24,7 +24,7 @@ from infraflux.adapters.tools import Places, Shelf, Source, this_machine
 from infraflux.adapters.tools.pins import Program
 from infraflux.adapters.tools.probe import output_of
 from infraflux.adapters.tools.toolchain import find_go, requirements
-from infraflux.tether import LAUNCHER, find_launcher
+from infraflux.core.die_with_parent import LAUNCHER, find_launcher
 
 GIB = 1024**3
 # Measured: Go 0.4, modules 5.1, compiled packages 6.7, programs 0.9 GiB after building everything.

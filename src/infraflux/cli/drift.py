@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from infraflux.assembly.drift_fleet import check_fleet, choose, fix_of, keep, last_report, read_looks
 from infraflux.cli.project import console, project_root, say_simulated
-from infraflux.config.errors import ErrorClass, Permanent
 from infraflux.config.load import Fleet
+from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, Layer, Verdict
 from infraflux.drift.history import looks_markdown, sparkline
 from infraflux.drift.report import as_json as to_json
 from infraflux.drift.report import cluster_markdown, fleet_rows, headline, simulated_mark
+from infraflux.operations.drift_fleet import check_fleet, choose, fix_of, keep, last_report, read_looks
 
 app = typer.Typer(no_args_is_help=True, help="What is not as declared, over all layers.")
 Targets = Annotated[list[str] | None, typer.Argument(help="ENV or ENV/CLUSTER; all where none is named.")]

@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from infraflux.adapters import process
 from infraflux.adapters.terraform import Action
-from infraflux.assembly import plan_report
-from infraflux.assembly.machines import Machines, MachinesPlan, open_machines
 from infraflux.cli.machines_progress import MachinesProgress
 from infraflux.cli.project import console, project_root, say_simulated
-from infraflux.config.errors import Permanent
 from infraflux.config.load import Fleet
+from infraflux.core import process
+from infraflux.core.errors import Permanent
+from infraflux.operations import plan_report
+from infraflux.operations.machines import Machines, MachinesPlan, open_machines
 
 app = typer.Typer(no_args_is_help=True, help="The virtual machines of one cluster.")
 Cluster = Annotated[str, typer.Argument(metavar="ENV/CLUSTER", help="For example dev/dev-1.")]

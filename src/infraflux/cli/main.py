@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from infraflux.config.errors import InfrafluxError
+from infraflux.core.errors import InfrafluxError
 
 USER_MISTAKE = 1
 INTERRUPTED = 130  # 128 + SIGINT, what a shell expects after Ctrl-C

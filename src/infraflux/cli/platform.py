@@ -10,16 +10,16 @@ from rich.text import Text
 
 from infraflux.adapters.argocd import Application
 from infraflux.adapters.charts import Renderer, read_archives
-from infraflux.adapters.platform import MARKERS
 from infraflux.adapters.tools import locate
-from infraflux.assembly.chart_check import ChartCheck, cases
-from infraflux.assembly.platform import Platform, computed_values, open_platform
+from infraflux.cli import lab_package
 from infraflux.cli.output import Output, OutputOption, emit
 from infraflux.cli.project import console, project_root, say_simulated
 from infraflux.config.checks.machines import counted
-from infraflux.config.errors import Permanent
 from infraflux.config.load import Fleet, load_cluster
-from infraflux.lab.gitops.archives import STANDIN_CHARTS, package_chart
+from infraflux.core.errors import Permanent
+from infraflux.operations.chart_check import ChartCheck, cases
+from infraflux.operations.installer import MARKERS
+from infraflux.operations.platform import Platform, computed_values, open_platform
 
 app = typer.Typer(no_args_is_help=True, help="Cilium, Argo CD and the handoff to Git.")
 Cluster = Annotated[str, typer.Argument(metavar="ENV/CLUSTER", help="For example dev/dev-1.")]
@@ -94,7 +94,7 @@ def validate(
     """
     root = project_root()
     with TemporaryDirectory(prefix="infraflux-charts-") as scratch:
-        archives = read_archives(charts or _stand_ins(Path(scratch)))
+        archives = read_archives(charts or lab_package.load("write_standin_charts")(Path(scratch)))
         specs = list(Fleet.load(root).clusters.values())
         check = ChartCheck(
             tree=root / "platform",
@@ -114,13 +114,6 @@ def validate(
         console().print(Text(f"{len(todo)} sets of values against {what}: {counted(len(problems), 'problem')}"))
     if problems:
         raise typer.Exit(1)
-
-
-def _stand_ins(directory: Path) -> Path:
-    for home in sorted(STANDIN_CHARTS.iterdir()):
-        archive = package_chart(home)
-        (directory / archive.file_name).write_bytes(archive.data)
-    return directory
 
 
 @app.command()

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from infraflux.adapters.process import run
-from infraflux.config.errors import ErrorClass, Permanent
 from infraflux.config.layers import Layers
 from infraflux.config.load import Fleet
 from infraflux.config.models import ClusterSpec
 from infraflux.config.models.talos import Versions
 from infraflux.config.tree import plain
+from infraflux.core.errors import ErrorClass, Permanent
+from infraflux.core.process import run
 
 # Everything that validation looks at.
 PARTS = ("config", "clusters", "platform")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from infraflux.config.errors import Permanent
-from infraflux.config.paths import find_root
+from infraflux.core.errors import Permanent
+from infraflux.core.paths import find_root
 
 PIPED_WIDTH = 240
 

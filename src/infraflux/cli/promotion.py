@@ -9,14 +9,14 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from infraflux.assembly.promotion import read_pipeline
-from infraflux.assembly.releases import DeliveryLedger, find_release
 from infraflux.cli.project import console, project_root
-from infraflux.config.errors import ErrorClass, Permanent
 from infraflux.config.load import Fleet
+from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.delivery.promotion import GateState
 from infraflux.delivery.records import Hold
 from infraflux.delivery.text import MARKS, Stage
+from infraflux.operations.promotion import read_pipeline
+from infraflux.operations.releases import DeliveryLedger, find_release
 
 app = typer.Typer(no_args_is_help=True, help="Releases on their way through the environments.")
 Environment = Annotated[str, typer.Argument(help="The environment that is promoted to.", metavar="ENV")]

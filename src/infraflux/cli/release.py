@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from infraflux.assembly.releases import cut_release, find_release, load_releases, read_signature, sign_release
 from infraflux.cli.project import console, project_root
 from infraflux.delivery.release import Reversible, diff, flatten
+from infraflux.operations.releases import cut_release, find_release, load_releases, read_signature, sign_release
 
 app = typer.Typer(no_args_is_help=True, help="Immutable bundles of what an environment runs.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from infraflux.adapters.files import write_private
-from infraflux.adapters.talos.setup import ensure_secrets
 from infraflux.adapters.talos.workspace import TalosWorkspace
-from infraflux.assembly.talos import open_talos
 from infraflux.cli.project import console, project_root
 from infraflux.config.load import load_cluster
+from infraflux.core.files import write_private
+from infraflux.operations.talos import open_talos
+from infraflux.operations.talos_secrets import ensure_secrets
 
 app = typer.Typer(no_args_is_help=True, help="The encrypted Talos secrets bundle of a cluster.")
 Cluster = Annotated[str, typer.Argument(metavar="ENV/CLUSTER", help="For example dev/dev-1.")]

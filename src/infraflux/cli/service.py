@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from infraflux.config.errors import Permanent
-from infraflux.config.paths import find_root
+from infraflux.core.errors import Permanent
+from infraflux.core.paths import find_root
 from infraflux.service.environment import client_environment
 from infraflux.service.lifecycle import Service, Status
 from infraflux.service.settings import load_settings

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from infraflux.assembly.status import as_json, read_status
 from infraflux.cli.project import console, project_root, say_simulated
 from infraflux.config.load import examine
 from infraflux.config.models.proxmox import SIMULATED
+from infraflux.operations.status import as_json, read_status
 
 
 def status(

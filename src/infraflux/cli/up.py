@@ -12,7 +12,7 @@ from infraflux.cli.deploy import finish, follow_run
 from infraflux.cli.project import say_simulated
 from infraflux.cli.service import Database, Port, known_clusters, open_service
 from infraflux.config.load import load_cluster
-from infraflux.config.paths import ProjectPaths
+from infraflux.core.paths import ProjectPaths
 from infraflux.service.lifecycle import Service
 from infraflux.service.trigger import start_run
 

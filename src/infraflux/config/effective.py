@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infraflux.config.errors import ErrorClass, Permanent
 from infraflux.config.models import ClusterSpec
 from infraflux.config.problems import Path, dotted
 from infraflux.config.suggest import did_you_mean
 from infraflux.config.tree import Value, find, nearest
+from infraflux.core.errors import ErrorClass, Permanent
 
 DEFAULT = "default"
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from infraflux.config.errors import ErrorClass, Permanent
 from infraflux.config.fleet_checks import fleet_findings
 from infraflux.config.layers import Layers
 from infraflux.config.models import ClusterSpec
@@ -16,6 +15,7 @@ from infraflux.config.problems import ConfigProblems, Problem
 from infraflux.config.suggest import did_you_mean
 from infraflux.config.tree import Value
 from infraflux.config.validate import Judged, judge
+from infraflux.core.errors import ErrorClass, Permanent
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from infraflux.config.errors import ErrorClass, Permanent
+from infraflux.core.errors import ErrorClass, Permanent
 
 Path = tuple[str | int, ...]
 """Where a value is below the root of a cluster: keys, names of list items, or indices."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from infraflux.config.errors import ErrorClass, Permanent
 from infraflux.config.layers import ENVIRONMENTS, OVERLAYS, TEMPLATES, Layers
 from infraflux.config.load import Fleet, examine
 from infraflux.config.models import ClusterSpec
@@ -16,6 +15,7 @@ from infraflux.config.patterns import NAME
 from infraflux.config.problems import ConfigProblems
 from infraflux.config.schema import modeline
 from infraflux.config.suggest import did_you_mean
+from infraflux.core.errors import ErrorClass, Permanent
 
 SPACED = (10, 10), (11, 20), (21, 40), (200, 219)
 COMPACT = (0, 0), (1, 10), (11, 30), (31, 50)

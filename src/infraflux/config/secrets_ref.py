@@ -16,8 +16,8 @@ from pyrage import x25519
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from infraflux.config.errors import ErrorClass, Permanent
-from infraflux.config.paths import ProjectPaths
+from infraflux.core.errors import ErrorClass, Permanent
+from infraflux.core.paths import ProjectPaths
 
 AGE_IDENTITY_VARIABLE = "INFRAFLUX_AGE_IDENTITY"
 

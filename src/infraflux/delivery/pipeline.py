@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from infraflux.config.outcomes import Noop
+from infraflux.core.outcomes import Noop
 from infraflux.delivery.promotion import Gate, GateState, Question, Verdict, judge
 from infraflux.delivery.records import Ledger, Promoted
 from infraflux.delivery.release import Release

@@ -11,9 +11,9 @@ from datetime import datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from infraflux.config.errors import ErrorClass, Permanent
 from infraflux.config.models.policy import Policy, PromotionMode, Window
-from infraflux.config.outcomes import Noop
+from infraflux.core.errors import ErrorClass, Permanent
+from infraflux.core.outcomes import Noop
 from infraflux.delivery.records import Hold, Ledger
 from infraflux.delivery.release import Release, ReleaseChange, Reversible, diff
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from pydantic import Field
 
-from infraflux.config.errors import ErrorClass, Permanent
 from infraflux.config.models import ClusterSpec
 from infraflux.config.models.base import ChartVersion, Name, Section
 from infraflux.config.models.talos import Versions
+from infraflux.core.errors import ErrorClass, Permanent
 
 DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
 

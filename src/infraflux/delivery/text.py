@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from infraflux.config.markdown import cell
-from infraflux.config.outcomes import Noop
+from infraflux.core.markdown import cell
+from infraflux.core.outcomes import Noop
 from infraflux.delivery.pipeline import Deploy, Pin, Refused, Step, Wait
 from infraflux.delivery.promotion import Gate, GateState
 from infraflux.delivery.release import ReleaseChange, Reversible

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from infraflux.config.markdown import cell
 from infraflux.config.models.proxmox import SIMULATED
+from infraflux.core.markdown import cell
 from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, DriftClass, Finding, Layer, Owner, Verdict
 
 MAX_MARKDOWN_CHARS = 200_000

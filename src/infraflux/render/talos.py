@@ -14,9 +14,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from infraflux.config.errors import ErrorClass, Permanent
 from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.config.models.talos import Patch, Schematic
+from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.render.block_yaml import dump
 
 LONGHORN_MOUNT = {

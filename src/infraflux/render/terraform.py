@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from infraflux.config.errors import ErrorClass, Permanent
 from infraflux.config.models import ClusterSpec, Node
 from infraflux.config.models.derive import derive_mac
+from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.render.platform import render_platform
 from infraflux.render.talos import image_url, schematic_id
 

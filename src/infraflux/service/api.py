@@ -9,7 +9,7 @@ import requests
 from requests.auth import HTTPBasicAuth
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from infraflux.config.errors import ErrorClass, InfrafluxError, Permanent, Retryable
+from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent, Retryable
 from infraflux.service.credentials import Credentials
 
 TIMEOUT_S = 30.0

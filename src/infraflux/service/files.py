@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from infraflux.adapters.files import write_private
+from infraflux.core.files import write_private
 
 
 def write_if_changed(path: Path, text: str) -> bool:

@@ -13,7 +13,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from infraflux.config.errors import Retryable
+from infraflux.core.errors import Retryable
 from infraflux.service.api import PrefectApi
 
 POLL_S = 0.5

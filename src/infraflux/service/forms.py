@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from infraflux.config.outcomes import Done, Noop, Outcome
+from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.service.api import PrefectApi
 
 

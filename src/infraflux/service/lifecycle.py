@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from infraflux.config.errors import ErrorClass, Permanent, Retryable
-from infraflux.config.outcomes import Done, Noop, Outcome
+from infraflux.core.errors import ErrorClass, Permanent, Retryable
+from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.service.api import PrefectApi
 from infraflux.service.credentials import Credentials, ensure_credentials, load_credentials
 from infraflux.service.environment import client_environment, inherited, service_environment

@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from infraflux.config.errors import ErrorClass, Permanent
+from infraflux.core.errors import ErrorClass, Permanent
 
 SOCKET_PATH_LIMIT = 100
 """A Unix socket path holds 108 bytes (`sun_path`, unix(7)); the rest is left for the file names."""

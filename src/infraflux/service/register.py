@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from infraflux.config.errors import ErrorClass, Permanent
-from infraflux.config.outcomes import Done, Noop, Outcome
+from infraflux.core.errors import ErrorClass, Permanent
+from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.service.files import read_json, write_json
 
 SOURCES = ("flows/**/*.py", "config/**/*.yaml", "clusters/**/*.yaml")

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
-from infraflux.config.errors import ErrorClass, Permanent, Retryable
+from infraflux.core.errors import ErrorClass, Permanent, Retryable
 from infraflux.service.files import write_if_changed
 from infraflux.service.paths import ServicePaths
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from infraflux.config.outcomes import Done, Noop, Outcome
+from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.service import launch
 from infraflux.service.api import PrefectApi
 
@@ -146,7 +146,7 @@ def load_wanted(directory: Path, *, pool: str, command: str, clusters: Sequence[
 
 
 def limit_name(cluster: str) -> str:
-    """The lock of `<env>/<name>`: `cluster:<env>:<name>`, since Prefect allows no slash. `tasks.locks` takes it."""
+    """The lock of `<env>/<name>`: `cluster:<env>:<name>`, since Prefect allows no slash; `tasks.engine` takes it."""
     return f"cluster:{cluster.replace('/', ':')}"
 
 

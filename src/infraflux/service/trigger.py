@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from infraflux.config.errors import Permanent
+from infraflux.core.errors import Permanent
 from infraflux.service.api import PrefectApi
 
 

@@ -67,7 +67,7 @@ PRELOAD = (
 OWN = "infraflux"
 """The package the flows stand on; imported ahead as well, and again by a run that finds one of its files edited."""
 
-NOT_FOR_RUNS = ("infraflux.cli", "infraflux.lab", "infraflux.service")
+NOT_FOR_RUNS = ("infraflux.cli", "infraflux_lab", "infraflux.service")
 
 
 @dataclass

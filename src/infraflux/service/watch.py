@@ -17,8 +17,8 @@ from typing import Any
 
 import psutil
 
-from infraflux.adapters.run_records import RunRecord, alive, read_records, remove_record
-from infraflux.config.errors import InfrafluxError
+from infraflux.core.errors import InfrafluxError
+from infraflux.core.run_records import RunRecord, alive, read_records, remove_record
 from infraflux.service.api import PrefectApi
 from infraflux.service.credentials import load_credentials
 from infraflux.service.paths import ServicePaths

@@ -20,10 +20,10 @@ from labkit.drift_kinds import CP, DEV_WORKER_VM, MACHINES, TALOS, WORKER, Kind
 from labkit.drift_kinds_cluster import GITOPS, KUBERNETES, NODE
 from labkit.drift_world import DEV, STAGING, World
 
-from infraflux.adapters.run_locks import lock_file
-from infraflux.assembly.drift_fleet import check_fleet
-from infraflux.config.paths import ProjectPaths
+from infraflux.core.locks import lock_file
+from infraflux.core.paths import ProjectPaths
 from infraflux.drift.findings import ClusterDrift, DriftClass, Layer, Verdict
+from infraflux.operations.drift_fleet import check_fleet
 
 from .conftest import Tally
 

@@ -9,8 +9,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from infraflux.adapters.tools import Source, this_machine
-from infraflux.lab.contracts import NodeFacts
-from infraflux.lab.kubernetes import KubernetesLab
+from infraflux_lab.contracts import NodeFacts
+from infraflux_lab.kubernetes import KubernetesLab
 
 # The third octet sets these tests apart from others that run with the same second one.
 NET = f"127.{os.environ.get('INFRAFLUX_TEST_OCTET', '78')}.84"

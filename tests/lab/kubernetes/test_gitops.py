@@ -12,10 +12,10 @@ import psutil
 import pytest
 
 from infraflux.adapters.tools import Source, this_machine
-from infraflux.lab.gitops.git import git
-from infraflux.lab.gitops.host import GitOpsLab
-from infraflux.lab.gitops.repositories import Seed
-from infraflux.lab.kubernetes import KubernetesLab
+from infraflux_lab.gitops.git import git
+from infraflux_lab.gitops.host import GitOpsLab
+from infraflux_lab.gitops.repositories import Seed
+from infraflux_lab.kubernetes import KubernetesLab
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lab, pytest.mark.tools]
 

@@ -10,9 +10,9 @@ from typing import Any
 import psutil
 import pytest
 
-from infraflux.lab.kubernetes import KubernetesLab
-from infraflux.lab.kubernetes.etcd import EtcdError, check_snapshot
-from infraflux.lab.kubernetes.settings import read_settings
+from infraflux_lab.kubernetes import KubernetesLab
+from infraflux_lab.kubernetes.etcd import EtcdError, check_snapshot
+from infraflux_lab.kubernetes.settings import read_settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lab, pytest.mark.tools]
 

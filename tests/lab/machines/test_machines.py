@@ -14,13 +14,13 @@ from typing import Any
 import psutil
 import pytest
 
-from infraflux.adapters import process
 from infraflux.adapters.proxmox.privileges import required
 from infraflux.adapters.terraform import Action, DestructionRefused, EventKind
 from infraflux.adapters.tools import locate
-from infraflux.assembly.machines import Machines, MachinesPlan
-from infraflux.config.errors import Permanent
-from infraflux.config.outcomes import Done, Noop
+from infraflux.core import process
+from infraflux.core.errors import Permanent
+from infraflux.core.outcomes import Done, Noop
+from infraflux.operations.machines import Machines, MachinesPlan
 
 from .conftest import Project
 

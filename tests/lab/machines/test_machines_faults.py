@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from infraflux.adapters import process
 from infraflux.adapters.proxmox import PreflightFailed
 from infraflux.adapters.terraform import Action
-from infraflux.config.errors import ErrorClass, InfrafluxError
-from infraflux.config.outcomes import Done
+from infraflux.core import process
+from infraflux.core.errors import ErrorClass, InfrafluxError
+from infraflux.core.outcomes import Done
 
 from .conftest import Project
 

@@ -14,13 +14,20 @@ import pytest
 
 from infraflux.adapters.proxmox import Snapshot
 from infraflux.adapters.terraform import Action, PlanSummary
-from infraflux.assembly.drift import look_at_drift
-from infraflux.assembly.machines import Machines, proxmox_access
-from infraflux.assembly.machines_drift import MachinesLook, Sweep, baseline_file, look_at_machines, see_own, see_shared
 from infraflux.config.load import Fleet
-from infraflux.config.outcomes import Done, Noop
+from infraflux.core.outcomes import Done, Noop
 from infraflux.drift.findings import DriftClass
 from infraflux.drift.quick import evidence_of
+from infraflux.operations.drift_check import look_at_drift
+from infraflux.operations.machines import Machines, proxmox_access
+from infraflux.operations.machines_drift import (
+    MachinesLook,
+    Sweep,
+    baseline_file,
+    look_at_machines,
+    see_own,
+    see_shared,
+)
 
 from .by_hand import APART_RULE, CP1, CP2, CP3, ENVIRONMENT, HOSTS_RULE, W1, W2, W3, Hands
 from .conftest import REPOSITORY, Project

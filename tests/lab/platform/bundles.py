@@ -4,10 +4,10 @@ import json
 import shutil
 from pathlib import Path
 
-from infraflux.adapters.platform import Bundle
-from infraflux.adapters.process import run
 from infraflux.adapters.tools import locate
 from infraflux.config.models import ClusterSpec
+from infraflux.core.process import run
+from infraflux.operations.installer import Bundle
 from infraflux.render.terraform import render_cluster
 
 ROOT = Path(__file__).parents[3]

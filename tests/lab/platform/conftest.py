@@ -13,19 +13,19 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from infraflux.adapters import handoff_secrets
 from infraflux.adapters.argocd import Application, ArgoCd
-from infraflux.adapters.clock import SystemClock
 from infraflux.adapters.helm import Helm
 from infraflux.adapters.kubernetes import Kubernetes, Manifest, Ref
-from infraflux.adapters.platform import Installer
 from infraflux.adapters.tools import Source, this_machine
 from infraflux.config.load import load_cluster
 from infraflux.config.models import ClusterSpec
 from infraflux.config.secrets_ref import resolve
-from infraflux.lab.contracts import NodeFacts
-from infraflux.lab.gitops.host import GitOpsLab, project_seeds
-from infraflux.lab.kubernetes import KubernetesLab
+from infraflux.core.clock import SystemClock
+from infraflux.operations import handoff_secrets
+from infraflux.operations.installer import Installer
+from infraflux_lab.contracts import NodeFacts
+from infraflux_lab.gitops.host import GitOpsLab, project_seeds
+from infraflux_lab.kubernetes import KubernetesLab
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from infraflux.adapters.argocd import API, HandoffDegraded
 from infraflux.adapters.kubernetes import Ref
-from infraflux.config.outcomes import Noop
+from infraflux.core.outcomes import Noop
 
 pytestmark = [pytest.mark.lab, pytest.mark.tools, pytest.mark.timeout(900)]
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from infraflux.adapters.clock import SystemClock, wait_for
 from infraflux.adapters.kubernetes import KindMissing, Ref
-from infraflux.adapters.process import run
 from infraflux.adapters.tools import locate
-from infraflux.config.errors import ErrorClass, InfrafluxError
 from infraflux.config.models import ClusterSpec
-from infraflux.config.outcomes import Done, Noop
+from infraflux.core.clock import SystemClock, wait_for
+from infraflux.core.errors import ErrorClass, InfrafluxError
+from infraflux.core.outcomes import Done, Noop
+from infraflux.core.process import run
 
 pytestmark = [pytest.mark.lab, pytest.mark.tools]
 

@@ -10,9 +10,9 @@ import pytest
 from proxmoxer import ProxmoxAPI
 
 from infraflux.adapters.image_factory import register_schematic
-from infraflux.lab import control, lifecycle
-from infraflux.lab.events import read_events
-from infraflux.lab.state import LabPaths, lab_paths
+from infraflux_lab import control, lifecycle
+from infraflux_lab.events import read_events
+from infraflux_lab.state import LabPaths, lab_paths
 
 SPEC = Path(__file__).parents[3] / "config" / "lab.yaml"
 TOKEN_NAME = "dev"

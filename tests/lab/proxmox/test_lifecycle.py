@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infraflux.lab import lifecycle
-from infraflux.lab.gitops.archives import STANDIN_CHARTS, package_chart
-from infraflux.lab.state import LabError, lab_paths
+from infraflux_lab import lifecycle
+from infraflux_lab.gitops.archives import STANDIN_CHARTS, package_chart
+from infraflux_lab.state import LabError, lab_paths
 
 from .conftest import SPEC, Lab
 

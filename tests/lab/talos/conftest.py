@@ -13,8 +13,8 @@ import pytest
 from labkit.talos_world import OCTET, World, address
 
 from infraflux.adapters.tools import locate
-from infraflux.config.errors import InfrafluxError
-from infraflux.lab.kubernetes import KubernetesLab
+from infraflux.core.errors import InfrafluxError
+from infraflux_lab.kubernetes import KubernetesLab
 
 
 @pytest.fixture(scope="session")

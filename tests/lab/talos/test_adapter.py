@@ -5,18 +5,18 @@ from ipaddress import IPv4Address
 import pytest
 from fakes.specs import make_spec
 
-from infraflux.adapters.clock import SystemClock, wait_for
-from infraflux.adapters.talos.credentials import ensure_kubeconfig, ensure_talosconfig
 from infraflux.adapters.talos.facts import read_facts
-from infraflux.adapters.talos.health import read_nodes, wait_healthy
-from infraflux.adapters.talos.node_marks import mark_nodes
-from infraflux.adapters.talos.setup import ensure_secrets
-from infraflux.adapters.talos.teardown import teardown
-from infraflux.adapters.talos.upgrade import upgrade_nodes
-from infraflux.assembly.talos import open_talos
-from infraflux.config.errors import InfrafluxError, Permanent
-from infraflux.config.outcomes import Noop
-from infraflux.lab.contracts import Disk, Machine, Nic
+from infraflux.core.clock import SystemClock, wait_for
+from infraflux.core.errors import InfrafluxError, Permanent
+from infraflux.core.outcomes import Noop
+from infraflux.operations.credentials import ensure_kubeconfig, ensure_talosconfig
+from infraflux.operations.health import read_nodes, wait_healthy
+from infraflux.operations.node_labels import mark_nodes
+from infraflux.operations.talos import open_talos
+from infraflux.operations.talos_secrets import ensure_secrets
+from infraflux.operations.talos_upgrade import upgrade_nodes
+from infraflux.operations.teardown import teardown
+from infraflux_lab.contracts import Disk, Machine, Nic
 
 pytestmark = [pytest.mark.lab, pytest.mark.tools]
 GIB = 1024**3

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from infraflux.lab.talos.context import SOURCE
+from infraflux_lab.talos.context import SOURCE
 
 pytestmark = [pytest.mark.lab, pytest.mark.tools]
 

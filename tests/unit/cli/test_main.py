@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from infraflux.cli import main as cli
-from infraflux.config.errors import Permanent
+from infraflux.core.errors import Permanent
 
 subject = typer.Typer()
 

@@ -3,8 +3,8 @@
 import pyrage
 import pytest
 
-from infraflux.config.errors import Permanent
 from infraflux.config.secrets_ref import AGE_IDENTITY_VARIABLE, resolve
+from infraflux.core.errors import Permanent
 
 CANARY = "canary-8b1d"
 

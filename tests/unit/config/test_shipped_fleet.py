@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from infraflux.config.errors import Permanent
 from infraflux.config.load import Fleet, load_cluster
+from infraflux.core.errors import Permanent
 
 ROOT = Path(__file__).parents[3]
 

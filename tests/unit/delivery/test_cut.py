@@ -10,7 +10,11 @@ from fakes.projects import commit_all, git, make_project
 
 from infraflux.adapters.git_repo import GitRepo
 from infraflux.adapters.releases import LedgerFile
-from infraflux.assembly.releases import (
+from infraflux.config.load import Fleet
+from infraflux.core.errors import Permanent
+from infraflux.core.outcomes import Done, Noop
+from infraflux.delivery.records import Hold
+from infraflux.operations.releases import (
     DeliveryLedger,
     cut_release,
     find_release,
@@ -19,11 +23,7 @@ from infraflux.assembly.releases import (
     running_here,
     sign_release,
 )
-from infraflux.assembly.sources import release_trees, source_trees
-from infraflux.config.errors import Permanent
-from infraflux.config.load import Fleet
-from infraflux.config.outcomes import Done, Noop
-from infraflux.delivery.records import Hold
+from infraflux.operations.sources import release_trees, source_trees
 
 SIZES = ("large", "medium", "small")
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

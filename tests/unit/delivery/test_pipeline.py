@@ -7,7 +7,7 @@ from fakes.releases import cut_of
 from fakes.specs import make_spec
 
 from infraflux.config.models.policy import Policy, Promotion
-from infraflux.config.outcomes import Noop
+from infraflux.core.outcomes import Noop
 from infraflux.delivery.pipeline import Deploy, Pin, Refused, Wait, choose_release, next_step
 from infraflux.delivery.promotion import Question
 from infraflux.delivery.records import Approved, Hold, Ledger, Promoted, Verified

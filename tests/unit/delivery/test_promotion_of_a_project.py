@@ -7,8 +7,16 @@ import pytest
 from fakes.projects import commit_all, git, make_project
 
 from infraflux.adapters.git_repo import GitRepo
-from infraflux.assembly.delivery import breaks_verification, record_looks, revoke
-from infraflux.assembly.promotion import (
+from infraflux.config.load import Fleet
+from infraflux.core.errors import Permanent
+from infraflux.core.outcomes import Done, Noop
+from infraflux.delivery.pipeline import Deploy, Pin, Refused, Wait
+from infraflux.delivery.promotion import Rollback, hold_after_rollback
+from infraflux.delivery.records import Promoted, Verified
+from infraflux.delivery.release import Release
+from infraflux.drift.findings import ClusterDrift, DriftClass, Finding, Layer, Owner
+from infraflux.operations.delivery import breaks_verification, record_looks, revoke
+from infraflux.operations.promotion import (
     look_at_promotion,
     look_at_rollback,
     pinned_text,
@@ -16,15 +24,7 @@ from infraflux.assembly.promotion import (
     with_pin,
     write_pin,
 )
-from infraflux.assembly.releases import DeliveryLedger, cut_release
-from infraflux.config.errors import Permanent
-from infraflux.config.load import Fleet
-from infraflux.config.outcomes import Done, Noop
-from infraflux.delivery.pipeline import Deploy, Pin, Refused, Wait
-from infraflux.delivery.promotion import Rollback, hold_after_rollback
-from infraflux.delivery.records import Promoted, Verified
-from infraflux.delivery.release import Release
-from infraflux.drift.findings import ClusterDrift, DriftClass, Finding, Layer, Owner
+from infraflux.operations.releases import DeliveryLedger, cut_release
 
 MONDAY = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ import pytest
 from fakes.releases import TREES, cut_of
 from fakes.specs import make_spec
 
-from infraflux.config.errors import Permanent
+from infraflux.core.errors import Permanent
 from infraflux.delivery.release import Release, Reversible, diff
 
 AT = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

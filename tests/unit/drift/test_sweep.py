@@ -13,9 +13,9 @@ from fakes.specs import make_spec
 
 from infraflux.adapters.terraform import Change, PlanSummary
 from infraflux.adapters.terraform.plan import EMPTY_PLAN, Action
-from infraflux.assembly.machines_drift import Scene, Sweep, baseline_file, look_at_stack
-from infraflux.config.errors import Retryable
-from infraflux.config.outcomes import Done, Noop
+from infraflux.core.errors import Retryable
+from infraflux.core.outcomes import Done, Noop
+from infraflux.operations.machines_drift import Scene, Sweep, baseline_file, look_at_stack
 
 NOW = datetime(2026, 11, 25, 2, 15, tzinfo=UTC)
 SPEC = make_spec(control_planes=1, workers=1)

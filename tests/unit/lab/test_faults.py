@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from infraflux.lab.events import EventLog
-from infraflux.lab.faults import FaultBook, target_pattern
+from infraflux_lab.events import EventLog
+from infraflux_lab.faults import FaultBook, target_pattern
 
 TARGETS = {
     "machine in an environment": ("dev", "10011", "dev/10011"),

@@ -11,9 +11,9 @@ STARTS = 60
 def test_children_start_beside_a_busy_grpc_server(tmp_path: Path) -> None:
     code = f"""
         import asyncio
-        import infraflux.lab.talos
+        import infraflux_lab.talos
         import grpc
-        from infraflux.tether import tether
+        from infraflux.core.die_with_parent import tether
 
         async def poke(channel):
             while True:

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from infraflux.lab import control
-from infraflux.lab.control import ControlServer, NotRunning
-from infraflux.lab.events import Endpoint, EventLog, read_events
-from infraflux.lab.factory import ImageFactory, extensions_of, image_bytes, schematic_id
-from infraflux.lab.latency import PROFILES, ProfileLatency
-from infraflux.lab.pki import ensure_authority, server_context
-from infraflux.lab.spec import FactorySpec
-from infraflux.lab.state import LabError, lab_paths
+from infraflux_lab import control
+from infraflux_lab.control import ControlServer, NotRunning
+from infraflux_lab.events import Endpoint, EventLog, read_events
+from infraflux_lab.factory import ImageFactory, extensions_of, image_bytes, schematic_id
+from infraflux_lab.latency import PROFILES, ProfileLatency
+from infraflux_lab.pki import ensure_authority, server_context
+from infraflux_lab.spec import FactorySpec
+from infraflux_lab.state import LabError, lab_paths
 
 
 def test_events_are_read_back_without_a_torn_line(tmp_path: Path) -> None:

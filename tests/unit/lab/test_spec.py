@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from infraflux.lab.spec import load_spec
-from infraflux.lab.state import LabError
+from infraflux_lab.spec import load_spec
+from infraflux_lab.state import LabError
 
 SHIPPED = Path(__file__).parents[3] / "config" / "lab.yaml"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infraflux.lab.state import (
+from infraflux_lab.state import (
     SOCKET_PATH_BYTES,
     LabError,
     Store,
@@ -24,7 +24,7 @@ from infraflux.lab.state import (
 def test_a_kill_loses_no_committed_document(tmp_path: Path) -> None:
     code = f"""
         import pathlib
-        from infraflux.lab.state import Store
+        from infraflux_lab.state import Store
         store = Store(pathlib.Path({str(tmp_path / "s.sqlite3")!r}))
         for number in range(100000):
             store.put("space", str(number), {{"number": number}})

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from infraflux.lab.gitops.archives import STANDIN_CHARTS, ChartError, collect, index, package_chart, read_archive
+from infraflux_lab.gitops.archives import STANDIN_CHARTS, ChartError, collect, index, package_chart, read_archive
 
 
 @pytest.fixture

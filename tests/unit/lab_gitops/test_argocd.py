@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from infraflux.lab.gitops.argocd import WORKLOADS, ArgoFacts, ArgoSite, environment, prepare, program
+from infraflux_lab.gitops.argocd import WORKLOADS, ArgoFacts, ArgoSite, environment, prepare, program
 
 NOTHING = ArgoFacts(parameters={}, settings={})
 

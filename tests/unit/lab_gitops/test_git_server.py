@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from infraflux.lab.gitops.git import GitError, git
-from infraflux.lab.gitops.git_server import GitServer, ensure_credential
-from infraflux.lab.gitops.repositories import Seed, import_tree
+from infraflux_lab.gitops.git import GitError, git
+from infraflux_lab.gitops.git_server import GitServer, ensure_credential
+from infraflux_lab.gitops.repositories import Seed, import_tree
 
 pytestmark = pytest.mark.anyio
 ADDRESS = f"127.{os.environ.get('INFRAFLUX_TEST_OCTET', '78')}.84.3"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from infraflux.lab.gitops.argocd import ArgoSite
-from infraflux.lab.gitops.plugins import decoded, find_plugins, mount, plugin_program, secret_names
+from infraflux_lab.gitops.argocd import ArgoSite
+from infraflux_lab.gitops.plugins import decoded, find_plugins, mount, plugin_program, secret_names
 
 ROOT = Path(__file__).parents[3]
 SIDECAR = {

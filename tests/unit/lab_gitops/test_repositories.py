@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from infraflux.lab.gitops.git import git
-from infraflux.lab.gitops.repositories import Import, Seed, import_tree
+from infraflux_lab.gitops.git import git
+from infraflux_lab.gitops.repositories import Import, Seed, import_tree
 
 pytestmark = pytest.mark.anyio
 

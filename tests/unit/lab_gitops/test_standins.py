@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from infraflux.lab.gitops.standins import (
+from infraflux_lab.gitops.standins import (
     MESSAGE,
     certificate_status,
     choose_address,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from infraflux.lab.kubernetes.etcd import EtcdError, check_snapshot, read_status, restore
+from infraflux_lab.kubernetes.etcd import EtcdError, check_snapshot, read_status, restore
 
 DATABASE = b"\x01" * 4096
 SNAPSHOT = DATABASE + hashlib.sha256(DATABASE).digest()

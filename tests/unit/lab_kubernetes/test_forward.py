@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from infraflux.lab.kubernetes.forward import Forward
+from infraflux_lab.kubernetes.forward import Forward
 
 NET = f"127.{os.environ.get('INFRAFLUX_TEST_OCTET', '78')}.84"
 PORT = 26443

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from infraflux.lab.kubernetes.material import Layout, write_material
-from infraflux.lab.kubernetes.pki import LEAF_LIFETIME, Authority, Leaf
-from infraflux.lab.kubernetes.settings import KeyPair, read_settings
+from infraflux_lab.kubernetes.material import Layout, write_material
+from infraflux_lab.kubernetes.pki import LEAF_LIFETIME, Authority, Leaf
+from infraflux_lab.kubernetes.settings import KeyPair, read_settings
 
 NOW = dt.datetime(2027, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 HOME = "127.78.1.11"

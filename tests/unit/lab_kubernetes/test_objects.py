@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from infraflux.lab.contracts import NodeFacts
-from infraflux.lab.kubernetes.objects import (
+from infraflux_lab.contracts import NodeFacts
+from infraflux_lab.kubernetes.objects import (
     OWNED_LABELS,
     OWNED_TAINTS,
     bootstrap_token_secret,
@@ -16,7 +16,7 @@ from infraflux.lab.kubernetes.objects import (
     static_pods,
     talos_marks,
 )
-from infraflux.lab.kubernetes.settings import read_settings
+from infraflux_lab.kubernetes.settings import read_settings
 
 NODE = NodeFacts(
     name="dev-1-cp-1",

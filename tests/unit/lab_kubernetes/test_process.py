@@ -10,8 +10,8 @@ from typing import Any
 import psutil
 import pytest
 
-from infraflux.lab.kubernetes.process import LONGEST_BACKOFF_S, SupervisedProcess, backoff_s
-from infraflux.lab.kubernetes.programs import Program
+from infraflux_lab.kubernetes.process import LONGEST_BACKOFF_S, SupervisedProcess, backoff_s
+from infraflux_lab.kubernetes.programs import Program
 
 
 class RecordedEvents:
@@ -105,8 +105,8 @@ def test_children_die_with_a_lab_that_is_killed(tmp_path: Path) -> None:
     parent = f"""
         import asyncio
         from pathlib import Path
-        from infraflux.lab.kubernetes.process import SupervisedProcess
-        from infraflux.lab.kubernetes.programs import Program
+        from infraflux_lab.kubernetes.process import SupervisedProcess
+        from infraflux_lab.kubernetes.programs import Program
 
         class Events:
             def emit(self, source, kind, **fields):

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from infraflux.lab.kubernetes.material import Layout
-from infraflux.lab.kubernetes.programs import MEMORY_LIMIT_MIB, PROGRAMS, Program, programs
-from infraflux.lab.kubernetes.settings import read_settings
+from infraflux_lab.kubernetes.material import Layout
+from infraflux_lab.kubernetes.programs import MEMORY_LIMIT_MIB, PROGRAMS, Program, programs
+from infraflux_lab.kubernetes.settings import read_settings
 
 BINARIES = {name: Path("/bin") / name for name in PROGRAMS}
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from infraflux.lab.kubernetes.settings import SettingsError, read_settings
+from infraflux_lab.kubernetes.settings import SettingsError, read_settings
 
 
 def test_reads_what_a_control_plane_needs(config: dict[str, Any]) -> None:

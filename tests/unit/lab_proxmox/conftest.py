@@ -10,14 +10,14 @@ import pytest
 from aiohttp import ClientError
 from aiohttp.test_utils import TestClient, TestServer
 
-from infraflux.lab.contracts import Machine
-from infraflux.lab.events import EventLog
-from infraflux.lab.faults import FaultBook, target_pattern
-from infraflux.lab.latency import ProfileLatency
-from infraflux.lab.proxmox.cluster import Cluster
-from infraflux.lab.proxmox.simulator import Simulator, settle
-from infraflux.lab.spec import EnvironmentSpec
-from infraflux.lab.state import Store
+from infraflux_lab.contracts import Machine
+from infraflux_lab.events import EventLog
+from infraflux_lab.faults import FaultBook, target_pattern
+from infraflux_lab.latency import ProfileLatency
+from infraflux_lab.proxmox.cluster import Cluster
+from infraflux_lab.proxmox.simulator import Simulator, settle
+from infraflux_lab.spec import EnvironmentSpec
+from infraflux_lab.state import Store
 
 ADMIN, READER, SECRET = "t@pve!admin", "t@pve!reader", "s3cret"
 ALL = [

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from infraflux.lab.proxmox.actions import Actions
-from infraflux.lab.state import LabError
+from infraflux_lab.proxmox.actions import Actions
+from infraflux_lab.state import LabError
 
 from .conftest import Pve
 

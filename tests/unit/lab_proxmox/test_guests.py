@@ -2,7 +2,7 @@
 
 import pytest
 
-from infraflux.lab.proxmox.machines import machine_of
+from infraflux_lab.proxmox.machines import machine_of
 
 from .conftest import Pve
 
@@ -41,7 +41,7 @@ def test_import_takes_size_and_lineage_of_the_image(pve: Pve) -> None:
 
 
 def _image(pve: Pve) -> None:
-    from infraflux.lab.proxmox.model import Volume  # noqa: PLC0415 - only here
+    from infraflux_lab.proxmox.model import Volume  # noqa: PLC0415 - only here
 
     pve.sim.cluster.save_volume(
         Volume(

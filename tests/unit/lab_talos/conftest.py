@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 
-from infraflux.lab.talos.machine_config import dump
-from infraflux.lab.talos.pki import KeyPair
+from infraflux_lab.talos.machine_config import dump
+from infraflux_lab.talos.pki import KeyPair
 
 
 def _authority(name: str, *, talos: bool) -> KeyPair:

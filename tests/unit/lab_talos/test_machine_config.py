@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infraflux.lab.talos.config_loading import ConfigError, parse
-from infraflux.lab.talos.machine_config import dump, image_schematic, image_version, merged, needs_reboot
+from infraflux_lab.talos.config_loading import ConfigError, parse
+from infraflux_lab.talos.machine_config import dump, image_schematic, image_version, merged, needs_reboot
 
 Documents = list[dict[str, Any]]
 CANARY = "canary-secret-7c2a"

@@ -7,8 +7,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import ExtensionOID
 
-from infraflux.lab.talos import pki
-from infraflux.lab.talos.pki import KeyPair
+from infraflux_lab.talos import pki
+from infraflux_lab.talos.pki import KeyPair
 
 
 def test_talos_label_is_read(talos_authority: KeyPair) -> None:

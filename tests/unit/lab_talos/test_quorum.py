@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infraflux.lab.talos.quorum import choose_home, has_quorum, removal_refused
-from infraflux.lab.talos.store import Member
+from infraflux_lab.talos.quorum import choose_home, has_quorum, removal_refused
+from infraflux_lab.talos.store import Member
 
 
 def members(size: int) -> list[Member]:

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from infraflux.lab.contracts import Disk, Machine, Nic
-from infraflux.lab.talos.api_cosi import Shelf, _changes
-from infraflux.lab.talos.definitions import BY_TYPE, DEFINITIONS
-from infraflux.lab.talos.hardware import disks, pretty_size
-from infraflux.lab.talos.lifecycle import reported_identity
-from infraflux.lab.talos.node import Node, Stage
-from infraflux.lab.talos.proto import cosi_pb2
-from infraflux.lab.talos.resources import Content, snapshot
-from infraflux.lab.talos.store import MachineRecord
+from infraflux_lab.contracts import Disk, Machine, Nic
+from infraflux_lab.talos.api_cosi import Shelf, _changes
+from infraflux_lab.talos.definitions import BY_TYPE, DEFINITIONS
+from infraflux_lab.talos.hardware import disks, pretty_size
+from infraflux_lab.talos.lifecycle import reported_identity
+from infraflux_lab.talos.node import Node, Stage
+from infraflux_lab.talos.proto import cosi_pb2
+from infraflux_lab.talos.resources import Content, snapshot
+from infraflux_lab.talos.store import MachineRecord
 
 SCHEMATIC = "ab" * 32
 GIB = 1024**3

@@ -3,7 +3,7 @@
 import stat
 from pathlib import Path
 
-from infraflux.lab.talos.store import ClusterRecord, MachineRecord, Member, Store
+from infraflux_lab.talos.store import ClusterRecord, MachineRecord, Member, Store
 
 CANARY = "canary-secret-90b1"
 

@@ -10,8 +10,8 @@ import pytest
 from fakes.specs import make_spec
 
 from infraflux.adapters.charts import ChartArchive, Rendering, read_archive, read_archives, unknown_keys, without
-from infraflux.assembly.chart_check import Case, ChartCheck, cases
-from infraflux.config.errors import Permanent
+from infraflux.core.errors import Permanent
+from infraflux.operations.chart_check import Case, ChartCheck, cases
 
 TREE = Path(__file__).parents[3] / "platform"
 

@@ -5,9 +5,9 @@ from base64 import b64decode
 import pytest
 from fakes.specs import make_spec
 
-from infraflux.adapters import handoff_secrets
-from infraflux.config.errors import Permanent
 from infraflux.config.secrets_ref import Secret
+from infraflux.core.errors import Permanent
+from infraflux.operations import handoff_secrets
 
 CANARY = "canary-5f1d"
 

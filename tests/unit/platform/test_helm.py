@@ -5,9 +5,9 @@ import json
 import pytest
 
 from infraflux.adapters.helm import Chart, Helm, Install, Release, merge_values, plan_install
-from infraflux.adapters.process import Completed
-from infraflux.config.errors import ErrorClass, Permanent, Retryable
-from infraflux.config.outcomes import Done, Noop
+from infraflux.core.errors import ErrorClass, Permanent, Retryable
+from infraflux.core.outcomes import Done, Noop
+from infraflux.core.process import Completed
 
 CHART = Chart(release="cilium", namespace="kube-system", name="cilium", repository="https://c", version="1.19.3")
 

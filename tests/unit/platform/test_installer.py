@@ -9,11 +9,11 @@ from fakes.clock import FakeClock
 from fakes.specs import make_spec
 
 from infraflux.adapters.kubernetes import KindMissing
-from infraflux.adapters.platform import Bundle, Installer, read_component
 from infraflux.adapters.workloads import RELEASE
-from infraflux.assembly.platform import open_platform
-from infraflux.config.errors import Permanent, Retryable
-from infraflux.config.outcomes import Done, Noop
+from infraflux.core.errors import Permanent, Retryable
+from infraflux.core.outcomes import Done, Noop
+from infraflux.operations.installer import Bundle, Installer, read_component
+from infraflux.operations.platform import open_platform
 
 TREE = Path(__file__).parents[3] / "platform"
 

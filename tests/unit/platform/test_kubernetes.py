@@ -6,8 +6,8 @@ import pytest
 from fakes.clock import FakeClock
 
 from infraflux.adapters.kubernetes import Answer, FieldConflict, KindMissing, Kubernetes, Ref
-from infraflux.config.errors import ErrorClass, Permanent, Retryable
-from infraflux.config.outcomes import Done, Noop
+from infraflux.core.errors import ErrorClass, Permanent, Retryable
+from infraflux.core.outcomes import Done, Noop
 
 CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "n"}, "data": {"x": "1"}}
 SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a", "namespace": "n"}, "data": {"x": "Y2FuYXJ5"}}

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[3]
 COMPONENTS = sorted(path.parent for path in (ROOT / "platform/infrastructure").glob("*/component.yaml"))
 ENVIRONMENTS = ("dev", "staging", "prod")
-CHARTS = ROOT / "src/infraflux/lab/gitops/charts"
+CHARTS = ROOT / "lab/src/infraflux_lab/gitops/charts"
 STAGES = {"network", "foundation", "services"}
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infraflux.adapters import process
-from infraflux.adapters.process import Completed, Masker, ProcessCancelled, ProcessFailed, ProcessTimeout, run
+from infraflux.core import process
+from infraflux.core.process import Completed, Masker, ProcessCancelled, ProcessFailed, ProcessTimeout, run
 
 CANARY = "canary-5f1d"
 
@@ -205,9 +205,7 @@ def test_kill_of_the_parent_reaches_the_program(tmp_path: Path) -> None:
     inner = (
         f"import os, pathlib, time; pathlib.Path({str(pid_file)!r}).write_text(f'{{os.getpid()}}\\n'); time.sleep(60)"
     )
-    outer = (
-        f"from infraflux.adapters.process import run; import sys; run([sys.executable, '-c', {inner!r}], deadline_s=60)"
-    )
+    outer = f"from infraflux.core.process import run; import sys; run([sys.executable, '-c', {inner!r}], deadline_s=60)"
     parent = subprocess.Popen([sys.executable, "-c", outer])
     try:
         pid = int(wait_for(pid_file))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from infraflux.adapters.process import ProgramMissing, run
-from infraflux.tether import LAUNCHER, tether
+from infraflux.core.die_with_parent import LAUNCHER, tether
+from infraflux.core.process import ProgramMissing, run
 
 
 def executable(path: Path, content: bytes) -> Path:
@@ -19,7 +19,7 @@ def executable(path: Path, content: bytes) -> Path:
 
 def test_no_fork_hook_runs_so_no_signal_can_be_lost_in_one() -> None:
     code = (
-        "import os; from infraflux.adapters.process import run; hooks = []\n"
+        "import os; from infraflux.core.process import run; hooks = []\n"
         "os.register_at_fork(before=lambda: hooks.append(1))\n"
         "run(['true'], deadline_s=30); print(len(hooks))"
     )

@@ -17,8 +17,8 @@ from infraflux.adapters.proxmox import (
     require_passed,
 )
 from infraflux.adapters.proxmox.privileges import effective, missing, required
-from infraflux.config.errors import ErrorClass
 from infraflux.config.models import ClusterSpec
+from infraflux.core.errors import ErrorClass
 
 SpecWith = Callable[..., ClusterSpec]
 ObservedWith = Callable[..., Observed]

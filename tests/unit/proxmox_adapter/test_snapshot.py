@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from infraflux.adapters.proxmox import ProxmoxAccess, ProxmoxMissing, Snapshot
-from infraflux.config.errors import Retryable
+from infraflux.core.errors import Retryable
 
 ACCESS = ProxmoxAccess(endpoint="https://pve:8006", token_id="a@pve!b", token_secret="c")
 ROW = {"type": "qemu", "vmid": 101, "node": "pve1", "name": "a", "status": "running", "cpu": 0.3, "uptime": 7}

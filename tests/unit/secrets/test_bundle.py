@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pyrage import x25519
 
-from infraflux.adapters.process import Masker
 from infraflux.adapters.secrets import (
     BundleStore,
     SecretsBundle,
@@ -20,7 +19,8 @@ from infraflux.adapters.secrets import (
     load_identities,
 )
 from infraflux.adapters.secrets.bundle import written_forms
-from infraflux.config.errors import Permanent
+from infraflux.core.errors import Permanent
+from infraflux.core.process import Masker
 
 CANARY = "canary-4f1d2c9e-do-not-print"
 PLAIN = f"cluster:\n  id: cluster-id-1\n  secret: {CANARY}\ntrustdinfo:\n  token: {CANARY}-2\n"

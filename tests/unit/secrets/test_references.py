@@ -6,8 +6,8 @@ import pyrage
 import pytest
 from pyrage import x25519
 
-from infraflux.config.errors import Permanent
 from infraflux.config.secrets_ref import AGE_IDENTITY_VARIABLE, resolve
+from infraflux.core.errors import Permanent
 
 CANARY = "canary-71d0-do-not-print"
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import requests
 
-from infraflux.config.errors import Retryable
+from infraflux.core.errors import Retryable
 from infraflux.service.api import Busy, PrefectApi
 from infraflux.service.credentials import Credentials
 

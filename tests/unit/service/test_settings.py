@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infraflux.config.errors import Permanent
+from infraflux.core.errors import Permanent
 from infraflux.service.credentials import ensure_credentials, load_credentials
 from infraflux.service.environment import inherited, service_environment
 from infraflux.service.paths import SOCKET_PATH_LIMIT, ServicePaths

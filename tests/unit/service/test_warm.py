@@ -118,5 +118,5 @@ def test_a_package_is_imported_again_after_an_edit_only(tmp_path: Path, monkeypa
 
 def test_what_runs_stand_on_is_imported_ahead() -> None:
     found = own_modules()
-    assert {"infraflux.config.load", "infraflux.assembly.promotion", "infraflux.adapters.talos.cluster"} <= set(found)
-    assert not [name for name in found if name.startswith(("infraflux.lab", "infraflux.cli"))]
+    assert {"infraflux.config.load", "infraflux.operations.promotion", "infraflux.operations.bootstrap"} <= set(found)
+    assert not [name for name in found if name.startswith(("infraflux_lab", "infraflux.cli"))]

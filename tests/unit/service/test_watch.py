@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
-from infraflux.adapters.run_records import RunRecord, alive, read_records, record_for_this_process, write_record
+from infraflux.core.run_records import RunRecord, alive, read_records, record_for_this_process, write_record
 from infraflux.service.watch import SETTLE_S, Observed, Verdict, Watch, judge, terminate
 
 API = "http://127.0.0.1:1/api"

@@ -16,7 +16,7 @@ from infraflux.adapters.talos.configs import (
 )
 from infraflux.adapters.talos.talosctl import Talosctl
 from infraflux.adapters.tools import locate
-from infraflux.config.errors import Permanent
+from infraflux.core.errors import Permanent
 from infraflux.render.talos import render_patches
 
 pytestmark = pytest.mark.tools

@@ -3,10 +3,10 @@
 import pytest
 from fakes.specs import make_spec
 
-from infraflux.adapters.talos.health import ClusterSeen, KubernetesNode, judge, kubernetes_node, read_nodes
 from infraflux.adapters.talos.seen import EtcdSeen
 from infraflux.adapters.talos.talosctl import EtcdMember
-from infraflux.config.errors import Retryable
+from infraflux.core.errors import Retryable
+from infraflux.operations.health import ClusterSeen, KubernetesNode, judge, kubernetes_node, read_nodes
 
 SPEC = make_spec(control_planes=1, workers=1)
 SERVICES = {

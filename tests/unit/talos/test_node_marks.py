@@ -9,10 +9,10 @@ from fakes.clock import FakeClock
 from fakes.specs import make_spec
 
 from infraflux.adapters.kubernetes import FieldConflict
-from infraflux.adapters.talos import node_marks
-from infraflux.adapters.talos.node_marks import ANNOTATION, MarkNode, mark_nodes, plan_marks
-from infraflux.config.errors import Retryable
-from infraflux.config.outcomes import Done, Noop
+from infraflux.core.errors import Retryable
+from infraflux.core.outcomes import Done, Noop
+from infraflux.operations import node_labels as node_marks
+from infraflux.operations.node_labels import ANNOTATION, MarkNode, mark_nodes, plan_marks
 
 GPU = {"key": "gpu", "value": "yes", "effect": "NoSchedule"}
 OTHERS = {"key": "node.kubernetes.io/not-ready", "effect": "NoExecute", "timeAdded": "2026-11-28T00:00:00Z"}

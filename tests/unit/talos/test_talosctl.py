@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from infraflux.adapters.process import Completed, ProcessTimeout
 from infraflux.adapters.talos.talosctl import (
     Code,
     EtcdMember,
@@ -15,7 +14,8 @@ from infraflux.adapters.talos.talosctl import (
     json_documents,
     parse_etcd_members,
 )
-from infraflux.config.errors import ErrorClass
+from infraflux.core.errors import ErrorClass
+from infraflux.core.process import Completed, ProcessTimeout
 
 STDERR = {
     "nothing listens": (

@@ -8,12 +8,12 @@ from fakes.clock import FakeClock
 from fakes.specs import make_spec
 from fakes.talos import FakeTalos, FakeWorkspace
 
-from infraflux.adapters.talos.cluster import TalosCluster
-from infraflux.adapters.talos.decide import BootstrapMarker
 from infraflux.adapters.talos.talosctl import Talosctl
-from infraflux.adapters.talos.upgrade import etcd_problems, plan_upgrade, upgrade_nodes
-from infraflux.config.errors import Permanent, Retryable
-from infraflux.config.outcomes import Noop
+from infraflux.core.errors import Permanent, Retryable
+from infraflux.core.outcomes import Noop
+from infraflux.operations.bootstrap import TalosCluster
+from infraflux.operations.node_decisions import BootstrapMarker
+from infraflux.operations.talos_upgrade import etcd_problems, plan_upgrade, upgrade_nodes
 
 NAMES = ("dev-1-cp-1", "dev-1-cp-2", "dev-1-cp-3", "dev-1-worker-1", "dev-1-worker-2")
 

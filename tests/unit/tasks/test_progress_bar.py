@@ -5,8 +5,8 @@ import threading
 import httpx
 from prefect.context import TagsContext
 
-from tasks import progress_bar
-from tasks.progress_bar import ProgressBar
+from tasks.engine import progress as progress_bar
+from tasks.engine.progress import ProgressBar
 
 PATIENCE_S = 10.0
 

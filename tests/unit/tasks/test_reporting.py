@@ -5,8 +5,8 @@ from fakes.specs import make_spec
 
 from infraflux.config.models.proxmox import SIMULATED
 from tasks.configuration import facts_of
-from tasks.reporting import Report, marked
-from tasks.timeline import Stage
+from tasks.engine.artifacts import Report, marked
+from tasks.engine.timeline import Stage
 
 
 @pytest.mark.parametrize(
@@ -40,11 +40,11 @@ def test_the_mark_stands_below_the_heading(markdown: str, text: str):
 
 
 def test_a_stage_takes_the_spans_of_its_own_time(monkeypatch: pytest.MonkeyPatch):
-    from infraflux.adapters.spans import Kind, Span  # noqa: PLC0415
+    from infraflux.core.spans import Kind, Span  # noqa: PLC0415
 
     now = iter([100.0, 101.0, 105.0])
     report = Report("dev/dev-1", (), clock=lambda: next(now), spans=[Span(Kind.PROGRAM, "x", 99.0, 103.0)])
-    monkeypatch.setattr("tasks.reporting.log_line", lambda _line: None)
+    monkeypatch.setattr("tasks.engine.artifacts.log_line", lambda _line: None)
     with report.stage("plan") as said:
         said.append("ok")
     assert report.stages == [Stage("plan", 1.0, 4.0, "ok", (Span(Kind.PROGRAM, "x", 1.0, 3.0),))]

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from infraflux.adapters.spans import Kind, Span
-from tasks.timeline import (
+from infraflux.core.spans import Kind, Span
+from tasks.engine.timeline import (
     OURSELVES,
     Shares,
     Stage,

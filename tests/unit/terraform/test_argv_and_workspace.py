@@ -8,7 +8,7 @@ import pytest
 from infraflux.adapters.terraform.argv import FLAG, ArgvBuilder
 from infraflux.adapters.terraform.events import EventKind, parse_event
 from infraflux.adapters.terraform.workspace import Copy, Place, Tool, prepare
-from infraflux.config.errors import Permanent
+from infraflux.core.errors import Permanent
 
 BUILDER = ArgvBuilder(binary=Path("/bin/terraform"), directory=Path("/work"))
 

@@ -4,7 +4,7 @@ import pytest
 
 from infraflux.adapters.terraform.errors import killed, to_error
 from infraflux.adapters.terraform.events import Diagnostic
-from infraflux.config.errors import ErrorClass
+from infraflux.core.errors import ErrorClass
 
 CASES = [
     ("Saved plan is stale", ErrorClass.CONFLICT, False),

@@ -2,8 +2,8 @@
 
 from infraflux.adapters.terraform import Action, Change, Plan, PlanSummary
 from infraflux.adapters.terraform.plan import EMPTY_PLAN, DiskLoss, FieldChange
-from infraflux.assembly.machines import MachinesPlan
-from infraflux.assembly.plan_report import MAX_MARKDOWN, facts, markdown, rows
+from infraflux.operations.machines import MachinesPlan
+from infraflux.operations.plan_report import MAX_MARKDOWN, facts, markdown, rows
 
 
 def machine(action: Action, node: str, **changes: object) -> Change:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from infraflux.config.errors import Permanent
 from infraflux.config.models import ClusterSpec
+from infraflux.core.errors import Permanent
 from infraflux.render.terraform import image_volume, render_cluster, render_globals, to_tfvars
 
 SpecWith = Callable[..., ClusterSpec]

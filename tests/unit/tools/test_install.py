@@ -13,7 +13,7 @@ import pytest
 from infraflux.adapters.tools.build import explain
 from infraflux.adapters.tools.install import default_jobs, read_receipt
 from infraflux.adapters.tools.progress import Compiling, Event, Failed, Fetching, Installed, Started, Taken
-from infraflux.config.errors import ErrorClass, Permanent
+from infraflux.core.errors import ErrorClass, Permanent
 
 from .conftest import Machine, script
 

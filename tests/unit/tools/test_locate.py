@@ -7,7 +7,7 @@ import os
 import pytest
 
 from infraflux.adapters.tools import Source
-from infraflux.config.errors import Permanent
+from infraflux.core.errors import Permanent
 
 from .conftest import Machine, script
 

@@ -12,7 +12,7 @@ import pytest
 
 from infraflux.adapters.tools.lock import only_installer
 from infraflux.adapters.tools.progress import Note
-from infraflux.config.errors import ErrorClass, Retryable
+from infraflux.core.errors import ErrorClass, Retryable
 
 from .conftest import Machine
 

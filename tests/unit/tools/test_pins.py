@@ -10,7 +10,7 @@ import pytest
 from infraflux.adapters.tools import Program, load_pins
 from infraflux.adapters.tools.places import pins_directory
 from infraflux.adapters.tools.toolchain import new_enough, requirements
-from infraflux.config.errors import ErrorClass, Permanent
+from infraflux.core.errors import ErrorClass, Permanent
 
 from .conftest import PINS, Machine
 

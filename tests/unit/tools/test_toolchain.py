@@ -6,7 +6,7 @@ import pytest
 
 from infraflux.adapters.tools.progress import Event, Note
 from infraflux.adapters.tools.toolchain import find_go, new_enough, require_go
-from infraflux.config.errors import Permanent, Retryable
+from infraflux.core.errors import Permanent, Retryable
 
 from .conftest import Machine
 

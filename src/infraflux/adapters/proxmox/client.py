@@ -11,7 +11,7 @@ from proxmoxer import ProxmoxAPI
 from proxmoxer.core import ResourceException
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
-from infraflux.config.errors import ErrorClass, InfrafluxError, Permanent, Retryable
+from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent, Retryable
 
 STAGE = "preflight"
 TIMEOUT_S = 30.0

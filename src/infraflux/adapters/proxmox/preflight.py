@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from infraflux.adapters.proxmox import privileges
 from infraflux.adapters.proxmox.observe import Guest, Observed
 from infraflux.adapters.proxmox.orphans import is_unnamed, placement
-from infraflux.config.errors import ErrorClass, Permanent
 from infraflux.config.models import ClusterSpec, Node
+from infraflux.core.errors import ErrorClass, Permanent
 
 STAGE = "preflight"
 MIN_VERSION = (8, 4)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from infraflux.adapters.proxmox.client import ProxmoxAccess, ProxmoxMissing, ProxmoxReader, classed
 from infraflux.adapters.proxmox.observe import Guest
-from infraflux.config.errors import ErrorClass, Permanent, Retryable
-from infraflux.config.outcomes import Done, Noop, Outcome
+from infraflux.core.errors import ErrorClass, Permanent, Retryable
+from infraflux.core.outcomes import Done, Noop, Outcome
 
 STAGE = "orphans"
 TASK_DEADLINE_S = 300.0

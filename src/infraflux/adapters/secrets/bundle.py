@@ -15,8 +15,8 @@ from pyrage import x25519
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from infraflux.adapters.files import write_private
-from infraflux.config.errors import Permanent
+from infraflux.core.errors import Permanent
+from infraflux.core.files import write_private
 
 Learn = Callable[[Collection[str]], None]
 """Told every secret value the moment it is known and before anything is done with it: the mask of a log."""

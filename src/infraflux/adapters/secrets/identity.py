@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pyrage import x25519
 
-from infraflux.adapters.files import write_private
-from infraflux.config.errors import Permanent
+from infraflux.core.errors import Permanent
+from infraflux.core.files import write_private
 
 
 def load_identities(text: str, *, reference: str) -> list[x25519.Identity]:

@@ -13,12 +13,12 @@ from typing import Any, Protocol
 
 from ruamel.yaml import YAML
 
-from infraflux.adapters.files import write_private
 from infraflux.adapters.secrets import SecretsBundle
 from infraflux.adapters.talos.talosctl import Talosctl
-from infraflux.adapters.workdir import private_workdir
-from infraflux.config.errors import ErrorClass, Permanent
 from infraflux.config.models import ClusterSpec, Role
+from infraflux.core.errors import ErrorClass, Permanent
+from infraflux.core.files import write_private
+from infraflux.core.workdir import private_workdir
 
 MASK = "***"
 _LONGEST_SHOWN = 120

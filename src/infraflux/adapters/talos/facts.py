@@ -8,12 +8,12 @@ from typing import Any
 
 from cryptography import x509
 
-from infraflux.adapters.talos.cluster import TalosCluster
 from infraflux.adapters.talos.configs import FieldChange, diff_configs
-from infraflux.adapters.talos.credentials import read_kubeconfig, read_talosconfig
 from infraflux.adapters.talos.seen import EtcdSeen, NodeSeen, NodeState, look_at_etcd
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS
 from infraflux.config.models import Node
+from infraflux.operations.bootstrap import TalosCluster
+from infraflux.operations.credentials import read_kubeconfig, read_talosconfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from infraflux.adapters import process
-from infraflux.config.errors import ErrorClass, InfrafluxError, Permanent, Retryable
+from infraflux.core import process
+from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent, Retryable
 
 CALL_DEADLINE_S = 30.0
 """A single read or write; long operations pass their own deadline."""
@@ -97,7 +97,7 @@ class EtcdMember:
 
 
 class Runner(Protocol):
-    """`infraflux.adapters.process.run`, or a fake of it."""
+    """`infraflux.core.process.run`, or a fake of it."""
 
     def __call__(
         self,

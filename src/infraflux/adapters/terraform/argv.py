@@ -1,4 +1,4 @@
-"""Terraform command lines, built by python-terraform and run by `infraflux.adapters.process`.
+"""Terraform command lines, built by python-terraform and run by `infraflux.core.process`.
 
 python-terraform's own `apply` and `destroy` do not work with Terraform >= 1.0 and it is not safe with threads, so only
 its option spelling is used here; running through it, or calling a command it does not know, is an error.
@@ -33,7 +33,7 @@ class ArgvBuilder(python_terraform.Terraform):  # type: ignore[misc] # the libra
 
     def cmd(self, cmd: str, *_args: Any, **_options: Any) -> NoReturn:
         """Refused: processes are run in one place."""
-        raise NotImplementedError(f"terraform {cmd} is run by infraflux.adapters.process")
+        raise NotImplementedError(f"terraform {cmd} is run by infraflux.core.process")
 
     def read_state_file(self, file_path: str | None = None) -> None:
         """Not read: the library would look for a state in the current directory."""

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from infraflux.adapters.files import write_private
+from infraflux.core.files import write_private
 
 PROXMOX_PROVIDER = "bpg/proxmox"
 

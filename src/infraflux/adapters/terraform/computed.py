@@ -6,13 +6,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from infraflux.adapters import process
-from infraflux.adapters.files import write_private
 from infraflux.adapters.terraform.argv import FLAG, ArgvBuilder
 from infraflux.adapters.terraform.cli_config import settings, write_cli_config
 from infraflux.adapters.terraform.state import parse_state
 from infraflux.adapters.terraform.workspace import Tool
-from infraflux.config.errors import ErrorClass, Permanent
+from infraflux.core import process
+from infraflux.core.errors import ErrorClass, Permanent
+from infraflux.core.files import write_private
 
 PART = ("platform.tf", "variables.tf", "variables_platform.tf")
 """Of `terraform/cluster`: the modules in it have no provider and no resource, so the variables say all."""

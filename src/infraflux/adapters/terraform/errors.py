@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from infraflux.adapters.terraform.events import Diagnostic
 from infraflux.adapters.terraform.lock import StateLocked, parse_lock
-from infraflux.config.errors import ErrorClass, InfrafluxError, Permanent, Retryable
+from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent, Retryable
 
 STAGE = "machines"
 PLAN_STALE = "Saved plan is stale"

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import psutil
 
-from infraflux.adapters.files import write_private
-from infraflux.config.errors import Retryable
+from infraflux.core.errors import Retryable
+from infraflux.core.files import write_private
 
 _FIELDS = re.compile(r"^\s*(ID|Path|Operation|Who|Version|Created):[ \t]*(.*?)\s*$", re.MULTILINE)
 _ECHOED = re.compile(r"already locked: ID=([0-9A-Za-z-]+)")

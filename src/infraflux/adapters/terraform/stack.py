@@ -11,9 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from infraflux.adapters import process
-from infraflux.adapters.files import make_private_dir, write_private
-from infraflux.adapters.spans import Kind, note
 from infraflux.adapters.terraform import lock as locks
 from infraflux.adapters.terraform import workspace
 from infraflux.adapters.terraform.argv import FLAG, ArgvBuilder
@@ -23,6 +20,9 @@ from infraflux.adapters.terraform.events import Diagnostic, Event, EventKind, On
 from infraflux.adapters.terraform.plan import EMPTY_PLAN, PlanSummary, read_plan
 from infraflux.adapters.terraform.state import StateArchive, StateHead, StateRefused, head_of, judge_state, parse_state
 from infraflux.adapters.terraform.workspace import Copy, Place, Tool
+from infraflux.core import process
+from infraflux.core.files import make_private_dir, write_private
+from infraflux.core.spans import Kind, note
 
 QUICK_S = 120.0
 """Deadline of commands that only read local files or one state."""

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from infraflux.adapters.files import write_private
 from infraflux.adapters.terraform.plan import VM_TYPE
-from infraflux.config.errors import ErrorClass, Permanent
+from infraflux.core.errors import ErrorClass, Permanent
+from infraflux.core.files import write_private
 
 KEPT_BACKUPS = 30
 _BACKUP_NAME = re.compile(r"^(\d+)-.*\.tfstate$")

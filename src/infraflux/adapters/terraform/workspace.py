@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from infraflux.adapters.files import built_once, make_private_dir, write_private
 from infraflux.adapters.terraform.cli_config import write_cli_config
-from infraflux.config.errors import ErrorClass, Permanent
+from infraflux.core.errors import ErrorClass, Permanent
+from infraflux.core.files import built_once, make_private_dir, write_private
 
 GLOBALS = "globals"
 KEPT_COPIES = 3

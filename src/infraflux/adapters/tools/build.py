@@ -15,7 +15,7 @@ from infraflux.adapters.tools.pins import Pins, Program
 from infraflux.adapters.tools.places import Places
 from infraflux.adapters.tools.progress import Compiling, Fetching, Listener
 from infraflux.adapters.tools.toolchain import Go, go_environment
-from infraflux.config.errors import ErrorClass, InfrafluxError, Permanent, Retryable
+from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent, Retryable
 
 # After SIGTERM the compiler's children get this long to leave before SIGKILL.
 GRACE_S = 5.0

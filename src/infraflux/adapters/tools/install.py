@@ -22,7 +22,7 @@ from infraflux.adapters.tools.probe import ask_version
 from infraflux.adapters.tools.progress import Failed, Installed, Listener, Note, Started, Taken
 from infraflux.adapters.tools.providers import publish
 from infraflux.adapters.tools.toolchain import Go, require_go
-from infraflux.config.errors import ErrorClass, InfrafluxError, Permanent
+from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent
 
 # Another installer builds the same programs: waiting for it is quicker than anything else. A cold build of all takes
 # under half an hour on two cores.

@@ -12,7 +12,7 @@ from infraflux.adapters.tools.pins import Pins, Program, load_pins
 from infraflux.adapters.tools.places import Places
 from infraflux.adapters.tools.probe import ProbeRecord
 from infraflux.adapters.tools.providers import publish
-from infraflux.config.errors import Permanent
+from infraflux.core.errors import Permanent
 
 
 class Source(StrEnum):

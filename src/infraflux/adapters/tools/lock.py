@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infraflux.config.errors import ErrorClass, Retryable
+from infraflux.core.errors import ErrorClass, Retryable
 
 # Short enough to start at once when the other is done, long enough to cost nothing.
 POLL_S = 0.5

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from infraflux.config.errors import ErrorClass, Permanent
+from infraflux.core.errors import ErrorClass, Permanent
 
 Group = Literal["up", "test", "all"]
 

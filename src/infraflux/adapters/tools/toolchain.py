@@ -18,7 +18,7 @@ from infraflux.adapters.tools.pins import Pins
 from infraflux.adapters.tools.places import GO_ENVIRONMENT, Places
 from infraflux.adapters.tools.probe import output_of
 from infraflux.adapters.tools.progress import Listener, Note
-from infraflux.config.errors import ErrorClass, Permanent, Retryable
+from infraflux.core.errors import ErrorClass, Permanent, Retryable
 
 # 65 MB from PyPI; on a slow line this is minutes, beyond it the line is dead.
 FETCH_TIMEOUT_S = 900.0

@@ -1,0 +1,294 @@
+"""All clusters of the lab: which are running, where their home is, and what leads to it."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from infraflux_lab.contracts import EtcdFacts, EventSink, Latency, NodeFacts
+from infraflux_lab.kubernetes import etcd
+from infraflux_lab.kubernetes.control_plane import ControlPlane
+from infraflux_lab.kubernetes.files import private_directory, write_private
+from infraflux_lab.kubernetes.forward import Forward, Target
+from infraflux_lab.kubernetes.material import API_PORT, ETCD_PEER_PORT, Layout
+from infraflux_lab.kubernetes.nodes import Nodes
+from infraflux_lab.kubernetes.settings import ClusterSettings, read_settings
+from infraflux_lab.kubernetes.versions import Part, describe_programs
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterHandle:
+    """How to reach a running cluster as admin."""
+
+    cluster_id: str
+    name: str
+    home: str
+    """Address everything listens on."""
+    server: str
+    kubeconfig: Path
+    layout: Layout
+
+
+class ClusterObserver(Protocol):
+    """Told when a control plane came up or is about to go; whoever puts more real processes beside it listens."""
+
+    async def cluster_up(self, cluster: ClusterHandle) -> None: ...
+    async def cluster_down(self, cluster_id: str) -> None: ...
+
+
+class _Cluster:
+    """What is known of one cluster, running or not."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.lock = asyncio.Lock()
+        self.plane: ControlPlane | None = None
+        self.up: dict[str, NodeFacts] = {}
+        self.forwards: dict[str, Forward] = {}
+        self.vip: Forward | None = None
+
+    def home(self) -> Target | None:
+        return (self.plane.home, API_PORT) if self.plane else None
+
+    def control_planes(self) -> list[str]:
+        return [node.address for node in self.up.values() if node.control_plane]
+
+
+class KubernetesLab:
+    """Implements `KubernetesHost`: see there for what each call promises."""
+
+    def __init__(self, *, state_dir: Path, binaries: Mapping[str, Path], events: EventSink, latency: Latency) -> None:
+        """`binaries` maps program names (`etcd`, `kube-apiserver`, ..., `etcdutl` for recovery) to files."""
+        self._state_dir = state_dir
+        self._binaries = binaries
+        self._events = events
+        self._latency = latency
+        self._clusters: dict[str, _Cluster] = {}
+        self._observers: list[ClusterObserver] = []
+        self._parts: list[Part] = []
+
+    async def open(self) -> None:
+        """Make the state directory and ask the programs for their versions."""
+        private_directory(self._state_dir)
+        self._parts = await describe_programs(self._binaries)
+
+    async def close(self) -> None:
+        """Stop every cluster and close every forward; data stays."""
+        await asyncio.gather(*(self.stop(cluster_id) for cluster_id in self._clusters))
+        for cluster in self._clusters.values():
+            await _close_forwards(cluster)
+
+    def observe(self, observer: ClusterObserver) -> None:
+        """Tell `observer` of clusters from now on."""
+        self._observers.append(observer)
+
+    def describe(self) -> list[Part]:
+        """Each process with its version, real or simulated."""
+        return list(self._parts)
+
+    def clusters(self) -> list[ClusterHandle]:
+        """The running clusters."""
+        return [_handle(key, c.plane) for key, c in self._clusters.items() if c.plane]
+
+    def pids(self, cluster_id: str) -> dict[str, int]:
+        """Process ids by program, to measure them."""
+        plane = self._cluster(cluster_id).plane
+        return plane.pids() if plane else {}
+
+    async def start(self, cluster_id: str, config: Mapping[str, Any], node: NodeFacts, *, new: bool) -> None:
+        """See `KubernetesHost.start`; SettingsError for a config that cannot carry a control plane."""
+        settings = read_settings(config)
+        cluster = self._cluster(cluster_id)
+        async with cluster.lock:
+            self._check_data(cluster_id, new=new)
+            if cluster.plane and (cluster.plane.home, cluster.plane.settings) == (node.address, settings):
+                return
+            await self._stop(cluster_id, cluster)
+            try:
+                await self._run(cluster_id, cluster, settings, node)
+            except BaseException:
+                if new:
+                    # Nothing of value was written, and a second Bootstrap must not say "already exists".
+                    shutil.rmtree(cluster.layout.etcd_data, ignore_errors=True)
+                raise
+
+    async def stop(self, cluster_id: str) -> None:
+        """See `KubernetesHost.stop`."""
+        cluster = self._cluster(cluster_id)
+        async with cluster.lock:
+            await self._stop(cluster_id, cluster)
+
+    async def remove(self, cluster_id: str) -> None:
+        """See `KubernetesHost.remove`."""
+        cluster = self._cluster(cluster_id)
+        async with cluster.lock:
+            await self._stop(cluster_id, cluster)
+            await _close_forwards(cluster)
+            await asyncio.to_thread(shutil.rmtree, cluster.layout.root, ignore_errors=True)
+            del self._clusters[cluster_id]
+
+    def running(self, cluster_id: str) -> bool:
+        """Whether the control plane is started."""
+        return self._cluster(cluster_id).plane is not None
+
+    def has_data(self, cluster_id: str) -> bool:
+        """Whether the cluster was bootstrapped."""
+        return self._cluster(cluster_id).layout.etcd_data.exists()
+
+    async def node_up(self, cluster_id: str, node: NodeFacts) -> None:
+        """See `KubernetesHost.node_up`; a node that comes before its cluster is remembered and registered later."""
+        cluster = self._cluster(cluster_id)
+        async with cluster.lock:
+            cluster.up[node.name] = node
+            await self._lead_home(cluster)
+            if cluster.plane:
+                await self._latency.sleep("node-join")
+                await self._nodes(cluster.plane).up(node)
+                self._events.emit("kubernetes", "node-up", cluster=cluster.plane.settings.name, node=node.name)
+
+    def _nodes(self, plane: ControlPlane) -> Nodes:
+        def refused(node: str, why: str) -> None:
+            self._events.emit("kubernetes", "node-marks-refused", cluster=plane.settings.name, node=node, why=why)
+
+        return Nodes(plane.api, plane.settings, refused=refused)
+
+    async def node_down(self, cluster_id: str, node_name: str) -> None:
+        """See `KubernetesHost.node_down`."""
+        cluster = self._cluster(cluster_id)
+        async with cluster.lock:
+            cluster.up.pop(node_name, None)
+            forward = cluster.forwards.pop(node_name, None)
+            if forward:
+                await forward.close()
+            if cluster.plane:
+                await self._nodes(cluster.plane).down(node_name)
+                self._events.emit("kubernetes", "node-down", cluster=cluster.plane.settings.name, node=node_name)
+
+    async def set_vip(self, cluster_id: str, vip: str) -> None:
+        """See `KubernetesHost.set_vip`."""
+        cluster = self._cluster(cluster_id)
+        async with cluster.lock:
+            if cluster.vip and cluster.vip.address != vip:
+                await cluster.vip.close()
+                cluster.vip = None
+            if cluster.vip is None:
+                cluster.vip = Forward(address=vip, port=API_PORT, target=cluster.home)
+                await cluster.vip.open()
+
+    async def etcd_status(self, cluster_id: str) -> EtcdFacts:
+        """See `KubernetesHost.etcd_status`; EtcdError while the cluster is not running."""
+        return await self._plane(cluster_id).etcd.status()
+
+    async def etcd_snapshot(self, cluster_id: str) -> AsyncIterator[bytes]:
+        """See `KubernetesHost.etcd_snapshot`; EtcdError while the cluster is not running."""
+        async for chunk in self._plane(cluster_id).snapshot():
+            yield chunk
+
+    async def recover(self, cluster_id: str, config: Mapping[str, Any], node: NodeFacts, snapshot: bytes) -> None:
+        """See `KubernetesHost.recover`; EtcdError for a damaged snapshot, FileExistsError where data exists."""
+        etcd.check_snapshot(snapshot)
+        layout = self._cluster(cluster_id).layout
+        if self.has_data(cluster_id):
+            raise FileExistsError(f"cluster {cluster_id} has data in etcd already")
+        if "etcdutl" not in self._binaries:
+            raise etcd.EtcdError("recovery needs etcdutl, which is not installed")
+        uploaded = write_private(layout.root / "recover.snapshot", snapshot)
+        try:
+            await etcd.restore(
+                etcdutl=self._binaries["etcdutl"],
+                snapshot=uploaded,
+                data_dir=layout.etcd_data,
+                peer_url=f"https://{node.address}:{ETCD_PEER_PORT}",
+            )
+        finally:
+            uploaded.unlink()
+        await self.start(cluster_id, config, node, new=False)
+
+    async def _run(self, cluster_id: str, cluster: _Cluster, settings: ClusterSettings, node: NodeFacts) -> None:
+        forward = cluster.forwards.pop(node.name, None)
+        if forward:
+            await forward.close()
+        plane = ControlPlane(
+            cluster=settings.name,
+            layout=cluster.layout,
+            settings=settings,
+            home=node.address,
+            served=cluster.control_planes(),
+            binaries=self._binaries,
+            events=self._events,
+        )
+        private_directory(cluster.layout.root)
+        write_private(
+            cluster.layout.root / "cluster.json", json.dumps({"cluster_id": cluster_id, "name": settings.name})
+        )
+        await plane.start()
+        cluster.plane = plane
+        nodes = self._nodes(plane)
+        await nodes.forget_kubelets(except_for=set(cluster.up))
+        await plane.start_controllers()
+        for known in cluster.up.values():
+            await nodes.up(known)
+        await self._lead_home(cluster)
+        self._events.emit("kubernetes", "cluster-up", cluster=settings.name, home=node.address)
+        for observer in self._observers:
+            await observer.cluster_up(_handle(cluster_id, plane))
+
+    async def _stop(self, cluster_id: str, cluster: _Cluster) -> None:
+        if cluster.plane is None:
+            return
+        plane, cluster.plane = cluster.plane, None
+        for observer in self._observers:
+            await observer.cluster_down(cluster_id)
+        await plane.stop()
+        self._events.emit("kubernetes", "cluster-down", cluster=plane.settings.name, home=plane.home)
+
+    async def _lead_home(self, cluster: _Cluster) -> None:
+        """Every control plane that is up, but for the home itself, answers on :6443 by leading to the home."""
+        home = cluster.plane.home if cluster.plane else None
+        if cluster.plane:
+            cluster.plane.serve(cluster.control_planes())
+        for node in cluster.up.values():
+            if node.control_plane and node.address != home and node.name not in cluster.forwards:
+                forward = Forward(address=node.address, port=API_PORT, target=cluster.home)
+                await forward.open()
+                cluster.forwards[node.name] = forward
+
+    def _check_data(self, cluster_id: str, *, new: bool) -> None:
+        if new and self.has_data(cluster_id):
+            raise FileExistsError(f"cluster {cluster_id} has data in etcd already")
+        if not new and not self.has_data(cluster_id):
+            raise FileNotFoundError(f"cluster {cluster_id} has no data in etcd; bootstrap it first")
+
+    def _cluster(self, cluster_id: str) -> _Cluster:
+        if cluster_id not in self._clusters:
+            # A cluster id is URL-safe base64; quoting keeps the padding out of shells and cannot collide.
+            self._clusters[cluster_id] = _Cluster(Layout(root=self._state_dir / quote(cluster_id, safe="")))
+        return self._clusters[cluster_id]
+
+    def _plane(self, cluster_id: str) -> ControlPlane:
+        plane = self._cluster(cluster_id).plane
+        if plane is None:
+            raise etcd.EtcdError("etcd is not running")
+        return plane
+
+
+def _handle(cluster_id: str, plane: ControlPlane) -> ClusterHandle:
+    return ClusterHandle(
+        cluster_id=cluster_id,
+        name=plane.settings.name,
+        home=plane.home,
+        server=f"https://{plane.home}:{API_PORT}",
+        kubeconfig=plane.layout.kubeconfig("admin"),
+        layout=plane.layout,
+    )
+
+
+async def _close_forwards(cluster: _Cluster) -> None:
+    for forward in (*cluster.forwards.values(), *([cluster.vip] if cluster.vip else [])):
+        await forward.close()
+    cluster.forwards.clear()
+    cluster.vip = None

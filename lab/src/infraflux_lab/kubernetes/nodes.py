@@ -1,0 +1,128 @@
+"""Nodes as the lab keeps them in a running cluster: registered, up, down."""
+
+import datetime as dt
+from collections.abc import Callable
+
+from infraflux_lab.contracts import NodeFacts
+from infraflux_lab.kubernetes.api import ApiClient, ApiError, eventually
+from infraflux_lab.kubernetes.objects import (
+    kubelet_label,
+    node_object,
+    node_path,
+    node_status,
+    not_ready_conditions,
+    pod_not_ready,
+    pod_path,
+    provider_id,
+    static_pods,
+    talos_marks,
+)
+from infraflux_lab.kubernetes.programs import KWOK_LABEL
+from infraflux_lab.kubernetes.settings import ClusterSettings
+
+# Right after the start the API server may still refuse (no service account, RBAC not yet written).
+_DEADLINE_S = 30.0
+# How the NodeRestriction plugin puts it, for labels and for taints.
+_RESTRICTED = "is not allowed to modify"
+
+
+class Nodes:
+    """The Node objects and control plane pods of one cluster."""
+
+    def __init__(
+        self, api: ApiClient, settings: ClusterSettings, *, refused: Callable[[str, str], None] = lambda *_: None
+    ) -> None:
+        """`settings` say whether control planes take workloads and which images they run.
+
+        `refused` hears of a node whose labels or taints the API server did not take, and why.
+        """
+        self._api = api
+        self._settings = settings
+        self._refused = refused
+
+    async def up(self, node: NodeFacts) -> None:
+        """Register the node, or bring it up to date; from then on kwok keeps it Ready."""
+        await eventually(lambda: self._register(node), deadline_s=_DEADLINE_S)
+        if node.control_plane:
+            for pod in static_pods(node, self._settings, config_version=node.config_version):
+                await eventually(lambda pod=pod: self._place(pod), deadline_s=_DEADLINE_S)  # type: ignore[misc]
+
+    async def down(self, name: str) -> None:
+        """The kubelet's last words: not Ready. The Node stays."""
+        if await self._api.get(node_path(name)) is None:
+            return
+        await self._api.merge(node_path(name), kubelet_label(present=False))
+        now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        await self._api.strategic_merge(f"{node_path(name)}/status", not_ready_conditions(now))
+        listing = await self._api.get(f"/api/v1/pods?fieldSelector=spec.nodeName={name}") or {}
+        for pod in listing.get("items", ()):
+            metadata = pod["metadata"]
+            path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/status"
+            await self._end_pod(path, now)
+
+    async def _mark(self, path: str, node: NodeFacts) -> None:
+        """Labels and taints of the machine config, written as Talos does: on a worker with the kubelet's own rights."""
+        live = await self._api.get(path)
+        if live is None:
+            return
+        patch = talos_marks(node, live, schedulable_control_planes=self._settings.schedulable_control_planes)
+        try:
+            await self._api.merge(path, patch, as_node="" if node.control_plane else node.name)
+        except ApiError as error:
+            # Anything else passes, such as roles that are not written yet.
+            if _RESTRICTED not in str(error):
+                raise
+            # Talos tries again for ever; here it is said once.
+            self._refused(node.name, str(error))
+
+    async def _end_pod(self, path: str, now: str) -> None:
+        try:
+            await self._api.strategic_merge(path, pod_not_ready(now))
+        except ApiError as error:
+            # Deleted since it was listed.
+            if error.status != 404:
+                raise
+
+    async def forget_kubelets(self, *, except_for: set[str]) -> None:
+        """After a restart nobody plays a kubelet but for the machines that are known to be on."""
+        listing = await self._api.get("/api/v1/nodes") or {}
+        for item in listing.get("items", ()):
+            metadata = item["metadata"]
+            if KWOK_LABEL in metadata.get("labels", {}) and metadata["name"] not in except_for:
+                await self.down(metadata["name"])
+
+    async def _register(self, node: NodeFacts) -> None:
+        path = node_path(node.name)
+        existing = await self._api.get(path)
+        if existing and existing["spec"].get("providerID") != provider_id(node):
+            # Another machine under an old name: Kubernetes never lets a Node change its machine.
+            await self._api.delete(path)
+        wanted = node_object(node)
+        if not await self._api.create(path.rpartition("/")[0], wanted):
+            # A kubelet that comes back refreshes the labels that are its own, and leaves its taints alone.
+            await self._api.merge(path, {"metadata": {"labels": wanted["metadata"]["labels"]}})
+        await self._api.merge(f"{path}/status", node_status(node))
+        await self._mark(path, node)
+        # Last, because kwok reads the address once, when it takes a node over.
+        await self._api.merge(path, kubelet_label(present=True))
+
+    async def _place(self, pod: dict[str, object]) -> None:
+        metadata, spec = pod["metadata"], pod["spec"]
+        assert isinstance(metadata, dict)
+        assert isinstance(spec, dict)
+        path = pod_path(metadata["name"])
+        existing = await self._api.get(path)
+        if existing and not _same_static_pod(existing, metadata, spec):
+            await self._api.delete(path)
+        await self._api.create(path.rpartition("/")[0], pod)
+
+
+def _same_static_pod(existing: dict[str, object], metadata: dict[str, object], spec: dict[str, object]) -> bool:
+    found_metadata, found_spec = existing["metadata"], existing["spec"]
+    assert isinstance(found_metadata, dict)
+    assert isinstance(found_spec, dict)
+    if found_metadata.get("deletionTimestamp"):
+        return False
+    image = found_spec["containers"][0]["image"]
+    wanted = spec["containers"][0]["image"]  # type: ignore[index]
+    return bool(found_metadata.get("annotations") == metadata["annotations"] and image == wanted)

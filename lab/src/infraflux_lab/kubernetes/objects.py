@@ -1,0 +1,232 @@
+"""Objects the lab puts into its clusters in place of Talos and the kubelets: pure functions."""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from infraflux_lab.contracts import NodeFacts
+from infraflux_lab.kubernetes.programs import KWOK_LABEL, KWOK_LABEL_VALUE
+from infraflux_lab.kubernetes.settings import ClusterSettings
+
+CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
+CONFIG_VERSION_ANNOTATION = "talos.dev/config-version"
+OWNED_LABELS, OWNED_TAINTS = "talos.dev/owned-labels", "talos.dev/owned-taints"
+SYSTEM_NAMESPACE = "kube-system"
+STATIC_PODS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+# What the kubelet keeps for itself and the system; Talos' defaults leave about this much.
+_RESERVED_MEMORY_MIB = 512
+_PODS_PER_NODE = 110
+
+
+def node_path(name: str) -> str:
+    """REST path of a Node."""
+    return f"/api/v1/nodes/{name}"
+
+
+def pod_path(name: str) -> str:
+    """REST path of a pod in kube-system."""
+    return f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/pods/{name}"
+
+
+def provider_id(node: NodeFacts) -> str:
+    """`proxmox://dev/10011`: names the machine, so a new machine under an old name is told apart."""
+    return f"proxmox://{node.machine_key}"
+
+
+def node_object(node: NodeFacts) -> dict[str, Any]:
+    """Metadata and spec as the kubelet registers them, without the label that makes kwok play the kubelet."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": node.name, "labels": _labels(node)},
+        "spec": {
+            "providerID": provider_id(node),
+            "taints": [parse_taint(taint) for taint in node.registered_taints],
+        },
+    }
+
+
+def talos_marks(node: NodeFacts, live: Mapping[str, Any], *, schedulable_control_planes: bool) -> dict[str, Any]:
+    """Merge patch with the labels and taints that Talos keeps on a Node; what it wrote before and no longer wants goes.
+
+    As Talos' NodeApplyController (internal/app/machined/pkg/controllers/k8s/node_apply.go): marks that somebody else
+    set otherwise are left alone.
+    """
+    annotations = live["metadata"].get("annotations") or {}
+    owned_labels, owned_taints = (set(json.loads(annotations.get(name, "[]"))) for name in (OWNED_LABELS, OWNED_TAINTS))
+    seen, taints = live["metadata"].get("labels") or {}, list((live.get("spec") or {}).get("taints") or [])
+    labels = {key: value for key, value in node.labels.items() if key in owned_labels or key not in seen}
+    labels |= dict.fromkeys(owned_labels - set(node.labels))
+    wanted = {one["key"]: one for one in _taints(node, schedulable_control_planes=schedulable_control_planes)}
+    kept = [one for one in taints if one["key"] not in owned_taints]
+    added = [one for key, one in wanted.items() if key not in {taint["key"] for taint in kept}]
+    ours = [one["key"] for one in added] + [one["key"] for one in kept if wanted.get(one["key"]) == one]
+    owned = {OWNED_LABELS: sorted(key for key in node.labels if key in labels or seen[key] == node.labels[key])}
+    owned[OWNED_TAINTS] = sorted(ours)
+    patch: dict[str, Any] = {"metadata": {"labels": labels}}
+    patch["metadata"]["annotations"] = {name: json.dumps(keys) if keys else None for name, keys in owned.items()}
+    # Left out where nothing changes: the API server refuses a kubelet every change of its taints.
+    if kept + added != taints:
+        patch["spec"] = {"taints": kept + added}
+    return patch
+
+
+def node_status(node: NodeFacts) -> dict[str, Any]:
+    """Facts of the machine; kwok keeps them and adds the conditions."""
+    memory_mib = max(node.memory_mib - _RESERVED_MEMORY_MIB, node.memory_mib // 2)
+    capacity = {"cpu": str(node.cores), "memory": f"{node.memory_mib}Mi", "pods": str(_PODS_PER_NODE)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": node.name},
+        "status": {
+            "addresses": [
+                {"type": "InternalIP", "address": node.address},
+                {"type": "Hostname", "address": node.name},
+            ],
+            "capacity": capacity,
+            "allocatable": {**capacity, "memory": f"{memory_mib}Mi"},
+            "nodeInfo": _node_info(node),
+        },
+    }
+
+
+def kubelet_label(*, present: bool) -> dict[str, Any]:
+    """Merge patch that makes kwok start or stop playing the kubelet of a node."""
+    return {"metadata": {"labels": {KWOK_LABEL: KWOK_LABEL_VALUE if present else None}}}
+
+
+def not_ready_conditions(now: str) -> dict[str, Any]:
+    """What a kubelet writes last when its machine shuts down (https://kubernetes.io/docs/concepts/cluster-administration/node-shutdown/).
+
+    After the grace period the node controller makes Unknown of it, as with a machine that lost its power.
+    """
+    condition = {
+        "type": "Ready",
+        "status": "False",
+        "reason": "KubeletNotReady",
+        "message": "node is shutting down",
+        "lastHeartbeatTime": now,
+        "lastTransitionTime": now,
+    }
+    return {"status": {"conditions": [condition]}}
+
+
+def pod_not_ready(now: str) -> dict[str, Any]:
+    """What the node controller says of pods whose kubelet is gone: Services and Deployments stop counting them."""
+    return {"status": {"conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": now}]}}
+
+
+def static_pods(node: NodeFacts, settings: ClusterSettings, *, config_version: str) -> list[dict[str, Any]]:
+    """The control plane pods Talos' health checks and `upgrade-k8s` look for; kwok makes them Ready.
+
+    They are ordinary pods: the mirror-pod annotation would make the API server refuse them from anyone but a kubelet.
+    """
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": f"{component}-{node.name}",
+                "namespace": SYSTEM_NAMESPACE,
+                "labels": {"k8s-app": component, "component": component, "tier": "control-plane"},
+                "annotations": {CONFIG_VERSION_ANNOTATION: config_version},
+            },
+            "spec": _static_pod_spec(component, node, image=image_of(component, settings, node)),
+        }
+        for component in STATIC_PODS
+    ]
+
+
+def image_of(component: str, settings: ClusterSettings, node: NodeFacts) -> str:
+    """Image named in the machine config, else the registry's name for the kubelet's version."""
+    return settings.images.get(component) or f"registry.k8s.io/{component}:{node.kubelet_version}"
+
+
+def bootstrap_token_secret(token: str) -> dict[str, Any]:
+    """The token nodes join with; `token` is `<id>.<secret>`.
+
+    https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/
+    """
+    token_id, _, secret = token.partition(".")
+    data = {
+        "token-id": token_id,
+        "token-secret": secret,
+        "usage-bootstrap-authentication": "true",
+        "usage-bootstrap-signing": "true",
+        "auth-extra-groups": "system:bootstrappers:nodes",
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "bootstrap.kubernetes.io/token",
+        "metadata": {"name": f"bootstrap-token-{token_id}", "namespace": SYSTEM_NAMESPACE},
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
+    }
+
+
+def default_service_account() -> dict[str, Any]:
+    """The account pods run as that name none."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "default", "namespace": SYSTEM_NAMESPACE},
+    }
+
+
+def _labels(node: NodeFacts) -> dict[str, str]:
+    labels: dict[str, str] = {
+        "beta.kubernetes.io/arch": "amd64",
+        "beta.kubernetes.io/os": "linux",
+        "kubernetes.io/arch": "amd64",
+        "kubernetes.io/hostname": node.name,
+        "kubernetes.io/os": "linux",
+    }
+    if node.control_plane:
+        labels[CONTROL_PLANE_LABEL] = ""
+    return labels
+
+
+def _taints(node: NodeFacts, *, schedulable_control_planes: bool) -> list[dict[str, str]]:
+    taints = [parse_taint(taint) for taint in node.taints]
+    control_plane = {"key": CONTROL_PLANE_LABEL, "effect": "NoSchedule"}
+    if node.control_plane and not schedulable_control_planes and control_plane not in taints:
+        taints.append(control_plane)
+    return taints
+
+
+def parse_taint(text: str) -> dict[str, str]:
+    """`key=value:Effect` or `key:Effect`, as `kubectl taint` writes them."""
+    subject, _, effect = text.rpartition(":")
+    key, equals, value = subject.partition("=")
+    taint = {"key": key, "effect": effect}
+    return {**taint, "value": value} if equals and value else taint
+
+
+def _node_info(node: NodeFacts) -> dict[str, str]:
+    return {
+        "architecture": "amd64",
+        "bootID": "",
+        "containerRuntimeVersion": "containerd://2.2.3",
+        "kernelVersion": "6.18.0-talos",
+        "kubeProxyVersion": "",
+        "kubeletVersion": node.kubelet_version,
+        "machineID": "",
+        "operatingSystem": "linux",
+        "osImage": node.os_image,
+        "systemUUID": "",
+    }
+
+
+def _static_pod_spec(component: str, node: NodeFacts, *, image: str) -> Mapping[str, Any]:
+    return {
+        "nodeName": node.name,
+        "hostNetwork": True,
+        "priorityClassName": "system-cluster-critical",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "tolerations": [{"operator": "Exists"}],
+        "terminationGracePeriodSeconds": 0,
+        "containers": [{"name": component, "image": image}],
+    }

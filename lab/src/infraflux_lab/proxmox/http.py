@@ -1,0 +1,241 @@
+"""Requests in, Proxmox's kind of answers out; transport faults strike here."""
+
+import asyncio
+import re
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from infraflux_lab.events import Endpoint, EventLog
+from infraflux_lab.proxmox.access import Caller
+from infraflux_lab.proxmox.errors import PveError, TaskFailed, bad_parameter
+from infraflux_lab.proxmox.model import Guest
+from infraflux_lab.proxmox.schema import parse_boolean
+
+if TYPE_CHECKING:
+    from infraflux_lab.proxmox.simulator import Simulator
+
+PREFIX = "/api2/json"
+WRITES = frozenset({"POST", "PUT", "DELETE"})
+LOGIN = "/access/ticket"
+FORM_LIMIT_BYTES = 4 * 1024**2
+# Connect failure of pveproxy to another host of the cluster.
+NO_ROUTE_TO_HOST = 595
+HTTP_FAULTS: Mapping[str, tuple[int, str]] = {
+    "http-500": (500, "got timeout"),
+    "http-502": (502, "Bad Gateway"),
+    "http-596": (596, "Connection timed out"),
+    "http-401": (401, "invalid token value!"),
+    "http-403": (403, "Permission check failed"),
+}
+SLOW_S = 30.0
+
+Handler = Callable[["Call"], Awaitable[Any]]
+
+
+@dataclass(kw_only=True)
+class Call:
+    """One request of somebody who is known."""
+
+    sim: "Simulator"
+    method: str
+    path: str
+    params: Mapping[str, str]
+    form: dict[str, str]
+    caller: Caller
+
+    @property
+    def node(self) -> str:
+        """Host in the path, which must exist and answer."""
+        node = self.params["node"]
+        if node not in self.sim.cluster.spec.hosts:
+            raise PveError(
+                f"hostname lookup '{node}' failed - failed to get address info for: {node}: Name or service not known"
+            )
+        if self.sim.cluster.offline(node):
+            raise PveError("No route to host", status=NO_ROUTE_TO_HOST)
+        return node
+
+    @property
+    def vm_id(self) -> int:
+        """Guest id in the path."""
+        text = self.params["vmid"]
+        if not text.isdigit():
+            raise bad_parameter("vmid", f"type check ('integer') failed - got '{text}'")
+        return int(text)
+
+    def guest(self, *privileges: str) -> Guest:
+        """Guest in the path, on the host in the path, if the caller has any of the privileges on it."""
+        node = self.node
+        self.require(f"/vms/{self.vm_id}", *privileges)
+        return self.sim.cluster.guest(self.vm_id, node=node)
+
+    def require(self, path: str, *privileges: str) -> None:
+        """403 unless the caller has any of the privileges."""
+        self.sim.access.require(self.caller, path, *privileges)
+
+    def allowed(self, path: str, *privileges: str) -> bool:
+        """Whether the caller has any of the privileges."""
+        return self.sim.access.allowed(self.caller, path, *privileges)
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """A boolean parameter."""
+        if name not in self.form:
+            return default
+        try:
+            return bool(parse_boolean(self.form[name]))
+        except ValueError as error:
+            raise bad_parameter(name, str(error)) from None
+
+    def need(self, name: str) -> str:
+        """A parameter that must be there."""
+        if name not in self.form:
+            raise bad_parameter(name, "property is missing and it is not optional")
+        return self.form[name]
+
+
+class Routes:
+    """Table of calls, filled by decorators in the api modules."""
+
+    def __init__(self) -> None:
+        self.table: list[tuple[str, str, Handler]] = []
+
+    def __call__(self, method: str, path: str) -> Callable[[Handler], Handler]:
+        """Register a handler for a path below /api2/json."""
+
+        def register(handler: Handler) -> Handler:
+            self.table.append((method, path, handler))
+            return handler
+
+        return register
+
+
+class ConnectionReset(Exception):
+    """A fault wants the connection gone."""
+
+
+class ApiServer:
+    """The HTTP face of one simulator."""
+
+    def __init__(self, sim: "Simulator", routes: Routes, events: EventLog) -> None:
+        self._sim, self._events = sim, events
+        self.app = web.Application(client_max_size=FORM_LIMIT_BYTES)
+        for method, path, handler in routes.table:
+            for form in (path, f"{path}/"):
+                self.app.router.add_route(method, PREFIX + form, self._endpoint(path, handler))
+        self.app.router.add_route("*", "/{tail:.*}", self._endpoint("(unknown)", _unknown))
+
+    def _endpoint(self, route: str, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            started = time.monotonic()
+            response: web.StreamResponse | None = None
+            try:
+                response = await self._answer(request, handler)
+            except ConnectionReset:
+                reset_connection(request)
+                response = web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE)
+                return response
+            finally:
+                self._count(request, route, response, time.monotonic() - started)
+            return response
+
+        return serve
+
+    async def _answer(self, request: web.Request, handler: Handler) -> web.Response:
+        path = request.path.removeprefix(PREFIX).rstrip("/")
+        names = self._fault_targets(request, path)
+        faults = self._sim.cluster.faults
+        if faults.take_any("tls-reset", *names) is not None:
+            raise ConnectionReset
+        slow = faults.take_any("http-slow", *names)
+        if slow is not None:
+            await asyncio.sleep(float(slow.get("seconds", SLOW_S)))
+        try:
+            self._strike(names)
+            data = await handler(await self._call(request, path))
+            response = web.json_response({"data": data})
+        except PveError as error:
+            response = error_response(error)
+        except TaskFailed as error:
+            response = error_response(PveError(str(error)))
+        if self._reply_is_lost(request, names):
+            raise ConnectionReset
+        return response
+
+    def _reply_is_lost(self, request: web.Request, names: list[str]) -> bool:
+        faults = self._sim.cluster.faults
+        armed = next((found for name in names if (found := faults.active("reply-lost", name)) is not None), None)
+        if armed is None or (request.method not in WRITES and not armed.get("any")):
+            return False
+        return faults.take_any("reply-lost", *names) is not None
+
+    def _strike(self, names: list[str]) -> None:
+        for kind, (status, text) in HTTP_FAULTS.items():
+            fault = self._sim.cluster.faults.take_any(kind, *names)
+            if fault is not None:
+                raise PveError(fault.get("message", text), status=status)
+
+    def _fault_targets(self, request: web.Request, path: str) -> list[str]:
+        name = self._sim.cluster.name
+        targets = [f"{name}/{request.method} {path}", f"{name}/{path}"]
+        vm_id = request.match_info.get("vmid")
+        return [*targets, f"{name}/{vm_id}"] if vm_id else targets
+
+    async def _call(self, request: web.Request, path: str) -> Call:
+        if request.method == "POST" and path == LOGIN:
+            caller = Caller(id="", privileges={})
+        else:
+            cookie = request.cookies.get("PVEAuthCookie")
+            caller = self._sim.access.authenticate(request.headers, cookie, write=request.method in WRITES)
+        form = dict(request.query)
+        body = await request.text()
+        if body:
+            form |= dict(parse_qsl(body, keep_blank_values=True, encoding="utf-8"))
+        return Call(
+            sim=self._sim, method=request.method, path=path, params=dict(request.match_info), form=form, caller=caller
+        )
+
+    def _count(self, request: web.Request, route: str, response: web.StreamResponse | None, seconds: float) -> None:
+        self._events.count_request(
+            Endpoint(
+                environment=self._sim.cluster.name,
+                method=request.method,
+                route=route,
+                mutating=request.method in WRITES and route != LOGIN,
+            ),
+            path=request.path.removeprefix(PREFIX),
+            status=response.status if response else 0,
+            seconds=round(seconds, 4),
+        )
+
+
+async def _unknown(call: Call) -> Any:
+    raise PveError(f"Method '{call.method} {call.path}' not implemented", status=HTTPStatus.NOT_IMPLEMENTED)
+
+
+def error_response(error: PveError) -> web.Response:
+    """Text in the reason phrase and in the body."""
+    body: dict[str, Any] = {"data": None, "message": f"{error.text}\n"}
+    if error.errors:
+        body["errors"] = dict(error.errors)
+    # A reason phrase is one line of Latin-1.
+    reason = re.sub(r"\s+", " ", error.text).strip().encode("latin-1", "replace").decode("latin-1")
+    return web.json_response(body, status=error.status, reason=reason)
+
+
+def reset_connection(request: web.Request) -> None:
+    """Send RST instead of an answer."""
+    if request.transport is None:
+        return
+    raw = request.transport.get_extra_info("socket")
+    if raw is not None:
+        # Lingering for zero seconds makes the kernel answer with a reset.
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    request.transport.abort()

@@ -1,0 +1,370 @@
+"""One Kubernetes cluster of the lab: etcd membership, and where the one real control plane runs.
+
+Only one etcd is real. Its data belongs to the cluster, the other members exist in the record alone; what decides
+whether the API is up is the majority of members whose machines live, as with real members.
+
+Everything is level-triggered: whoever changes a machine calls `reconcile`, which compares what should be with what is.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+
+from infraflux_lab.contracts import EtcdFacts
+from infraflux_lab.talos import quorum
+from infraflux_lab.talos.context import SOURCE, LabContext
+from infraflux_lab.talos.errors import already_exists, failed_precondition, not_found, unavailable
+from infraflux_lab.talos.node import Node
+from infraflux_lab.talos.store import Member
+
+# Members answer on the ports Talos gives etcd.
+_PEER_PORT = 2380
+_CLIENT_PORT = 2379
+# Between attempts to bring the real processes in line.
+_RETRY_PAUSE_S = 2.0
+
+
+def peer_url(member: Member) -> str:
+    return f"https://{member.address}:{_PEER_PORT}"
+
+
+def client_url(member: Member) -> str:
+    return f"https://{member.address}:{_CLIENT_PORT}"
+
+
+class Cluster:
+    """Keeps one cluster's real control plane in step with its machines."""
+
+    def __init__(self, context: LabContext, cluster_id: str) -> None:
+        self._context = context
+        self.id = cluster_id
+        self.record = context.store.cluster(cluster_id)
+        self._lock = asyncio.Lock()
+        self._home_boot: str | None = None
+        self._registered: dict[str, tuple[str, object]] = {}
+        self._reported_down: set[str] = set()
+        self._joining: asyncio.Task[None] | None = None
+        self._starting = False
+        self._leader: int | None = None
+
+    # What it looks like
+
+    def nodes(self) -> list[Node]:
+        """Configured machines of this cluster."""
+        found = [node for node in self._context.nodes.values() if node.config and node.config.cluster_id == self.id]
+        return sorted(found, key=lambda node: (node.hostname, node.key))
+
+    @property
+    def members(self) -> list[Member]:
+        return self.record.members
+
+    def member_of(self, node: Node) -> Member | None:
+        return next((member for member in self.members if member.machine == node.key), None)
+
+    def alive(self) -> set[str]:
+        """Machines that run and hold etcd data."""
+        return {node.key for node in self.nodes() if node.up and node.record.etcd_data}
+
+    @property
+    def running(self) -> bool:
+        return self._context.kubernetes.running(self.id)
+
+    def require_etcd(self) -> None:
+        """Raise as a client of etcd would see it while it has no quorum."""
+        if not self.running:
+            raise unavailable("etcdserver: no leader" if self.members else "etcd is not running")
+
+    def leader(self) -> int:
+        """Id of the member that leads."""
+        alive = self.alive()
+        living = [member.id for member in self.members if member.machine in alive]
+        if self._leader in living:
+            return self._leader or 0
+        home = next((member.id for member in self.members if member.machine == self.record.home), 0)
+        return home if home in living else next(iter(living), 0)
+
+    async def etcd_facts(self) -> EtcdFacts:
+        self.require_etcd()
+        return await self._context.kubernetes.etcd_status(self.id)
+
+    def snapshot(self) -> AsyncIterator[bytes]:
+        self.require_etcd()
+        return self._context.kubernetes.etcd_snapshot(self.id)
+
+    # What clients ask for
+
+    async def bootstrap(self, node: Node, *, recover: bool) -> None:
+        """Make this node the first member of a new etcd, or of one recovered from the uploaded snapshot.
+
+        Returns when the decision is on disk; the processes start after the simulated time it takes.
+        """
+        async with self._lock:
+            if node.record.etcd_data:
+                raise already_exists("etcd data directory is not empty")
+            if recover and not self._context.store.snapshot_path(node.key).exists():
+                raise failed_precondition("no etcd snapshot was uploaded to recover from")
+            if not recover and (self.members or self._context.kubernetes.has_data(self.id)):
+                raise already_exists("etcd data directory is not empty")
+            self._found(node, pending="recover" if recover else "new")
+        self._context.tasks.spawn(f"bootstrap {node.key}", self._bootstrap_later())
+
+    def _found(self, node: Node, *, pending: str) -> None:
+        self.record.members = [self._new_member(node)]
+        self.record.home = node.key
+        self.record.pending = pending
+        self._save()
+        node.record.etcd_data = True
+        self._context.store.save_machine(node.record)
+        self._starting = True
+
+    async def _bootstrap_later(self) -> None:
+        try:
+            await self._context.latency.sleep("etcd-bootstrap")
+        finally:
+            self._starting = False
+        await self.reconcile()
+
+    def _new_member(self, node: Node) -> Member:
+        # etcd ids are 64 bit; the highest bit stays clear for readers that use signed numbers.
+        return Member(id=secrets.randbits(63), name=node.hostname, address=node.address, machine=node.key)
+
+    async def leave(self, node: Node) -> None:
+        """The node's member leaves and its data directory is removed."""
+        async with self._lock:
+            if member := self.member_of(node):
+                self._remove(member.id)
+            self._drop_data(node)
+        await self.reconcile()
+
+    async def remove_member(self, member_id: int) -> None:
+        """Remove any member by id; the machine that held it, if it lives, keeps useless data."""
+        async with self._lock:
+            self.require_etcd()
+            if member_id not in {member.id for member in self.members}:
+                raise not_found("etcdserver: member not found")
+            self._remove(member_id)
+        await self.reconcile()
+
+    def _remove(self, member_id: int) -> None:
+        refused = quorum.removal_refused(self.members, self.alive(), member_id)
+        if refused:
+            raise unavailable(refused) if "leader" in refused else failed_precondition(refused)
+        self.record.members = [member for member in self.members if member.id != member_id]
+        self._save()
+
+    def _drop_data(self, node: Node) -> None:
+        node.record.etcd_data = False
+        self._context.store.save_machine(node.record)
+        if node.up:
+            node.set_service("etcd", state="Finished", healthy=False, message="Service finished successfully")
+
+    async def forfeit_leadership(self, node: Node) -> str:
+        """Name of the member that leads now; empty if this one did not."""
+        self.require_etcd()
+        if len(self.members) == 1:
+            raise failed_precondition("failed to forfeit leadership: cannot forfeit leadership, only one member")
+        own = self.member_of(node)
+        if own is None or own.id != self.leader():
+            return ""
+        alive = self.alive()
+        other = next((member for member in self.members if member.id != own.id and member.machine in alive), None)
+        if other is None:
+            return ""
+        self._leader = other.id
+        return other.name
+
+    async def data_lost(self, machine: str) -> None:
+        """A machine was wiped or deleted without leaving; the last such machine takes the data with it."""
+        async with self._lock:
+            holders = {record.key for record in self._context.store.machines() if record.etcd_data}
+            if self.members and not any(member.machine in holders - {machine} for member in self.members):
+                await self._context.kubernetes.remove(self.id)
+                self._context.store.forget_cluster(self.id)
+                self.record = self._context.store.cluster(self.id)
+                self._home_boot = None
+                self._registered.clear()
+                self._context.events.emit(SOURCE, "etcd-data-gone", cluster=self.id)
+        await self.reconcile()
+
+    # Keeping it so
+
+    async def reconcile(self) -> None:
+        """Bring control plane, members and Node objects in line with the machines.
+
+        The host of the real processes may fail for any reason (a port still taken, a process that died); that is
+        reported and tried again, for a real node keeps trying as well.
+        """
+        async with self._lock:
+            try:
+                await self._settle_control_plane()
+                await self._settle_nodes()
+            except Exception as error:  # noqa: BLE001 - whatever the host raises is reported and retried, see above
+                reason = f"{type(error).__name__}: {error}"
+                self._context.events.emit(SOURCE, "reconcile-failed", cluster=self.id, error=reason)
+                self._context.tasks.spawn(f"retry {self.id}", self._reconcile_later())
+            self._settle_services()
+        if self._joining is None and self._waiting_to_join():
+            self._joining = self._context.tasks.spawn(f"join {self.id}", self._join_waiting())
+
+    async def _reconcile_later(self) -> None:
+        await asyncio.sleep(_RETRY_PAUSE_S)
+        await self.reconcile()
+
+    async def restart(self) -> None:
+        """The control plane's configuration changed: its static pods start anew."""
+        async with self._lock:
+            if self.running:
+                await self._stop()
+        await self.reconcile()
+
+    async def _settle_control_plane(self) -> None:
+        alive = self.alive()
+        home_key = None if self._starting else quorum.choose_home(self.members, alive, self.record.home)
+        home = self._context.nodes.get(home_key) if home_key else None
+        if home is None:
+            if self.running:
+                await self._stop()
+            return
+        if self.running and (home.key, home.boot_id) != (self.record.home, self._home_boot):
+            await self._stop()
+        if not self.running:
+            await self._start(home)
+
+    async def _stop(self) -> None:
+        await self._context.kubernetes.stop(self.id)
+        self._home_boot = None
+        self._registered.clear()
+        self._reported_down.clear()
+        for node in self.nodes():
+            node.registered = False
+        self._context.events.emit(SOURCE, "control-plane-stopped", cluster=self.id)
+
+    async def _start(self, home: Node) -> None:
+        assert home.config is not None
+        kubernetes, config, facts = self._context.kubernetes, home.config.v1alpha1, home.facts()
+        if self.record.pending == "recover":
+            snapshot = self._context.store.snapshot_path(home.key).read_bytes()
+            await kubernetes.recover(self.id, config, facts, snapshot)
+        elif self.record.pending == "new" and not kubernetes.has_data(self.id):
+            await kubernetes.start(self.id, config, facts, new=True)
+        else:
+            await kubernetes.start(self.id, config, facts, new=False)
+        await self._started(home)
+
+    async def _started(self, home: Node) -> None:
+        first = self.record.pending
+        self.record.pending = ""
+        self.record.home = home.key
+        self._home_boot = home.boot_id
+        if first and len(self.members) == 1:
+            # From now on the first member goes by the id the real etcd gave it.
+            self.members[0].id = (await self._context.kubernetes.etcd_status(self.id)).member_id
+        self._save()
+        self._context.emit("control-plane-started", home, cluster=self.id, first=bool(first))
+        vip = next((node.config.vip for node in self.nodes() if node.config and node.config.vip), None)
+        if vip:
+            await self._context.kubernetes.set_vip(self.id, vip)
+
+    async def _settle_nodes(self) -> None:
+        if not self.running:
+            return
+        up = {node.hostname: node for node in self.nodes() if node.up}
+        for name, node in up.items():
+            wanted = (node.boot_id, node.facts())
+            if self._registered.get(name) != wanted and self._may_register(node):
+                await self._context.kubernetes.node_up(self.id, node.facts())
+                self._registered[name] = wanted
+                node.registered = True
+                self._remember(name)
+        for name in [name for name in self.record.known_nodes if name not in up]:
+            if self._registered.pop(name, None) is not None or name not in self._reported_down:
+                await self._context.kubernetes.node_down(self.id, name)
+                self._reported_down.add(name)
+
+    def _may_register(self, node: Node) -> bool:
+        """A control plane's kubelet talks to its own API server, which waits for its own etcd."""
+        return not node.control_plane or node.record.etcd_data
+
+    def _remember(self, name: str) -> None:
+        self._reported_down.discard(name)
+        if name not in self.record.known_nodes:
+            self.record.known_nodes.append(name)
+            self._save()
+
+    def _waiting_to_join(self) -> Node | None:
+        """A control plane with a configuration but no data, while there is a cluster to join."""
+        return next((node for node in self.nodes() if self.running and self._may_join(node)), None)
+
+    @staticmethod
+    def _may_join(node: Node) -> bool:
+        # After `etcd leave` the service is finished and stays so until the machine reboots.
+        etcd = node.services.get("etcd")
+        return node.up and node.control_plane and not node.record.etcd_data and bool(etcd and etcd.state != "Finished")
+
+    async def _join_waiting(self) -> None:
+        """Add waiting control planes one at a time, as etcd takes learners."""
+        try:
+            while node := self._waiting_to_join():
+                await self._context.latency.sleep("etcd-join")
+                async with self._lock:
+                    if self.running and self._may_join(node):
+                        self._join(node)
+        finally:
+            self._joining = None
+        await self.reconcile()
+
+    def _join(self, node: Node) -> None:
+        # Talos removes a member of the same name first: the machine was made anew.
+        self.record.members = [
+            member for member in self.members if node.key != member.machine and node.hostname != member.name
+        ]
+        self.record.members.append(self._new_member(node))
+        self._save()
+        node.record.etcd_data = True
+        self._context.store.save_machine(node.record)
+        self._context.emit("etcd-joined", node, cluster=self.id, members=len(self.members))
+
+    def _settle_services(self) -> None:
+        for node in self.nodes():
+            if not node.up:
+                continue
+            if node.control_plane and node.record.etcd_data:
+                self._settle_etcd(node)
+            node.settle()
+
+    def _settle_etcd(self, node: Node) -> None:
+        if self.member_of(node) is None:
+            node.set_service("etcd", healthy=False, message="the member has been permanently removed from the cluster")
+        elif self.running:
+            node.set_service("etcd")
+        else:
+            node.set_service("etcd", healthy=False, message="context deadline exceeded")
+
+    def _save(self) -> None:
+        self._context.store.save_cluster(self.record)
+
+
+class Clusters:
+    """All clusters of the lab by id, made when first needed."""
+
+    def __init__(self, context: LabContext) -> None:
+        self._context = context
+        self._clusters: dict[str, Cluster] = {}
+
+    def of(self, node: Node) -> Cluster:
+        """The cluster of a configured machine."""
+        assert node.config is not None
+        return self.get(node.config.cluster_id)
+
+    def get(self, cluster_id: str) -> Cluster:
+        if cluster_id not in self._clusters:
+            self._clusters[cluster_id] = Cluster(self._context, cluster_id)
+        return self._clusters[cluster_id]
+
+    def all(self) -> list[Cluster]:
+        return list(self._clusters.values())
+
+    def reconcile_later(self, node: Node) -> None:
+        """Reconcile the machine's cluster in the background."""
+        if node.config is not None:
+            self._context.tasks.spawn(f"reconcile {node.config.cluster_id}", self.of(node).reconcile())

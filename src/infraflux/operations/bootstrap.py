@@ -1,0 +1,276 @@
+"""Bringing a cluster's machines to a running Talos, step by step; every step looks first and can be run again."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from infraflux.adapters.talos.configs import parse_documents
+from infraflux.adapters.talos.seen import EtcdSeen, NodeSeen, NodeState, look, look_at_etcd
+from infraflux.adapters.talos.talosctl import TALOS_ERRORS, Code, Talosctl, TalosTransient, error_code
+from infraflux.adapters.talos.workspace import TalosWorkspace
+from infraflux.config.models import ClusterSpec, Node
+from infraflux.core.clock import Clock, SystemClock, wait_for
+from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent, Retryable
+from infraflux.core.files import write_private
+from infraflux.core.outcomes import Done, Noop, Outcome
+from infraflux.core.spans import Kind, span
+from infraflux.core.workdir import private_workdir
+from infraflux.operations.node_decisions import (
+    Bootstrap,
+    BootstrapMarker,
+    PushConfig,
+    UpdateConfig,
+    Wait,
+    decide_bootstrap,
+    decide_config,
+)
+
+ETCD_DEADLINE_S = 300.0
+"""Talos pulls etcd's image before it starts; slow lines have been seen to take minutes."""
+
+
+class NodesFailed(Permanent):
+    """Some nodes did not come up; the message names each with what was last seen of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TalosCluster:
+    """The Talos side of one cluster."""
+
+    workspace: TalosWorkspace
+    clock: Clock = field(default_factory=SystemClock)
+    log: Callable[[str], None] = lambda _: None
+    poll_s: float = 0.5
+    """Between two looks at a node; a look costs the node one or two small calls."""
+
+    @property
+    def spec(self) -> ClusterSpec:
+        return self.workspace.spec
+
+    @property
+    def admin(self) -> Talosctl:
+        return self.workspace.admin
+
+    def look(self, node: Node) -> NodeSeen:
+        return look(node, admin=self.admin, bare=self.workspace.talosctl)
+
+    def configure(self, node: Node) -> Outcome:
+        """Wait for the machine, prove that it is ours, give it its configuration, wait until it runs.
+
+        Raises Retryable naming what was last seen when the node's deadline passes, Permanent for a wrong machine or a
+        refused configuration.
+        """
+        wanted = self.workspace.configs.by_node[node.name]
+        until = self.clock.monotonic() + self.spec.talos.boot_timeout_s
+        done: Done | None = None
+        while True:
+            decision = decide_config(node, self.look(node), wanted=wanted, cluster=self.spec.key)
+            if isinstance(decision, Noop):
+                return done or decision
+            if isinstance(decision, PushConfig | UpdateConfig):
+                done = self._apply(node, decision, wanted=wanted) or done
+            if self.clock.monotonic() >= until:
+                raise self._never_came(node, decision)
+            with span(Kind.WAIT, f"{node.name} to run"):
+                self.clock.sleep(self.poll_s)
+
+    def _apply(self, node: Node, decision: PushConfig | UpdateConfig, *, wanted: str) -> Done | None:
+        """Send the configuration; None where the node was busy or the reply was lost: the next look tells."""
+        first = isinstance(decision, PushConfig)
+        talosctl = self.workspace.talosctl if first else self.admin
+        self.log(f"{node.name}: {'first configuration' if first else f'updating {decision}'}")
+        with private_workdir(self.workspace.directory) as work:
+            path = write_private(work / "config.yaml", wanted)
+            try:
+                talosctl.call("apply-config", "--file", path, node=str(node.address), insecure=first)
+            except TalosTransient as error:
+                self.log(f"{node.name}: {error.message}")
+                return None
+            except TALOS_ERRORS as error:
+                raise self._refused(node, error) from error
+        return Done(f"{node.name} configured" if first else f"{node.name} updated: {decision}")
+
+    def _refused(self, node: Node, error: InfrafluxError) -> Permanent:
+        return Permanent(
+            f"{node.name} refused its machine config: {error.message}",
+            cluster=self.spec.key,
+            stage="machine-config",
+            error_class=ErrorClass.CONFIG,
+            next_step="correct talos.patches; the node keeps the configuration it had",
+        )
+
+    def _never_came(self, node: Node, decision: object) -> Retryable:
+        seen = decision.last_seen if isinstance(decision, Wait) else f"still needs {decision}"
+        bound_s = self.spec.talos.boot_timeout_s
+        return Retryable(
+            f"{node.name} ({node.address}) did not come up within {bound_s} s; last seen: {seen}",
+            cluster=self.spec.key,
+            stage="boot",
+            next_step=f"look at the console of VM {node.vm_id} on {node.host}, then run again",
+        )
+
+    def configure_first_control_plane(self) -> Outcome:
+        """The node etcd is bootstrapped on; where etcd runs already, any control plane order is fine."""
+        return self.configure(self.spec.control_planes[0])
+
+    def bootstrap_etcd(self) -> Outcome:
+        """Bootstrap etcd exactly once in the cluster's life; a lost reply and a second call both end in the truth."""
+        nodes = self.spec.control_planes
+        etcd = self._look_for_known_etcd()
+        seen = {} if etcd else {node.name: self.look(node) for node in nodes}
+        marker = self.workspace.read_marker()
+        decision = decide_bootstrap(nodes, seen, etcd, marker=marker, cluster=self.spec.key)
+        if isinstance(decision, Noop):
+            self._confirm(marker, etcd)
+            return decision
+        self._check_cluster_id(seen[decision.node])
+        marker = BootstrapMarker(node=decision.node, cluster_id=self.workspace.bundle.cluster_id)
+        self.workspace.write_marker(marker)
+        self._call_bootstrap(decision)
+        self.workspace.write_marker(replace(marker, confirmed=True))
+        return Done(f"bootstrapped etcd on {decision.node}")
+
+    def _look_for_known_etcd(self) -> EtcdSeen | None:
+        """Where etcd was bootstrapped before, give it time to answer: a node that reboots is no lost cluster."""
+        marker = self.workspace.read_marker()
+        patience = ETCD_DEADLINE_S if marker is not None and marker.confirmed else 0.0
+        return wait_for(
+            lambda: look_at_etcd(self.spec.control_planes, admin=self.admin),
+            clock=self.clock,
+            deadline_s=patience,
+            interval_s=self.poll_s,
+            what="etcd",
+        )
+
+    def _confirm(self, marker: BootstrapMarker | None, etcd: EtcdSeen | None) -> None:
+        if etcd is None or (marker is not None and marker.confirmed):
+            return
+        node = marker.node if marker else etcd.asked
+        confirmed = BootstrapMarker(node=node, cluster_id=self.workspace.bundle.cluster_id, confirmed=True)
+        self.workspace.write_marker(confirmed)
+
+    def _check_cluster_id(self, seen: NodeSeen) -> None:
+        live = parse_documents(seen.config).get("v1alpha1", {}).get("cluster", {}).get("id")
+        if live != self.workspace.bundle.cluster_id:
+            raise Permanent(
+                f"{seen.name} belongs to the cluster with id {live}, ours is {self.workspace.bundle.cluster_id}",
+                cluster=self.spec.key,
+                stage="bootstrap",
+                error_class=ErrorClass.CONFLICT,
+                next_step="restore the bundle this machine was made with, or reset the machine",
+            )
+
+    def _call_bootstrap(self, decision: Bootstrap) -> None:
+        """Call until etcd lists its member; repeats only what Talos itself makes safe to repeat."""
+        node = next(node for node in self.spec.control_planes if node.name == decision.node)
+        until = self.clock.monotonic() + ETCD_DEADLINE_S
+        last = "no call was made"
+        while self.clock.monotonic() < until:
+            try:
+                self.admin.call("bootstrap", node=str(node.address))
+                last = "accepted"
+            except TALOS_ERRORS as error:
+                last = error.message
+                if not isinstance(error, TalosTransient) and error_code(error) is not Code.ALREADY_EXISTS:
+                    raise
+            if self._etcd_answers(until):
+                return
+        raise Retryable(
+            f"etcd did not come up on {node.name} within {ETCD_DEADLINE_S:.0f} s; bootstrap said: {last}",
+            cluster=self.spec.key,
+            stage="bootstrap",
+            next_step="run again; the bootstrap is repeated on this node only",
+        )
+
+    def _etcd_answers(self, until: float) -> bool:
+        """Whether a member list comes within a short patience: an accepted call needs no second one."""
+        patience = min(20.0, max(0.0, until - self.clock.monotonic()))
+        found = wait_for(
+            lambda: look_at_etcd(self.spec.control_planes, admin=self.admin),
+            clock=self.clock,
+            deadline_s=patience,
+            interval_s=self.poll_s,
+            what="etcd",
+        )
+        return found is not None
+
+    def join_nodes(self) -> dict[str, Outcome]:
+        """The other control planes one at a time, then the workers side by side; one failure does not stop the rest.
+
+        Raises NodesFailed at the end, naming every node that did not come up.
+        """
+        outcomes: dict[str, Outcome] = {}
+        failures: dict[str, InfrafluxError] = {}
+        for node in self.spec.control_planes:
+            self._collect(node, self._join_control_plane, outcomes, failures)
+        # Side by side within a bound: each needs a talosctl process here and an image pull there.
+        with ThreadPoolExecutor(max_workers=self.spec.talos.worker_parallelism) as pool:
+            list(pool.map(lambda node: self._collect(node, self.configure, outcomes, failures), self.spec.workers))
+        if failures:
+            raise self._nodes_failed(failures)
+        return outcomes
+
+    @staticmethod
+    def _collect(
+        node: Node,
+        step: Callable[[Node], Outcome],
+        outcomes: dict[str, Outcome],
+        failures: dict[str, InfrafluxError],
+    ) -> None:
+        try:
+            outcomes[node.name] = step(node)
+        except InfrafluxError as error:
+            failures[node.name] = error
+
+    def _nodes_failed(self, failures: dict[str, InfrafluxError]) -> NodesFailed:
+        lines = "; ".join(f"{name}: {error.message}" for name, error in sorted(failures.items()))
+        first = next(iter(failures.values()))
+        error = NodesFailed(
+            f"{len(failures)} of {len(self.spec.nodes)} nodes did not come up: {lines}",
+            cluster=self.spec.key,
+            stage="join",
+            error_class=first.error_class,
+            next_step=first.next_step,
+        )
+        error.retryable = all(one.retryable for one in failures.values())
+        return error
+
+    def _join_control_plane(self, node: Node) -> Outcome:
+        """Configure one control plane and wait until etcd counts it as a full member: quorum is never risked twice."""
+        outcome = self.configure(node)
+        joined = wait_for(
+            lambda: self._is_member(node, self.spec.control_planes),
+            clock=self.clock,
+            deadline_s=ETCD_DEADLINE_S,
+            interval_s=self.poll_s,
+            what=f"{node.name} to be an etcd member",
+        )
+        if joined is None:
+            raise Retryable(
+                f"{node.name} did not become a full etcd member within {ETCD_DEADLINE_S:.0f} s",
+                cluster=self.spec.key,
+                stage="join",
+                next_step=f"look at `talosctl -n {node.address} service etcd`, then run again",
+            )
+        return outcome
+
+    def _is_member(self, node: Node, asked: Iterable[Node]) -> bool | None:
+        # The node itself is asked last: what the others count is what quorum rests on.
+        order = sorted(asked, key=lambda one: one.name == node.name)
+        etcd = look_at_etcd(order, admin=self.admin)
+        members = etcd.members if etcd else ()
+        return True if any(one.hostname == node.name and not one.learner for one in members) else None
+
+    def running(self) -> list[NodeSeen]:
+        """The nodes that run with our configuration right now."""
+        seen = [self.look(node) for node in self.spec.nodes]
+        return [one for one in seen if one.state is NodeState.RUNNING]
+
+
+def fetch_kubeconfig(admin: Talosctl, *, node: Node, workdir: Path) -> str:
+    """The admin kubeconfig as the control plane hands it out, for its own certificate's lifetime."""
+    with private_workdir(workdir) as work:
+        target = work / "kubeconfig"
+        admin.call("kubeconfig", target, "--merge=false", "--force", node=str(node.address))
+        return target.read_text()

@@ -1,0 +1,176 @@
+"""Is the cluster healthy: look at etcd, Talos services and Kubernetes nodes, then judge in a pure function.
+
+The verdict is only as good as what was looked at, so a node that could not be asked is a problem, never a pass.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from infraflux.adapters.kubernetes import Kubernetes, Manifest
+from infraflux.adapters.talos.seen import EtcdSeen, look_at_etcd, look_at_services
+from infraflux.adapters.talos.talosctl import TALOS_ERRORS
+from infraflux.config.models import ClusterSpec, Node, Role
+from infraflux.core.clock import wait_for
+from infraflux.core.errors import InfrafluxError, Retryable
+from infraflux.operations.bootstrap import TalosCluster
+from infraflux.operations.node_labels import identity_of, read_marks
+
+API_TIMEOUT_S = 5
+"""One read of the Kubernetes API; the deadline of the whole wait is the cluster's `talos.health_timeout_s`."""
+
+
+@dataclass(frozen=True)
+class KubernetesNode:
+    """A Node object as far as health needs it."""
+
+    name: str
+    ready: bool
+    addresses: tuple[str, ...]
+    kubelet_version: str
+    cordoned: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: Mapping[str, str] = field(default_factory=dict)
+    """`key:effect` -> value."""
+    marked: frozenset[str] = frozenset()
+    """Those of them that InfraFlux keeps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterSeen:
+    """One look at everything; `unanswered` says per object why it could not be read."""
+
+    services: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
+    """Per node: service id -> running and not unhealthy."""
+    etcd: EtcdSeen | None = None
+    kubernetes: tuple[KubernetesNode, ...] | None = None
+    unanswered: Mapping[str, str] = field(default_factory=dict)
+
+
+def judge(spec: ClusterSpec, seen: ClusterSeen, *, require_ready: bool) -> list[str]:
+    """What is not as it should be, in words; an empty list is a healthy cluster.
+
+    `require_ready` is off before a CNI is installed: until then no node can be Ready.
+    """
+    problems = [f"{what}: {why}" for what, why in sorted(seen.unanswered.items())]
+    for node in spec.nodes:
+        if node.name not in seen.unanswered:
+            problems += _service_problems(node, seen.services.get(node.name, {}))
+    problems += _etcd_problems(spec, seen.etcd)
+    if seen.kubernetes is not None:
+        problems += _node_problems(spec, seen.kubernetes, require_ready=require_ready)
+    return problems
+
+
+def _service_problems(node: Node, services: Mapping[str, bool]) -> list[str]:
+    wanted = ["apid", "kubelet", *(["etcd"] if node.role is Role.CONTROL_PLANE else [])]
+    return [
+        f"{node.name}: service {name} is {'not healthy' if name in services else 'absent'}"
+        for name in wanted
+        if not services.get(name, False)
+    ]
+
+
+def _etcd_problems(spec: ClusterSpec, etcd: EtcdSeen | None) -> list[str]:
+    if etcd is None:
+        return ["etcd: no control plane lists members"]
+    wanted, listed = {node.name for node in spec.control_planes}, {member.hostname for member in etcd.members}
+    problems = [f"etcd: {name} is not a member" for name in sorted(wanted - listed)]
+    problems += [f"etcd: {name} is a member and no control plane of the cluster" for name in sorted(listed - wanted)]
+    return problems + [f"etcd: {one.hostname} is still a learner" for one in etcd.members if one.learner]
+
+
+def _node_problems(spec: ClusterSpec, nodes: Sequence[KubernetesNode], *, require_ready: bool) -> list[str]:
+    by_name = {node.name: node for node in nodes}
+    problems: list[str] = []
+    for node in spec.nodes:
+        found = by_name.get(node.name)
+        if found is None:
+            problems.append(f"{node.name}: not registered in Kubernetes")
+        elif str(node.address) not in found.addresses:
+            problems.append(f"{node.name}: Kubernetes knows it at {', '.join(found.addresses)}, not {node.address}")
+        elif require_ready and not found.ready:
+            problems.append(f"{node.name}: NotReady")
+        elif require_ready and found.kubelet_version != spec.versions.kubernetes:
+            problems.append(f"{node.name}: runs kubelet {found.kubelet_version}, not {spec.versions.kubernetes}")
+    return problems
+
+
+def look_at_cluster(cluster: TalosCluster) -> ClusterSeen:
+    """Ask every node and the Kubernetes API once."""
+    services: dict[str, dict[str, bool]] = {}
+    unanswered: dict[str, str] = {}
+    for node in cluster.spec.nodes:
+        try:
+            services[node.name] = _services(cluster, node)
+        except TALOS_ERRORS as error:
+            unanswered[node.name] = error.message
+    nodes: tuple[KubernetesNode, ...] | None = None
+    try:
+        nodes = read_nodes(cluster.workspace.kubeconfig)
+    except InfrafluxError as error:
+        unanswered["kubernetes API"] = error.message
+    etcd = look_at_etcd(cluster.spec.control_planes, admin=cluster.admin)
+    return ClusterSeen(services=services, etcd=etcd, kubernetes=nodes, unanswered=unanswered)
+
+
+def _services(cluster: TalosCluster, node: Node) -> dict[str, bool]:
+    found = look_at_services(admin=cluster.admin, address=str(node.address))
+    # `unknown` health means that the service has no check of its own: running is all it can show.
+    return {
+        name: bool(one.spec.get("running")) and bool(one.spec.get("healthy") or one.spec.get("unknown"))
+        for name, one in found.items()
+    }
+
+
+def read_nodes(kubeconfig: Path) -> tuple[KubernetesNode, ...]:
+    """All Node objects; Retryable where the API does not answer."""
+    # Not the client's own CoreV1Api: importing its models takes seconds, in every process that looks once.
+    try:
+        with closing(Kubernetes.from_kubeconfig(kubeconfig, timeout_s=API_TIMEOUT_S)) as api:
+            return tuple(kubernetes_node(item) for item in api.list_objects("v1", "Node"))
+    except InfrafluxError as error:
+        # Whatever it answers while it starts, also that it knows nobody yet: it is asked again.
+        raise Retryable(f"the Kubernetes API does not answer: {error.message[:200]}", stage="health") from error
+
+
+def kubernetes_node(item: Manifest) -> KubernetesNode:
+    """What health needs of a Node object (pure)."""
+    status = item.get("status") or {}
+    conditions = {one["type"]: one["status"] for one in status.get("conditions") or []}
+    return KubernetesNode(
+        name=item["metadata"]["name"],
+        ready=conditions.get("Ready") == "True",
+        addresses=tuple(one["address"] for one in status.get("addresses") or [] if one["type"] == "InternalIP"),
+        kubelet_version=(status.get("nodeInfo") or {}).get("kubeletVersion", ""),
+        cordoned=bool((item.get("spec") or {}).get("unschedulable")),
+        labels=item["metadata"].get("labels") or {},
+        taints={identity_of(one): one.get("value", "") for one in (item.get("spec") or {}).get("taints") or []},
+        marked=read_marks(item).taints,
+    )
+
+
+def wait_healthy(cluster: TalosCluster, *, require_ready: bool) -> ClusterSeen:
+    """Look until nothing is wrong; Retryable with the last list of problems when the deadline passes."""
+    last: list[str] = []
+
+    def probe() -> ClusterSeen | None:
+        nonlocal last
+        seen = look_at_cluster(cluster)
+        problems = judge(cluster.spec, seen, require_ready=require_ready)
+        if problems != last:
+            cluster.log("; ".join(problems) or "healthy")
+        last = problems
+        return None if problems else seen
+
+    deadline_s = cluster.spec.talos.health_timeout_s
+    seen = wait_for(probe, clock=cluster.clock, deadline_s=deadline_s, interval_s=cluster.poll_s, what="health")
+    if seen is None:
+        raise Retryable(
+            f"not healthy within {deadline_s} s; last seen: {'; '.join(last)}",
+            cluster=cluster.spec.key,
+            stage="health",
+            next_step="see each line above; run again once the cause is gone",
+        )
+    return seen

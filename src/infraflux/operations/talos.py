@@ -1,0 +1,22 @@
+"""The Talos side of one cluster, ready to be asked and acted on."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from infraflux.adapters.secrets import Learn, ignore
+from infraflux.adapters.talos.talosctl import Talosctl
+from infraflux.adapters.talos.workspace import TalosWorkspace
+from infraflux.adapters.tools import locate
+from infraflux.config.models import ClusterSpec
+from infraflux.operations.bootstrap import TalosCluster
+from infraflux.render.talos import render_patches
+
+
+def open_talos(
+    spec: ClusterSpec, *, root: Path, log: Callable[[str], None] = lambda _: None, learn: Learn = ignore
+) -> TalosCluster:
+    """Renders the patches, finds talosctl; nothing is asked of any machine yet. `learn` hears of every secret."""
+    talosctl = Talosctl(binary=locate("talosctl"), cluster=spec.key)
+    patches = render_patches(spec, root=root)
+    workspace = TalosWorkspace(spec=spec, root=root, talosctl=talosctl, patches=patches, learn=learn)
+    return TalosCluster(workspace=workspace, log=log)

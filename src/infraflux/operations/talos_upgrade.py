@@ -1,0 +1,194 @@
+"""Talos versions in place: one node after the other, control planes first, etcd whole before each step.
+
+https://www.talos.dev/v1.13/talos-guides/upgrading-talos/ . Talos keeps the former image and boots it again where the
+new one does not come up; a node that stays at its old version stops the rollout, and a second run goes on from there.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from infraflux.adapters.talos.configs import parse_documents
+from infraflux.adapters.talos.seen import look_at_etcd, look_at_services
+from infraflux.adapters.talos.talosctl import TALOS_ERRORS, TalosTransient
+from infraflux.config.matrix import minor, step_problem
+from infraflux.config.models import ClusterSpec, Node, Role
+from infraflux.core.clock import wait_for
+from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent, Retryable
+from infraflux.core.outcomes import Done, Noop, Outcome
+from infraflux.operations.bootstrap import ETCD_DEADLINE_S, TalosCluster
+
+DRAIN_TIMEOUT_S = 300
+"""talosctl's own default: how long a PodDisruptionBudget may hold a node back before the rollout stops."""
+LOOKS_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class UpgradeNode:
+    """One step: this node, from one version to another."""
+
+    node: Node
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        return f"{self.node.name} {self.before} -> {self.after}"
+
+
+def plan_upgrade(spec: ClusterSpec, running: Mapping[str, str]) -> list[UpgradeNode] | Noop:
+    """The steps from what runs (version by node name) to what is wanted, in order (pure).
+
+    Raises Permanent where a step would skip a minor version.
+    """
+    wanted = spec.versions.talos
+    ordered = sorted(spec.nodes, key=lambda node: node.role is not Role.CONTROL_PLANE)
+    behind = [node for node in ordered if running.get(node.name, wanted) != wanted]
+    if not behind:
+        return Noop(f"{len(running)} node(s) run {wanted}")
+    for node in behind:
+        _check_step(spec, running[node.name])
+    return [UpgradeNode(node, running[node.name], wanted) for node in behind]
+
+
+def _check_step(spec: ClusterSpec, before: str) -> None:
+    wanted = spec.versions.talos
+    problem = step_problem("Talos", before, wanted)
+    old, new = minor(before), minor(wanted)
+    if problem and new != (old[0], old[1] - 1):  # one minor back is the image that Talos keeps for a rollback
+        raise Permanent(
+            problem[0], cluster=spec.key, stage="upgrade", error_class=ErrorClass.CONFIG, next_step=problem[1]
+        )
+
+
+def etcd_problems(
+    control_planes: Sequence[Node], members: Mapping[str, bool], healthy: Mapping[str, bool]
+) -> list[str]:
+    """Why no control plane may go down now (pure). `members`: learner by host name; `healthy`: etcd by node name."""
+    problems = [f"{node.name} is no etcd member" for node in control_planes if node.name not in members]
+    problems += [f"{name} is still a learner" for name, learner in members.items() if learner]
+    problems += [f"etcd on {node.name} is not healthy" for node in control_planes if not healthy.get(node.name)]
+    return problems
+
+
+def upgrade_nodes(cluster: TalosCluster) -> dict[str, Outcome]:
+    """Bring every running node to the wanted Talos version; the outcome of each by name.
+
+    Raises Retryable where a node does not come back in its time or etcd is not whole: the rest is left as it is.
+    """
+    marker = cluster.workspace.read_marker()
+    if marker is None or not marker.confirmed:
+        return {"Talos": Noop("the cluster was not bootstrapped yet")}
+    steps = plan_upgrade(cluster.spec, _running(cluster))
+    if isinstance(steps, Noop):
+        return {"Talos": steps}
+    return {step.node.name: _upgrade(cluster, step) for step in steps}
+
+
+def _running(cluster: TalosCluster) -> dict[str, str]:
+    """Version by name of the nodes that answer; the others are the business of the steps that wait for nodes."""
+
+    def ask(node: Node) -> tuple[str, str]:
+        try:
+            return node.name, cluster.admin.version(node=str(node.address))
+        except TALOS_ERRORS as error:
+            cluster.log(f"{node.name}: {error.message}")
+            return node.name, ""
+
+    admin = cluster.admin  # makes the talosconfig once, before several threads ask with it
+    with ThreadPoolExecutor(max_workers=LOOKS_AT_ONCE) as pool:
+        found = dict(pool.map(ask, cluster.spec.nodes))
+    return {name: version for name, version in found.items() if version and admin}
+
+
+def _upgrade(cluster: TalosCluster, step: UpgradeNode) -> Outcome:
+    if step.node.role is Role.CONTROL_PLANE:
+        _require_whole_etcd(cluster)
+    cluster.log(f"upgrading {step}")
+    try:
+        _call(cluster, step.node)
+    except TalosTransient as error:
+        # The node went down under the call, as it should, or it is busy: what it runs afterwards tells.
+        cluster.log(f"{step.node.name}: {error.message}")
+    except TALOS_ERRORS as error:
+        raise _stopped(cluster, step, error.message) from error
+    _wait_until_back(cluster, step)
+    if step.node.role is Role.CONTROL_PLANE:
+        _require_whole_etcd(cluster)
+    return Done(f"{step}")
+
+
+def _call(cluster: TalosCluster, node: Node) -> None:
+    timeout_s = cluster.spec.talos.boot_timeout_s
+    words = ["upgrade", "--image", _installer(cluster, node), "--progress=plain", f"--timeout={timeout_s}s"]
+    words += [f"--drain-timeout={DRAIN_TIMEOUT_S}s"]
+    deadline_s = float(timeout_s + DRAIN_TIMEOUT_S)
+    cluster.admin.call(*words, node=str(node.address), endpoint=_endpoint(cluster, node), deadline_s=deadline_s)
+
+
+def _installer(cluster: TalosCluster, node: Node) -> str:
+    """The image that the node's wanted configuration names."""
+    document = parse_documents(cluster.workspace.configs.by_node[node.name])["v1alpha1"]
+    return str(document["machine"]["install"]["image"])
+
+
+def _endpoint(cluster: TalosCluster, node: Node) -> str:
+    """Draining asks the Kubernetes API through a control plane, best through one that stays up."""
+    others = [one for one in cluster.spec.control_planes if one.name != node.name]
+    return str((others or cluster.spec.control_planes)[0].address)
+
+
+def _wait_until_back(cluster: TalosCluster, step: UpgradeNode) -> None:
+    last = "no answer"
+
+    def probe() -> bool | None:
+        nonlocal last
+        try:
+            last = cluster.admin.version(node=str(step.node.address))
+        except TALOS_ERRORS as error:
+            last = error.message
+        return True if last == step.after else None
+
+    bound_s = float(cluster.spec.talos.boot_timeout_s)
+    if wait_for(probe, clock=cluster.clock, deadline_s=bound_s, interval_s=cluster.poll_s) is None:
+        raise _stopped(cluster, step, f"within {bound_s:.0f} s it did not run {step.after}; last seen: {last}")
+
+
+def _require_whole_etcd(cluster: TalosCluster) -> None:
+    problems: list[str] = []
+
+    def probe() -> bool | None:
+        nonlocal problems
+        problems = _look_for_problems(cluster)
+        return None if problems else True
+
+    if wait_for(probe, clock=cluster.clock, deadline_s=ETCD_DEADLINE_S, interval_s=cluster.poll_s) is None:
+        raise Retryable(
+            f"no control plane is taken down while etcd is not whole: {'; '.join(problems)}",
+            cluster=cluster.spec.key,
+            stage="upgrade",
+            next_step="bring the named members back, then run again",
+        )
+
+
+def _look_for_problems(cluster: TalosCluster) -> list[str]:
+    planes = cluster.spec.control_planes
+    etcd = look_at_etcd(planes, admin=cluster.admin)
+    members = {one.hostname: one.learner for one in etcd.members} if etcd else {}
+    return etcd_problems(planes, members, {node.name: _etcd_runs(cluster, node) for node in planes})
+
+
+def _etcd_runs(cluster: TalosCluster, node: Node) -> bool:
+    try:
+        service = look_at_services(admin=cluster.admin, address=str(node.address)).get("etcd")
+    except TALOS_ERRORS:
+        return False
+    return service is not None and bool(service.spec.get("running")) and bool(service.spec.get("healthy"))
+
+
+def _stopped(cluster: TalosCluster, step: UpgradeNode, why: str) -> InfrafluxError:
+    return Retryable(
+        f"the upgrade stopped at {step}: {why}",
+        cluster=cluster.spec.key,
+        stage="upgrade",
+        next_step=f"look at the console of VM {step.node.vm_id} on {step.node.host}, then run again: it goes on there",
+    )

@@ -1,0 +1,181 @@
+"""A person looks at the plan before it is applied.
+
+The run is suspended: its process ends, lock and worker slot are free. After the decision the flow starts again from
+the top and plans anew; it goes on only where that plan is, digest for digest, the one that was shown.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.flow_runs import suspend_flow_run
+from prefect.input import RunInput
+from prefect.runtime import deployment, flow_run
+
+from infraflux.core.errors import ErrorClass, Permanent
+from tasks.engine.events import ClusterEvent, emit
+from tasks.engine.retry import patiently
+
+LABEL = "infraflux.plan-digest"
+KEY = "plan"
+
+
+class Approval(RunInput):
+    """The form. An empty answer takes the defaults, so the default is to reject."""
+
+    decision: Literal["approve", "reject"] = "reject"
+    approver: str = ""
+    """Self-declared: the server knows one shared user. A proxy that authenticates people is the only real gate."""
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Nobody has to be asked."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A person decides."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """What was shown is not what would be done."""
+
+    reason: str
+
+
+def decide(
+    *, required: bool, changes: int, destroys: int, auto_approve: bool, asked: str, digest: str
+) -> Skip | Ask | Refuse:
+    """Whether somebody has to look (pure).
+
+    `asked` is the digest shown earlier in this run, empty where nobody was asked yet. `auto_approve` spares the
+    question about destruction in an environment that asks for no approval; a policy that does is never spared.
+    """
+    if asked and asked != digest:
+        return Refuse(f"the plan changed since approval was asked for: it was {asked[:12]}, it is {digest[:12]}")
+    if asked:
+        return Ask("asked already")
+    if changes == 0:
+        return Skip("the plan changes nothing")
+    if required:
+        return Ask("the environment's policy asks for approval")
+    if destroys and not auto_approve:
+        return Ask(f"the plan destroys or replaces {destroys} object(s)")
+    return Skip("auto-approved" if destroys else "the environment's policy asks for no approval")
+
+
+class Rejected(Permanent):
+    """A person said no."""
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """How it was approved; `approver` is empty where nobody had to be asked."""
+
+    how: str
+    approver: str = ""
+
+    def __str__(self) -> str:
+        return self.how
+
+
+Tell = Callable[[ClusterEvent, Mapping[str, str | int]], None]
+
+
+def approve(
+    *,
+    cluster: str,
+    plan: Mapping[str, Any],
+    markdown: str,
+    required: bool,
+    auto_approve: bool,
+    timeout_s: int,
+    tell: Tell | None = None,
+) -> Agreed:
+    """Ask where somebody has to be asked. Rejected where the answer is no, Permanent where the plan changed.
+
+    `cluster` is whom it is about, an environment too; `tell` hears of question and answer, an event by default.
+    """
+    digest = str(plan["digest"])
+    decision = decide(
+        required=required,
+        changes=int(plan["changes"]),
+        destroys=int(plan["destroys"]),
+        auto_approve=auto_approve,
+        asked=asked_digest(),
+        digest=digest,
+    )
+    if isinstance(decision, Refuse):
+        raise Permanent(
+            decision.reason,
+            cluster=cluster,
+            stage="approve",
+            error_class=ErrorClass.CONFLICT,
+            next_step="start the run again and look at the new plan",
+        )
+    if isinstance(decision, Skip):
+        return Agreed(f"no approval needed: {decision.reason}")
+    tell = tell or (lambda event, facts: emit(event, cluster=cluster, facts=facts))
+    return _ask(
+        cluster=cluster, digest=digest, markdown=markdown, reason=decision.reason, timeout_s=timeout_s, tell=tell
+    )
+
+
+def _ask(*, cluster: str, digest: str, markdown: str, reason: str, timeout_s: int, tell: Tell) -> Agreed:
+    if deployment.get_id() is None:
+        raise Permanent(
+            f"{reason}, and a run without the service cannot wait for one",
+            cluster=cluster,
+            stage="approve",
+            error_class=ErrorClass.USER,
+            next_step="start the same command without --local",
+        )
+    facts = {"plan_digest": digest}
+    if not asked_digest():
+        _remember(digest)
+        tell(ClusterEvent.APPROVAL_REQUESTED, facts)
+    description = f"## {cluster}: {reason}\n\nPlan `{digest[:12]}`\n\n{markdown}"
+    answer = suspend_flow_run(
+        wait_for_input=Approval.with_initial_data(description=description), timeout=timeout_s, key=KEY
+    )
+    said = {**facts, "approver": answer.approver, "comment": answer.comment}
+    if answer.decision != "approve":
+        tell(ClusterEvent.APPROVAL_REJECTED, said)
+        raise Rejected(
+            f"rejected by {answer.approver or 'somebody'}: {answer.comment or 'no comment'}",
+            cluster=cluster,
+            stage="approve",
+            next_step="nothing was changed",
+        )
+    tell(ClusterEvent.APPROVAL_GRANTED, said)
+    approver = answer.approver or "somebody"
+    return Agreed(f"approved by {approver}", approver)
+
+
+def asked_digest() -> str:
+    """The digest this run showed before it was suspended."""
+
+    def read() -> FlowRun:
+        with get_client(sync_client=True) as client:
+            return client.read_flow_run(_run_id())
+
+    return str((patiently(read).labels or {}).get(LABEL, ""))
+
+
+def _remember(digest: str) -> None:
+    with get_client(sync_client=True) as client:
+        client.update_flow_run_labels(_run_id(), {LABEL: digest})
+
+
+def _run_id() -> UUID:
+    return UUID(str(flow_run.get_id()))
