@@ -19,6 +19,7 @@ from infraflux.core.paths import ProjectPaths
 from infraflux.drift.findings import ClusterDrift, Verdict
 from infraflux.drift.history import trend_markdown
 from infraflux.drift.report import cluster_markdown, fleet_rows, headline, simulated_mark
+from infraflux.operations.delivery import record_looks
 from infraflux.operations.drift_fleet import Held, check_fleet, fleet_reports, held_here, keep, notify, read_looks
 from tasks.configuration import learn_secrets
 from tasks.engine.artifacts import publish as publish_markdown
@@ -75,7 +76,8 @@ def _anybody(root: Path) -> Iterator[Held]:
 def publish(*, reports: Sequence[ClusterDrift]) -> None:
     """Keep them, write the artifacts `drift-<env>-<name>` and `drift-fleet`, send an event per cluster."""
     root = project_root()
-    for line in keep(root, reports):
+    keep(root, reports)
+    for line in record_looks(root, reports):
         log_line(line)
     for report in reports:
         text = cluster_markdown(report) + trend_markdown(read_looks(root, report.cluster))

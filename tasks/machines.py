@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from infraflux.adapters.terraform import Event, EventKind
+from infraflux.adapters.terraform.events import Event, EventKind
 from infraflux.config.load import Fleet
 from infraflux.core import process
 from infraflux.operations import destruction, plan_report

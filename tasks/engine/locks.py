@@ -29,6 +29,7 @@ from prefect.variables import Variable
 
 from infraflux.core.errors import ErrorClass, Permanent, Retryable
 from infraflux.core.files import make_private_dir
+from infraflux.core.locks import limit_name, lock_file
 from infraflux.core.run_records import RunRecord, alive
 from tasks.engine.retry import patiently
 
@@ -94,11 +95,6 @@ def may_reclaim(holder: Holder | None, *, host: str, holder_alive: bool) -> bool
 def variable_name(cluster: str) -> str:
     """Prefect allows lower case letters, digits, `-` and `_`."""
     return f"lock_{cluster.replace('/', '_')}"
-
-
-def limit_name(cluster: str) -> str:
-    """The global concurrency limit of a cluster; Prefect allows no slash in it. The service makes them ahead."""
-    return f"cluster:{cluster.replace('/', ':')}"
 
 
 def busy(cluster: str, holder: Holder | None) -> ClusterBusy:
@@ -194,8 +190,7 @@ def _renew(client: SyncPrefectClient, lease_id: UUID) -> None:
 
 @contextmanager
 def _file_lock(cluster: str, *, directory: Path) -> Iterator[None]:
-    path = make_private_dir(directory) / f"{cluster.replace('/', '--')}.lock"
-    with path.open("a+") as handle:
+    with lock_file(make_private_dir(directory), cluster).open("a+") as handle:
         _flock(handle, cluster)
         yield
 

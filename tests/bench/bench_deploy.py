@@ -22,7 +22,7 @@ from typing import Any
 
 from labkit.house import House, check_out, free_port, of, online, tear_down, until
 
-from infraflux.adapters.tools import locate
+from infraflux.adapters.tools.locate import locate
 from infraflux.config.load import Fleet
 from infraflux.core.spans import Kind, Span
 from infraflux.operations.machines import open_machines

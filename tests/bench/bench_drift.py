@@ -26,7 +26,7 @@ from pathlib import Path
 
 import psutil
 
-from infraflux.adapters.terraform import Stack
+from infraflux.adapters.terraform.stack import Stack
 from infraflux.config.load import Fleet
 from infraflux.core.outcomes import Noop
 from infraflux.operations.drift_fleet import LOOKS_AT_ONCE

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from infraflux.adapters.tools import locate, this_machine
+from infraflux.adapters.tools.locate import locate, this_machine
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "lab/platform"))
 parts = import_module("conftest")

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 from ruamel.yaml import YAML
 
-from infraflux.adapters.tools import locate
+from infraflux.adapters.tools.locate import locate
 from infraflux_lab.contracts import NodeFacts
 from infraflux_lab.kubernetes import KubernetesLab
 from infraflux_lab.kubernetes.programs import PROGRAMS

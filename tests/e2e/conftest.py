@@ -8,7 +8,7 @@ from labkit.canaries import CommandLines
 from labkit.house import House, set_up, tear_down
 from labkit.looks import Look
 
-from infraflux.adapters.tools import Source, this_machine
+from infraflux.adapters.tools.locate import Source, this_machine
 
 
 @pytest.fixture(scope="session")

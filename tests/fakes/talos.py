@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from infraflux.adapters.talos.configs import MachineConfigs
+from infraflux.adapters.talos.facts import BootstrapMarker
 from infraflux.adapters.talos.talosctl import Talosctl
 from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.core.process import Completed
-from infraflux.operations.node_decisions import BootstrapMarker
 
 REFUSED = "rpc error: code = Unavailable desc = connection error: dial tcp {0}:50000: connect: connection refused"
 NO_CERTIFICATE = "rpc error: code = Unavailable desc = connection error: remote error: tls: certificate required"

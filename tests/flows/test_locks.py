@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 import pytest
 from prefect.client.orchestration import get_client
 
-from infraflux.service.sync import limit_name as service_limit_name
 from tasks.engine.locks import (
     LEASE_S,
     RENEW_S,
@@ -21,7 +20,6 @@ from tasks.engine.locks import (
     LockLost,
     cluster_lock,
     judge_fence,
-    limit_name,
     may_reclaim,
     read_holder,
     variable_name,
@@ -61,10 +59,6 @@ HOLDER = Holder(flow_run_id="r", flow_run_name="n", lease_id="l", host="here", p
 )
 def test_may_reclaim(holder: Holder | None, host: str, living: bool, result: bool) -> None:
     assert may_reclaim(holder, host=host, holder_alive=living) is result
-
-
-def test_the_service_makes_the_limits_that_runs_take() -> None:
-    assert service_limit_name("dev/dev-1") == limit_name("dev/dev-1")
 
 
 def test_the_second_run_is_told_who_holds_the_cluster(server: None, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from labkit.project import PARTS, Project, project_with_lab
 
-from infraflux.adapters.kubernetes import Kubernetes
+from infraflux.adapters.kubernetes.client import Kubernetes
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS
 from infraflux.config.load import load_cluster
 from infraflux.config.models import ClusterSpec

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import psutil
 
-from infraflux.adapters.tools import this_machine
+from infraflux.adapters.tools.locate import this_machine
 from infraflux.config.load import load_cluster
 from infraflux.config.models import ClusterSpec
 from infraflux.service.api import PrefectApi

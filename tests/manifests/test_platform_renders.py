@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from infraflux.adapters.tools import locate
+from infraflux.adapters.tools.locate import locate
 
 ROOT = Path(__file__).parents[2]
 INFRASTRUCTURE = ROOT / "platform/infrastructure"

@@ -10,7 +10,7 @@ import pytest
 from fakes.specs import make_spec
 from ruamel.yaml import YAML
 
-from infraflux.adapters.tools import locate
+from infraflux.adapters.tools.locate import locate
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "lab/platform"))
 

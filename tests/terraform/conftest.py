@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from infraflux.adapters.terraform import Place, Stack, Tool
-from infraflux.adapters.tools import locate
+from infraflux.adapters.terraform.stack import Stack
+from infraflux.adapters.terraform.workspace import Place, Tool
+from infraflux.adapters.tools.locate import locate
 from infraflux.core.errors import Permanent
 
 MAIN = """

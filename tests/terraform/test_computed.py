@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from fakes.specs import make_spec
 
-from infraflux.adapters.terraform import Tool, compute_outputs
-from infraflux.adapters.tools import locate
+from infraflux.adapters.terraform.computed import compute_outputs
+from infraflux.adapters.terraform.workspace import Tool
+from infraflux.adapters.tools.locate import locate
 from infraflux.core.errors import Permanent
 from infraflux.render.terraform import render_cluster, to_tfvars
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infraflux.adapters.terraform.cli_config import write_cli_config
-from infraflux.adapters.tools import locate, provider_mirror
+from infraflux.adapters.tools.locate import locate, provider_mirror
 from infraflux.core.process import Completed, run
 
 ROOT = Path(__file__).parents[2] / "terraform"

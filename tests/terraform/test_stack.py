@@ -11,8 +11,12 @@ from typing import Any
 
 import pytest
 
-from infraflux.adapters.terraform import Action, EventKind, PlanStale, Stack, StateLocked, StateRefused
-from infraflux.adapters.terraform.plan import EMPTY_PLAN
+from infraflux.adapters.terraform.errors import PlanStale
+from infraflux.adapters.terraform.events import EventKind
+from infraflux.adapters.terraform.lock import StateLocked
+from infraflux.adapters.terraform.plan import EMPTY_PLAN, Action
+from infraflux.adapters.terraform.stack import Stack
+from infraflux.adapters.terraform.state import StateRefused
 from infraflux.core import process
 from infraflux.core.errors import InfrafluxError
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from fakes.specs import make_spec
 
-from infraflux.adapters.proxmox import Guest
-from infraflux.adapters.talos.seen import NodeSeen, NodeState
+from infraflux.adapters.proxmox.facts import Guest
+from infraflux.adapters.talos.facts import NodeSeen, NodeState
 from infraflux.core.paths import ProjectPaths
 from infraflux.operations.status import judge_machines, judge_talos, read_last_drift, read_status, show_age
 

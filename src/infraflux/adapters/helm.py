@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from ruamel.yaml import YAML
 
-from infraflux.adapters.manifests import read_manifests
+from infraflux.adapters.kubernetes.manifests import read_manifests
 from infraflux.core import process
 from infraflux.core.errors import ErrorClass, Permanent, Retryable
 from infraflux.core.outcomes import Done, Noop, Outcome

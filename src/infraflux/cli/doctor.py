@@ -20,8 +20,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from infraflux.adapters.tools import Places, Shelf, Source, this_machine
+from infraflux.adapters.tools.locate import Shelf, Source, this_machine
 from infraflux.adapters.tools.pins import Program
+from infraflux.adapters.tools.places import Places
 from infraflux.adapters.tools.probe import output_of
 from infraflux.adapters.tools.toolchain import find_go, requirements
 from infraflux.core.die_with_parent import LAUNCHER, find_launcher

@@ -13,6 +13,7 @@ from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, Layer, Verdict
 from infraflux.drift.history import looks_markdown, sparkline
 from infraflux.drift.report import as_json as to_json
 from infraflux.drift.report import cluster_markdown, fleet_rows, headline, simulated_mark
+from infraflux.operations.delivery import record_looks
 from infraflux.operations.drift_fleet import check_fleet, choose, fix_of, keep, last_report, read_looks
 
 app = typer.Typer(no_args_is_help=True, help="What is not as declared, over all layers.")
@@ -38,6 +39,7 @@ def check(
     root = project_root()
     reports = check_fleet(root, targets or [], layers=layer or ALL_LAYERS, full=full)
     keep(root, reports)
+    record_looks(root, reports)
     _print(reports, as_json=as_json)
     verdicts = {report.verdict for report in reports}
     if verdicts & {Verdict.UNKNOWN, Verdict.DRIFTED}:

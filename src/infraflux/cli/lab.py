@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from infraflux.adapters.tools import this_machine
+from infraflux.adapters.tools.locate import this_machine
 from infraflux.cli import lab_package
 
 

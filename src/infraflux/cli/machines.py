@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from infraflux.adapters.terraform import Action
+from infraflux.adapters.terraform.plan import Action
 from infraflux.cli.machines_progress import MachinesProgress
 from infraflux.cli.project import console, project_root, say_simulated
 from infraflux.config.load import Fleet

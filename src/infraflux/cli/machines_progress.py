@@ -6,7 +6,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from infraflux.adapters.terraform import Event, EventKind
+from infraflux.adapters.terraform.events import Event, EventKind
 
 
 class MachinesProgress:

@@ -8,9 +8,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from infraflux.adapters.argocd import Application
+from infraflux.adapters.argocd.facts import Application
 from infraflux.adapters.charts import Renderer, read_archives
-from infraflux.adapters.tools import locate
+from infraflux.adapters.tools.locate import locate
 from infraflux.cli import lab_package
 from infraflux.cli.output import Output, OutputOption, emit
 from infraflux.cli.project import console, project_root, say_simulated

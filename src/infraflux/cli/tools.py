@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from ruamel.yaml import YAML
 
-from infraflux.adapters.tools import Found, Installer, Report, Source, this_machine
+from infraflux.adapters.tools.install import Installer, Report
+from infraflux.adapters.tools.locate import Found, Source, this_machine
 from infraflux.cli.tools_progress import BarListener, LineListener
 
 app = typer.Typer(no_args_is_help=True)

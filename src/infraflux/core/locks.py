@@ -13,6 +13,11 @@ def lock_file(directory: Path, cluster: str) -> Path:
     return directory / f"{cluster.replace('/', '--')}.lock"
 
 
+def limit_name(cluster: str) -> str:
+    """The concurrency limit `cluster:<env>:<name>` (Prefect allows no slash): the service makes it, runs take it."""
+    return f"cluster:{cluster.replace('/', ':')}"
+
+
 def is_held(directory: Path, cluster: str) -> bool:
     """Whether somebody holds it now. A shared lock is taken and given back at once: a run waits seconds for its own,
     so it never notices."""

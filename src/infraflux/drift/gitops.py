@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from infraflux.adapters.argocd import Application
-from infraflux.adapters.kubernetes import FIELD_MANAGER, Ref
+from infraflux.adapters.argocd.facts import Application
+from infraflux.adapters.kubernetes.facts import FIELD_MANAGER, Ref
 from infraflux.drift.findings import DriftClass, Finding, Layer, Owner
 
 MASK = "***"

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
+from infraflux.adapters.kubernetes.facts import KubernetesNode
 from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.drift.findings import DriftClass, Finding, Layer, Owner
-from infraflux.operations.health import KubernetesNode
 
 ABSENT = "absent"
 CONTROL_PLANE_TAINT = "node-role.kubernetes.io/control-plane:NoSchedule"

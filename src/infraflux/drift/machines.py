@@ -4,8 +4,9 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from infraflux.adapters.proxmox import Guest, Orphans
-from infraflux.adapters.terraform import Action, Change, PlanSummary
+from infraflux.adapters.proxmox.facts import Guest
+from infraflux.adapters.proxmox.orphans import Orphans
+from infraflux.adapters.terraform.plan import Action, Change, PlanSummary
 from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.drift.findings import DriftClass, Finding, Layer, Owner
 

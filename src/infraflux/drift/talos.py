@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from infraflux.adapters.talos.facts import NodeFacts, TalosFacts
-from infraflux.adapters.talos.seen import NodeState
+from infraflux.adapters.talos.facts import NodeFacts, NodeState, TalosFacts
 from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.drift.findings import DriftClass, Finding, Layer, Owner
 

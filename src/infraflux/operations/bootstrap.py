@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from infraflux.adapters.talos.configs import parse_documents
-from infraflux.adapters.talos.seen import EtcdSeen, NodeSeen, NodeState, look, look_at_etcd
+from infraflux.adapters.talos.documents import parse_documents
+from infraflux.adapters.talos.facts import BootstrapMarker, EtcdSeen, NodeSeen, NodeState
+from infraflux.adapters.talos.seen import look, look_at_etcd
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS, Code, Talosctl, TalosTransient, error_code
 from infraflux.adapters.talos.workspace import TalosWorkspace
 from infraflux.config.models import ClusterSpec, Node
@@ -18,7 +19,6 @@ from infraflux.core.spans import Kind, span
 from infraflux.core.workdir import private_workdir
 from infraflux.operations.node_decisions import (
     Bootstrap,
-    BootstrapMarker,
     PushConfig,
     UpdateConfig,
     Wait,

@@ -9,7 +9,7 @@ from typing import Any
 
 from infraflux.adapters.charts import ChartArchive, KeyPath, Renderer, unknown_keys
 from infraflux.adapters.helm import Run, merge_maps, merge_values
-from infraflux.adapters.manifests import read_manifests, repeated_entries
+from infraflux.adapters.kubernetes.manifests import read_manifests, repeated_entries
 from infraflux.config.models import ClusterSpec
 from infraflux.config.problems import dotted
 from infraflux.config.suggest import did_you_mean

@@ -11,7 +11,7 @@ from cryptography import x509
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from infraflux.adapters.secrets import credential_values
+from infraflux.adapters.secrets.bundle import credential_values
 from infraflux.adapters.talos.talosctl import TalosTransient
 from infraflux.core.clock import wait_for
 from infraflux.core.errors import Retryable

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from infraflux.adapters.argocd import ROOT, Application
+from infraflux.adapters.argocd.facts import ROOT, Application
 from infraflux.adapters.git_repo import GitRepo
 from infraflux.config.load import Fleet
 from infraflux.config.models import ClusterSpec
@@ -85,9 +85,10 @@ def revoke(cluster: str, *, root: Path, why: str, now: datetime | None = None) -
 def record_looks(root: Path, reports: Sequence[ClusterDrift]) -> list[str]:
     """A drift check is a re-verification: what it finds different revokes, a clean look after that restores.
 
-    Harmless and expected differences revoke nothing; a look that could not be finished says nothing.
+    Harmless and expected differences revoke nothing; a look at some layers only, or one that was not finished, says nothing.
     """
-    return [str(outcome) for report in reports if isinstance(outcome := _record_look(root, report), Done)]
+    whole = [report for report in reports if report.whole]
+    return [str(outcome) for report in whole if isinstance(outcome := _record_look(root, report), Done)]
 
 
 def _record_look(root: Path, report: ClusterDrift) -> Outcome:

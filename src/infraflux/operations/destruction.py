@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infraflux.adapters.proxmox import Guest
+from infraflux.adapters.proxmox.facts import Guest
 from infraflux.config.models import ClusterSpec
 
 

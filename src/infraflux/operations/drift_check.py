@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from infraflux.adapters.kubernetes import Kubernetes, Manifest, Ref
-from infraflux.adapters.secrets import Learn, ignore
-from infraflux.adapters.talos.facts import read_facts
+from infraflux.adapters.kubernetes.client import Kubernetes
+from infraflux.adapters.kubernetes.facts import Manifest, Ref
+from infraflux.adapters.secrets.bundle import Learn, ignore
 from infraflux.config.load import Fleet
 from infraflux.config.models import ClusterSpec
 from infraflux.core.errors import InfrafluxError
@@ -20,6 +20,7 @@ from infraflux.operations.health import read_nodes
 from infraflux.operations.machines_drift import Sweep, look_at_machines
 from infraflux.operations.platform import open_platform
 from infraflux.operations.talos import open_talos
+from infraflux.operations.talos_facts import read_facts
 
 
 @dataclass

@@ -11,7 +11,7 @@ from pathlib import Path
 from infraflux.adapters.git_head import read_head
 from infraflux.adapters.notify import post_text
 from infraflux.adapters.releases import LedgerFile
-from infraflux.adapters.secrets import Learn, ignore
+from infraflux.adapters.secrets.bundle import Learn, ignore
 from infraflux.config.load import Fleet, unknown_cluster
 from infraflux.config.models import ClusterSpec
 from infraflux.config.secrets_ref import resolve
@@ -23,7 +23,6 @@ from infraflux.core.process import guard
 from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, Finding, Layer, Verdict, decide_fix
 from infraflux.drift.history import Look, last_of, look_of
 from infraflux.drift.report import as_json, from_json, notification
-from infraflux.operations.delivery import record_looks
 from infraflux.operations.drift_check import look_at_drift
 from infraflux.operations.machines_drift import Sweep
 
@@ -123,11 +122,10 @@ def _never_deployed(spec: ClusterSpec, *, sweep: Sweep) -> str:
     return "it was never deployed: no machine carries its tag"
 
 
-def keep(root: Path, reports: Sequence[ClusterDrift]) -> list[str]:
+def keep(root: Path, reports: Sequence[ClusterDrift]) -> None:
     """Write each report as the cluster's last one, and its numbers to the history.
 
-    A skipped look replaces no report; one at some layers only is kept nowhere: it says nothing of the cluster. Returns
-    what the looks change about which releases are verified.
+    A skipped look replaces no report; one at some layers only is kept nowhere: it says nothing of the cluster.
     """
     whole = [report for report in reports if report.whole]
     for report in whole:
@@ -136,7 +134,6 @@ def keep(root: Path, reports: Sequence[ClusterDrift]) -> list[str]:
             text = json.dumps(as_json(report), indent=2) + "\n"
             write_private(ProjectPaths(root).last_drift(environment, name), text)
     _history(root).append(*(look_of(report).model_dump_json() for report in whole))
-    return record_looks(root, whole)
 
 
 def _history(root: Path) -> LedgerFile:

@@ -9,8 +9,9 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from infraflux.adapters.kubernetes import Kubernetes, Manifest, Ref
-from infraflux.adapters.secrets import create_identity
+from infraflux.adapters.kubernetes.client import Kubernetes
+from infraflux.adapters.kubernetes.facts import Manifest, Ref
+from infraflux.adapters.secrets.identity import create_identity
 from infraflux.config.models import ClusterSpec
 from infraflux.config.models.platform import GitRepository
 from infraflux.config.secrets_ref import Secret

@@ -8,8 +8,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infraflux.adapters.kubernetes import Kubernetes, Manifest
-from infraflux.adapters.talos.seen import EtcdSeen, look_at_etcd, look_at_services
+from infraflux.adapters.kubernetes.client import Kubernetes
+from infraflux.adapters.kubernetes.facts import KubernetesNode, Manifest
+from infraflux.adapters.talos.facts import EtcdSeen
+from infraflux.adapters.talos.seen import look_at_etcd, look_at_services
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS
 from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.core.clock import wait_for
@@ -19,22 +21,6 @@ from infraflux.operations.node_labels import identity_of, read_marks
 
 API_TIMEOUT_S = 5
 """One read of the Kubernetes API; the deadline of the whole wait is the cluster's `talos.health_timeout_s`."""
-
-
-@dataclass(frozen=True)
-class KubernetesNode:
-    """A Node object as far as health needs it."""
-
-    name: str
-    ready: bool
-    addresses: tuple[str, ...]
-    kubelet_version: str
-    cordoned: bool = False
-    labels: Mapping[str, str] = field(default_factory=dict)
-    taints: Mapping[str, str] = field(default_factory=dict)
-    """`key:effect` -> value."""
-    marked: frozenset[str] = frozenset()
-    """Those of them that InfraFlux keeps."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,10 +15,12 @@ from typing import Any, Protocol
 
 from ruamel.yaml import YAML
 
-from infraflux.adapters.argocd import API, Application, ArgoCd
+from infraflux.adapters.argocd.client import API, ArgoCd
+from infraflux.adapters.argocd.facts import Application
 from infraflux.adapters.helm import Chart, Release
-from infraflux.adapters.kubernetes import KindMissing, Kubernetes, Manifest, Ref
-from infraflux.adapters.workloads import Unready, read_unready
+from infraflux.adapters.kubernetes.client import KindMissing, Kubernetes
+from infraflux.adapters.kubernetes.facts import Manifest, Ref
+from infraflux.adapters.kubernetes.workloads import Unready, read_unready
 from infraflux.config.models import ClusterSpec
 from infraflux.core.clock import Clock, wait_for
 from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent, Retryable

@@ -12,11 +12,21 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from infraflux.adapters import proxmox, terraform, tools
 from infraflux.adapters.image_factory import register_schematic
-from infraflux.adapters.proxmox import Finding, Guest, Observed, Orphans, ProxmoxAccess, ProxmoxReader
-from infraflux.adapters.terraform import Applied, OnEvent, Place, Plan, Stack, Tool
-from infraflux.adapters.terraform.stack import DEFAULT_PLAN_S
+from infraflux.adapters.proxmox.addresses import answering
+from infraflux.adapters.proxmox.client import ProxmoxAccess, ProxmoxReader
+from infraflux.adapters.proxmox.facts import Guest, Observed
+from infraflux.adapters.proxmox.observe import observe, observe_guests
+from infraflux.adapters.proxmox.orphans import Orphans, find_orphans, placement
+from infraflux.adapters.proxmox.preflight import Finding, judge_preflight, require_passed
+from infraflux.adapters.proxmox.remove import StrayRemover
+from infraflux.adapters.terraform.errors import PlanStale
+from infraflux.adapters.terraform.events import OnEvent
+from infraflux.adapters.terraform.plan import Change
+from infraflux.adapters.terraform.stack import DEFAULT_PLAN_S, Applied, Plan, Stack
+from infraflux.adapters.terraform.state import parse_state
+from infraflux.adapters.terraform.workspace import GLOBALS, Place, Tool
+from infraflux.adapters.tools.locate import locate, provider_mirror
 from infraflux.config.load import Fleet
 from infraflux.config.models import ClusterSpec
 from infraflux.config.secrets_ref import resolve
@@ -24,6 +34,7 @@ from infraflux.core.errors import ErrorClass, Permanent, Retryable
 from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.core.paths import ProjectPaths
 from infraflux.operations.destruction import Destruction, plan_destruction
+from infraflux.operations.guard import require_allowed
 from infraflux.operations.sources import source_trees
 from infraflux.render.talos import schematic_document, schematic_id
 from infraflux.render.terraform import render_cluster, render_globals, to_tfvars
@@ -48,7 +59,7 @@ class MachinesPlan:
         return hashlib.sha256(f"{self.shared.summary.digest}{self.cluster.summary.digest}".encode()).hexdigest()
 
     @property
-    def changes(self) -> tuple[terraform.Change, ...]:
+    def changes(self) -> tuple[Change, ...]:
         """All changes, the shared ones first, in the order they are applied."""
         return (*self.shared.summary.changes, *self.cluster.summary.changes)
 
@@ -103,25 +114,25 @@ class Machines:
         """What is there, with every finding; nothing is refused: drift is reported, not stopped."""
         self.own.require_sound_state()
         known = self.known()
-        observed = proxmox.observe(ProxmoxReader(self._access), self.spec)
+        observed = observe(ProxmoxReader(self._access), self.spec)
         return Preflight(
             observed=observed,
-            findings=proxmox.judge_preflight(self.spec, observed, known=known),
-            orphans=proxmox.find_orphans(self.spec, guests=observed.guests, known=known),
+            findings=judge_preflight(self.spec, observed, known=known),
+            orphans=find_orphans(self.spec, guests=observed.guests, known=known),
         )
 
     def preflight(self) -> Preflight:
         """Look and judge; raises PreflightFailed with every finding that stops a plan."""
         seen = self.look()
         observed, findings, orphans = seen.observed, seen.findings, seen.orphans
-        proxmox.require_passed(findings, cluster=self.spec.key)
+        require_passed(findings, cluster=self.spec.key)
         self._require_made(*orphans.being_made, *orphans.unnamed)
         return Preflight(observed=observed, findings=(*findings, *self._answering(observed)), orphans=orphans)
 
     def orphans(self) -> Orphans:
         """Machines of ours that the state does not know, and the reverse."""
-        guests = proxmox.observe_guests(ProxmoxReader(self._access))
-        return proxmox.find_orphans(self.spec, guests=guests, known=self.known())
+        guests = observe_guests(ProxmoxReader(self._access))
+        return find_orphans(self.spec, guests=guests, known=self.known())
 
     def known(self) -> dict[int, str]:
         """Name by VM id of every machine that the state knows."""
@@ -133,8 +144,8 @@ class Machines:
 
     def own_variables(self, *, guests: Sequence[Guest], orphans: Orphans) -> dict[str, Any]:
         """Of the cluster's own stack, with the machines where they are and those to adopt."""
-        placement = proxmox.placement(self.spec, guests)
-        return render_cluster(self.spec, placement=placement, adopt=orphans.adopt)
+        places = placement(self.spec, guests)
+        return render_cluster(self.spec, placement=places, adopt=orphans.adopt)
 
     def plan(self, *, preflight: Preflight | None = None, on_event: OnEvent | None = None) -> MachinesPlan:
         """Plan both stacks, side by side: neither needs the other's result."""
@@ -154,7 +165,7 @@ class Machines:
         """A plan of an earlier step; PlanStale where it is not the one of this digest."""
         plan = MachinesPlan(shared=self.shared.reopen(shared_run), cluster=self.own.reopen(cluster_run))
         if plan.digest != digest:
-            raise terraform.PlanStale(
+            raise PlanStale(
                 "the saved plan is not the one that was shown",
                 cluster=self.spec.key,
                 stage=STAGE,
@@ -164,7 +175,7 @@ class Machines:
 
     def guard(self, plan: MachinesPlan, *, today: date) -> None:
         """Raises DestructionRefused with everything the policy forbids."""
-        terraform.require_allowed(
+        require_allowed(
             plan.cluster.summary, policy=self.spec.policy.destruction_guard, today=today, cluster=self.spec.key
         )
 
@@ -201,14 +212,14 @@ class Machines:
         head = self.shared.state() if self._last_of_environment() else None
         return plan_destruction(
             self.spec,
-            guests=proxmox.observe_guests(ProxmoxReader(self._access)),
+            guests=observe_guests(ProxmoxReader(self._access)),
             known=self.known(),
             shared=head.resources if head else 0,
         )
 
     def remove(self, guest: Guest) -> Outcome:
         """Remove one orphan, after its tag was read once more."""
-        return proxmox.StrayRemover(self._access, tag=self.spec.ownership_tag).remove(guest)
+        return StrayRemover(self._access, tag=self.spec.ownership_tag).remove(guest)
 
     # Inside
 
@@ -256,7 +267,7 @@ class Machines:
         """Whether no other cluster of the environment has machines in its state."""
         here = self.own.place
         names = {spec.name for spec in self._siblings} | {path.name for path in here.state.parent.glob("*")}
-        for name in sorted(names - {here.name, terraform.GLOBALS}):
+        for name in sorted(names - {here.name, GLOBALS}):
             state = here.state.parent / name
             place = replace(here, state=state, name=name)
             head = self.own.beside(place).state()
@@ -273,13 +284,13 @@ class Machines:
                 message=f"{address} answers already although its machine does not exist",
                 fatal=False,
             )
-            for address in proxmox.answering(new)
+            for address in answering(new)
         )
 
 
 def known_machines(state: str | None) -> dict[int, str]:
     """Name by VM id of every machine in a state document."""
-    return {machine.vm_id: machine.name for machine in terraform.parse_state(state).machines} if state else {}
+    return {machine.vm_id: machine.name for machine in parse_state(state).machines} if state else {}
 
 
 def open_machines(
@@ -294,14 +305,14 @@ def open_machines(
 
     `program` is a name of `tools/pins.yaml`: `terraform` is whichever is there, `tofu` is OpenTofu alone.
     """
-    if spec.name == terraform.GLOBALS:
+    if spec.name == GLOBALS:
         raise Permanent(
             f"a cluster cannot be called {spec.name}: the environment's shared state has that name",
             cluster=spec.key,
             error_class=ErrorClass.CONFIG,
         )
     access = proxmox_access(spec, root=root)
-    tool = Tool(binary=tools.locate(program), mirror=tools.provider_mirror())
+    tool = Tool(binary=locate(program), mirror=provider_mirror())
     env = _environment(access, os.environ if environ is None else environ)
     trees = source_trees(spec, root=root)
 
@@ -314,7 +325,7 @@ def open_machines(
         spec=spec,
         siblings=fleet.of(spec.environment),
         access=access,
-        shared=stack(terraform.GLOBALS),
+        shared=stack(GLOBALS),
         own=stack(spec.name),
     )
 

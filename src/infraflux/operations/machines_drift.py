@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from infraflux.adapters import proxmox
-from infraflux.adapters.proxmox import Guest, Orphans, Snapshot
-from infraflux.adapters.terraform import PlanSummary, Stack
-from infraflux.adapters.terraform.plan import EMPTY_PLAN
-from infraflux.adapters.terraform.stack import DEFAULT_PLAN_S
+from infraflux.adapters.proxmox.facts import Guest
+from infraflux.adapters.proxmox.orphans import Orphans, find_orphans
+from infraflux.adapters.proxmox.snapshot import Snapshot
+from infraflux.adapters.terraform.plan import EMPTY_PLAN, PlanSummary
+from infraflux.adapters.terraform.stack import DEFAULT_PLAN_S, Stack
 from infraflux.config.load import Fleet
 from infraflux.config.models import ClusterSpec
 from infraflux.core.files import write_private
@@ -151,7 +151,7 @@ def see_own(machines: Machines, world: Snapshot, known: Mapping[int, str]) -> Sc
     objects = world.machines(vm_ids)
     if spec.proxmox.ha:
         objects |= world.ha(vm_ids, rule_prefix=f"infraflux-{spec.environment}-{spec.name}-")
-    orphans = proxmox.find_orphans(spec, guests=guests, known=known)
+    orphans = find_orphans(spec, guests=guests, known=known)
     variables = machines.own_variables(guests=guests, orphans=orphans)
     return Scene(variables=to_tfvars(variables), objects=objects, guests=guests, orphans=orphans)
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from infraflux.adapters.talos.configs import FieldChange, diff_configs
-from infraflux.adapters.talos.seen import EtcdSeen, NodeSeen, NodeState
+from infraflux.adapters.talos.documents import FieldChange, diff_configs
+from infraflux.adapters.talos.facts import BootstrapMarker, EtcdSeen, NodeSeen, NodeState
 from infraflux.config.models import Node
 from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.core.outcomes import Noop
@@ -77,15 +77,6 @@ def decide_config(node: Node, seen: NodeSeen, *, wanted: str, cluster: str) -> P
         return PushConfig(node.name)
     changes = tuple(diff_configs(wanted, seen.config))
     return UpdateConfig(node.name, changes) if changes else Noop(f"{node.name} has the wanted machine config")
-
-
-@dataclass(frozen=True)
-class BootstrapMarker:
-    """Written before etcd is bootstrapped and confirmed after: survives a lost reply and a killed run."""
-
-    node: str
-    cluster_id: str
-    confirmed: bool = False
 
 
 def decide_bootstrap(

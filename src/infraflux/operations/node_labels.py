@@ -12,7 +12,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from infraflux.adapters.kubernetes import FieldConflict, Kubernetes, Manifest, Ref
+from infraflux.adapters.kubernetes.client import FieldConflict, Kubernetes
+from infraflux.adapters.kubernetes.facts import Manifest, Ref
 from infraflux.config.models import ClusterSpec, Node
 from infraflux.config.models.nodes import Taint
 from infraflux.core.clock import wait_for

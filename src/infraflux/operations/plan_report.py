@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from infraflux.adapters.terraform import Action, Change
+from infraflux.adapters.terraform.plan import Action, Change
 from infraflux.core.markdown import cell
 from infraflux.operations.machines import MachinesPlan
 

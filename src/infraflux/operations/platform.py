@@ -7,11 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from infraflux.adapters.argocd import ArgoCd
+from infraflux.adapters.argocd.client import ArgoCd
 from infraflux.adapters.helm import Helm
-from infraflux.adapters.kubernetes import Kubernetes, Manifest, Ref
-from infraflux.adapters.terraform import Stack, Tool, compute_outputs
-from infraflux.adapters.tools import locate, provider_mirror
+from infraflux.adapters.kubernetes.client import Kubernetes
+from infraflux.adapters.kubernetes.facts import Manifest, Ref
+from infraflux.adapters.terraform.computed import compute_outputs
+from infraflux.adapters.terraform.stack import Stack
+from infraflux.adapters.terraform.workspace import Tool
+from infraflux.adapters.tools.locate import locate, provider_mirror
 from infraflux.config.models import ClusterSpec
 from infraflux.config.secrets_ref import resolve
 from infraflux.core.clock import SystemClock

@@ -8,9 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from infraflux.adapters.kubernetes import Kubernetes, Ref
-from infraflux.adapters.proxmox import Guest, ProxmoxReader, observe_guests
-from infraflux.adapters.talos.seen import NodeSeen, NodeState, look, look_at_etcd
+from infraflux.adapters.kubernetes.client import Kubernetes
+from infraflux.adapters.kubernetes.facts import Ref
+from infraflux.adapters.proxmox.client import ProxmoxReader
+from infraflux.adapters.proxmox.facts import Guest
+from infraflux.adapters.proxmox.observe import observe_guests
+from infraflux.adapters.talos.facts import NodeSeen, NodeState
+from infraflux.adapters.talos.seen import look, look_at_etcd
 from infraflux.config.models import ClusterSpec
 from infraflux.core.errors import InfrafluxError
 from infraflux.core.paths import ProjectPaths

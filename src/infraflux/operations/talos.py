@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from infraflux.adapters.secrets import Learn, ignore
+from infraflux.adapters.secrets.bundle import Learn, ignore
 from infraflux.adapters.talos.talosctl import Talosctl
 from infraflux.adapters.talos.workspace import TalosWorkspace
-from infraflux.adapters.tools import locate
+from infraflux.adapters.tools.locate import locate
 from infraflux.config.models import ClusterSpec
 from infraflux.operations.bootstrap import TalosCluster
 from infraflux.render.talos import render_patches

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from infraflux.adapters.secrets import create_identity
+from infraflux.adapters.secrets.identity import create_identity
 from infraflux.adapters.talos.configs import generate_secrets
 from infraflux.adapters.talos.workspace import TalosWorkspace
 from infraflux.core.errors import Permanent

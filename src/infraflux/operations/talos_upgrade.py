@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from infraflux.adapters.talos.configs import parse_documents
+from infraflux.adapters.talos.documents import parse_documents
 from infraflux.adapters.talos.seen import look_at_etcd, look_at_services
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS, TalosTransient
 from infraflux.config.matrix import minor, step_problem

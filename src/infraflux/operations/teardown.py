@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from infraflux.adapters.kubernetes import Kubernetes, Ref
-from infraflux.adapters.talos.seen import NodeState, look_at_etcd
+from infraflux.adapters.kubernetes.client import Kubernetes
+from infraflux.adapters.kubernetes.facts import Ref
+from infraflux.adapters.talos.facts import NodeState
+from infraflux.adapters.talos.seen import look_at_etcd
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS
 from infraflux.config.models import Node, Role
 from infraflux.core.clock import wait_for

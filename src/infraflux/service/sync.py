@@ -12,6 +12,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from infraflux.core.locks import limit_name
 from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.service import launch
 from infraflux.service.api import PrefectApi
@@ -143,11 +144,6 @@ def load_wanted(directory: Path, *, pool: str, command: str, clusters: Sequence[
         automations=[{**one, "name": f"{AUTOMATION_PREFIX}{one['name']}"} for one in automations],
         limits=[limit_name(cluster) for cluster in clusters],
     )
-
-
-def limit_name(cluster: str) -> str:
-    """The lock of `<env>/<name>`: `cluster:<env>:<name>`, since Prefect allows no slash; `tasks.engine` takes it."""
-    return f"cluster:{cluster.replace('/', ':')}"
 
 
 def job_template(command: str) -> dict[str, Any]:

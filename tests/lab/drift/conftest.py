@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 from labkit.drift_world import World, deployed_world
 
-from infraflux.adapters.tools import Source, this_machine
+from infraflux.adapters.tools.locate import Source, this_machine
 
 PROGRAMS = (
     *("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "talosctl"),

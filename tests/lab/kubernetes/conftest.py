@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from infraflux.adapters.tools import Source, this_machine
+from infraflux.adapters.tools.locate import Source, this_machine
 from infraflux_lab.contracts import NodeFacts
 from infraflux_lab.kubernetes import KubernetesLab
 

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from infraflux.adapters.tools import Source, this_machine
+from infraflux.adapters.tools.locate import Source, this_machine
 from infraflux_lab.gitops.git import git
 from infraflux_lab.gitops.host import GitOpsLab
 from infraflux_lab.gitops.repositories import Seed

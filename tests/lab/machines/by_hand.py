@@ -6,7 +6,7 @@ from typing import Any
 
 from proxmoxer import ProxmoxAPI
 
-from infraflux.adapters.terraform import Action
+from infraflux.adapters.terraform.plan import Action
 
 from .conftest import Project
 

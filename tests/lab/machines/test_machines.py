@@ -15,11 +15,13 @@ import psutil
 import pytest
 
 from infraflux.adapters.proxmox.privileges import required
-from infraflux.adapters.terraform import Action, DestructionRefused, EventKind
-from infraflux.adapters.tools import locate
+from infraflux.adapters.terraform.events import EventKind
+from infraflux.adapters.terraform.plan import Action
+from infraflux.adapters.tools.locate import locate
 from infraflux.core import process
 from infraflux.core.errors import Permanent
 from infraflux.core.outcomes import Done, Noop
+from infraflux.operations.guard import DestructionRefused
 from infraflux.operations.machines import Machines, MachinesPlan
 
 from .conftest import Project

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from infraflux.adapters.proxmox import PreflightFailed
-from infraflux.adapters.terraform import Action
+from infraflux.adapters.proxmox.preflight import PreflightFailed
+from infraflux.adapters.terraform.plan import Action
 from infraflux.core import process
 from infraflux.core.errors import ErrorClass, InfrafluxError
 from infraflux.core.outcomes import Done

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from infraflux.adapters.proxmox import Snapshot
-from infraflux.adapters.terraform import Action, PlanSummary
+from infraflux.adapters.proxmox.snapshot import Snapshot
+from infraflux.adapters.terraform.plan import Action, PlanSummary
 from infraflux.config.load import Fleet
 from infraflux.core.outcomes import Done, Noop
 from infraflux.drift.findings import DriftClass

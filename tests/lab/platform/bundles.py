@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from infraflux.adapters.tools import locate
+from infraflux.adapters.tools.locate import locate
 from infraflux.config.models import ClusterSpec
 from infraflux.core.process import run
 from infraflux.operations.installer import Bundle

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from infraflux.adapters.argocd import Application, ArgoCd
+from infraflux.adapters.argocd.client import ArgoCd
+from infraflux.adapters.argocd.facts import Application
 from infraflux.adapters.helm import Helm
-from infraflux.adapters.kubernetes import Kubernetes, Manifest, Ref
-from infraflux.adapters.tools import Source, this_machine
+from infraflux.adapters.kubernetes.client import Kubernetes
+from infraflux.adapters.kubernetes.facts import Manifest, Ref
+from infraflux.adapters.tools.locate import Source, this_machine
 from infraflux.config.load import load_cluster
 from infraflux.config.models import ClusterSpec
 from infraflux.config.secrets_ref import resolve

@@ -14,8 +14,8 @@ import pytest
 from pyrage import x25519
 from ruamel.yaml import YAML
 
-from infraflux.adapters.argocd import API, HandoffDegraded
-from infraflux.adapters.kubernetes import Ref
+from infraflux.adapters.argocd.client import API, HandoffDegraded
+from infraflux.adapters.kubernetes.facts import Ref
 from infraflux.core.outcomes import Noop
 
 pytestmark = [pytest.mark.lab, pytest.mark.tools, pytest.mark.timeout(900)]

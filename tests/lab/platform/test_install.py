@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from infraflux.adapters.kubernetes import KindMissing, Ref
-from infraflux.adapters.tools import locate
+from infraflux.adapters.kubernetes.client import KindMissing
+from infraflux.adapters.kubernetes.facts import Ref
+from infraflux.adapters.tools.locate import locate
 from infraflux.config.models import ClusterSpec
 from infraflux.core.clock import SystemClock, wait_for
 from infraflux.core.errors import ErrorClass, InfrafluxError

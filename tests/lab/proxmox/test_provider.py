@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from infraflux.adapters.tools import locate, provider_mirror
+from infraflux.adapters.tools.locate import locate, provider_mirror
 
 from .conftest import Lab
 

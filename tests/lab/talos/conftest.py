@@ -12,7 +12,7 @@ from threading import Thread
 import pytest
 from labkit.talos_world import OCTET, World, address
 
-from infraflux.adapters.tools import locate
+from infraflux.adapters.tools.locate import locate
 from infraflux.core.errors import InfrafluxError
 from infraflux_lab.kubernetes import KubernetesLab
 

@@ -5,7 +5,6 @@ from ipaddress import IPv4Address
 import pytest
 from fakes.specs import make_spec
 
-from infraflux.adapters.talos.facts import read_facts
 from infraflux.core.clock import SystemClock, wait_for
 from infraflux.core.errors import InfrafluxError, Permanent
 from infraflux.core.outcomes import Noop
@@ -13,6 +12,7 @@ from infraflux.operations.credentials import ensure_kubeconfig, ensure_talosconf
 from infraflux.operations.health import read_nodes, wait_healthy
 from infraflux.operations.node_labels import mark_nodes
 from infraflux.operations.talos import open_talos
+from infraflux.operations.talos_facts import read_facts
 from infraflux.operations.talos_secrets import ensure_secrets
 from infraflux.operations.talos_upgrade import upgrade_nodes
 from infraflux.operations.teardown import teardown

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from infraflux.adapters.tools import locate
+from infraflux.adapters.tools.locate import locate
 
 pytestmark = [pytest.mark.lab, pytest.mark.tools]
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from infraflux.adapters.argocd import CONTROLLERS, Application
+from infraflux.adapters.argocd.client import CONTROLLERS
+from infraflux.adapters.argocd.facts import Application
 from infraflux.drift.findings import DriftClass, Layer, Owner
 from infraflux.drift.gitops import (
     LONGEST_SHOWN,

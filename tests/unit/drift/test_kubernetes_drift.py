@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from fakes.specs import make_spec
 
+from infraflux.adapters.kubernetes.facts import KubernetesNode
 from infraflux.drift.findings import DriftClass, Layer, Owner
 from infraflux.drift.kubernetes import find_node_drift
-from infraflux.operations.health import KubernetesNode
 
 SPEC = make_spec(control_planes=1, workers=1)
 DEDICATED = "node-role.kubernetes.io/control-plane:NoSchedule"

@@ -3,9 +3,9 @@
 import pytest
 from fakes.specs import make_spec
 
-from infraflux.adapters.proxmox import Guest, Orphans
-from infraflux.adapters.terraform import Action, Change, PlanSummary
-from infraflux.adapters.terraform.plan import VM_TYPE, DiskLoss, FieldChange
+from infraflux.adapters.proxmox.facts import Guest
+from infraflux.adapters.proxmox.orphans import Orphans
+from infraflux.adapters.terraform.plan import VM_TYPE, Action, Change, DiskLoss, FieldChange, PlanSummary
 from infraflux.drift.findings import DriftClass, Layer, Owner
 from infraflux.drift.machines import find_machine_drift
 

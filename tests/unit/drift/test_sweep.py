@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from fakes.specs import make_spec
 
-from infraflux.adapters.terraform import Change, PlanSummary
-from infraflux.adapters.terraform.plan import EMPTY_PLAN, Action
+from infraflux.adapters.terraform.plan import EMPTY_PLAN, Action, Change, PlanSummary
 from infraflux.core.errors import Retryable
 from infraflux.core.outcomes import Done, Noop
 from infraflux.operations.machines_drift import Scene, Sweep, baseline_file, look_at_stack

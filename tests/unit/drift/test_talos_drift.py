@@ -5,10 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from fakes.specs import make_spec
 
-from infraflux.adapters.talos.configs import FieldChange
-from infraflux.adapters.talos.facts import NodeFacts, TalosFacts
-from infraflux.adapters.talos.seen import EtcdSeen, NodeState
-from infraflux.adapters.talos.talosctl import EtcdMember
+from infraflux.adapters.talos.documents import FieldChange
+from infraflux.adapters.talos.facts import EtcdMember, EtcdSeen, NodeFacts, NodeState, TalosFacts
 from infraflux.drift.findings import DriftClass, Layer
 from infraflux.drift.talos import find_talos_drift
 

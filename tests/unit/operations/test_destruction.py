@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from fakes.specs import make_spec
 
-from infraflux.adapters.proxmox import Guest
+from infraflux.adapters.proxmox.facts import Guest
 from infraflux.operations.destruction import Destruction, facts, markdown, plan_destruction
 
 SPEC = make_spec()

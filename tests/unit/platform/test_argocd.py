@@ -3,7 +3,7 @@
 import pytest
 from fakes.clock import FakeClock
 
-from infraflux.adapters.argocd import (
+from infraflux.adapters.argocd.client import (
     API,
     REFRESH,
     REFRESH_SET,
@@ -13,7 +13,7 @@ from infraflux.adapters.argocd import (
     read_application,
     read_application_set,
 )
-from infraflux.adapters.kubernetes import KindMissing
+from infraflux.adapters.kubernetes.client import KindMissing
 
 
 def application(name, sync="Synced", health="Healthy", **status):

@@ -8,8 +8,8 @@ import pytest
 from fakes.clock import FakeClock
 from fakes.specs import make_spec
 
-from infraflux.adapters.kubernetes import KindMissing
-from infraflux.adapters.workloads import RELEASE
+from infraflux.adapters.kubernetes.client import KindMissing
+from infraflux.adapters.kubernetes.workloads import RELEASE
 from infraflux.core.errors import Permanent, Retryable
 from infraflux.core.outcomes import Done, Noop
 from infraflux.operations.installer import Bundle, Installer, read_component

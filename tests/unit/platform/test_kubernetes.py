@@ -5,7 +5,8 @@ import json
 import pytest
 from fakes.clock import FakeClock
 
-from infraflux.adapters.kubernetes import Answer, FieldConflict, KindMissing, Kubernetes, Ref
+from infraflux.adapters.kubernetes.client import Answer, FieldConflict, KindMissing, Kubernetes
+from infraflux.adapters.kubernetes.facts import Ref
 from infraflux.core.errors import ErrorClass, Permanent, Retryable
 from infraflux.core.outcomes import Done, Noop
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from infraflux.adapters.manifests import read_manifests, repeated_entries
+from infraflux.adapters.kubernetes.manifests import read_manifests, repeated_entries
 
 AS_WRITTEN = {
     "a lone equals sign, as in the enum of matchType": ("enum: ['!=', =]", {"enum": ["!=", "="]}),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from infraflux.adapters.workloads import RELEASE, read_unready
+from infraflux.adapters.kubernetes.workloads import RELEASE, read_unready
 
 
 class FakeKubernetes:

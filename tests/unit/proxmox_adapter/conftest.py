@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infraflux.adapters.proxmox import Host, Observed, StorageOnHost
+from infraflux.adapters.proxmox.facts import Host, Observed, StorageOnHost
 from infraflux.adapters.proxmox.privileges import required
 from infraflux.config.models import ClusterSpec
 

@@ -6,16 +6,9 @@ from typing import Any
 
 import pytest
 
-from infraflux.adapters.proxmox import (
-    Guest,
-    Observed,
-    PreflightFailed,
-    StorageOnHost,
-    find_orphans,
-    judge_preflight,
-    placement,
-    require_passed,
-)
+from infraflux.adapters.proxmox.facts import Guest, Observed, StorageOnHost
+from infraflux.adapters.proxmox.orphans import find_orphans, placement
+from infraflux.adapters.proxmox.preflight import PreflightFailed, judge_preflight, require_passed
 from infraflux.adapters.proxmox.privileges import effective, missing, required
 from infraflux.config.models import ClusterSpec
 from infraflux.core.errors import ErrorClass

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from infraflux.adapters.proxmox import ProxmoxAccess, ProxmoxMissing, Snapshot
+from infraflux.adapters.proxmox.client import ProxmoxAccess, ProxmoxMissing
+from infraflux.adapters.proxmox.snapshot import Snapshot
 from infraflux.core.errors import Retryable
 
 ACCESS = ProxmoxAccess(endpoint="https://pve:8006", token_id="a@pve!b", token_secret="c")

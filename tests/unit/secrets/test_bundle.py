@@ -11,14 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pyrage import x25519
 
-from infraflux.adapters.secrets import (
-    BundleStore,
-    SecretsBundle,
-    create_identity,
-    credential_values,
-    load_identities,
-)
-from infraflux.adapters.secrets.bundle import written_forms
+from infraflux.adapters.secrets.bundle import BundleStore, SecretsBundle, credential_values, written_forms
+from infraflux.adapters.secrets.identity import create_identity, load_identities
 from infraflux.core.errors import Permanent
 from infraflux.core.process import Masker
 

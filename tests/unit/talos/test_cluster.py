@@ -8,11 +8,11 @@ from fakes.clock import FakeClock
 from fakes.specs import make_spec
 from fakes.talos import FakeTalos, FakeWorkspace
 
+from infraflux.adapters.talos.facts import BootstrapMarker
 from infraflux.adapters.talos.talosctl import Talosctl
 from infraflux.core.errors import Permanent, Retryable
 from infraflux.core.outcomes import Done, Noop
 from infraflux.operations.bootstrap import NodesFailed, TalosCluster
-from infraflux.operations.node_decisions import BootstrapMarker
 from infraflux.operations.teardown import teardown
 
 

@@ -5,17 +5,11 @@ from pathlib import Path
 import pytest
 from fakes.specs import make_spec
 
-from infraflux.adapters.secrets import SecretsBundle
-from infraflux.adapters.talos.configs import (
-    diff_configs,
-    generate_configs,
-    generate_secrets,
-    generate_talosconfig,
-    mask_config,
-    parse_documents,
-)
+from infraflux.adapters.secrets.bundle import SecretsBundle
+from infraflux.adapters.talos.configs import generate_configs, generate_secrets, generate_talosconfig
+from infraflux.adapters.talos.documents import diff_configs, mask_config, parse_documents
 from infraflux.adapters.talos.talosctl import Talosctl
-from infraflux.adapters.tools import locate
+from infraflux.adapters.tools.locate import locate
 from infraflux.core.errors import Permanent
 from infraflux.render.talos import render_patches
 

@@ -3,10 +3,10 @@
 import pytest
 from fakes.specs import make_spec
 
-from infraflux.adapters.talos.seen import EtcdSeen
-from infraflux.adapters.talos.talosctl import EtcdMember
+from infraflux.adapters.kubernetes.facts import KubernetesNode
+from infraflux.adapters.talos.facts import EtcdMember, EtcdSeen
 from infraflux.core.errors import Retryable
-from infraflux.operations.health import ClusterSeen, KubernetesNode, judge, kubernetes_node, read_nodes
+from infraflux.operations.health import ClusterSeen, judge, kubernetes_node, read_nodes
 
 SPEC = make_spec(control_planes=1, workers=1)
 SERVICES = {

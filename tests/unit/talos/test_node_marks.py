@@ -8,7 +8,7 @@ import pytest
 from fakes.clock import FakeClock
 from fakes.specs import make_spec
 
-from infraflux.adapters.kubernetes import FieldConflict
+from infraflux.adapters.kubernetes.client import FieldConflict
 from infraflux.core.errors import Retryable
 from infraflux.core.outcomes import Done, Noop
 from infraflux.operations import node_labels as node_marks

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from infraflux.adapters.talos.facts import EtcdMember
 from infraflux.adapters.talos.talosctl import (
     Code,
-    EtcdMember,
     Talosctl,
     TalosRefused,
     TalosTransient,

@@ -8,11 +8,11 @@ from fakes.clock import FakeClock
 from fakes.specs import make_spec
 from fakes.talos import FakeTalos, FakeWorkspace
 
+from infraflux.adapters.talos.facts import BootstrapMarker
 from infraflux.adapters.talos.talosctl import Talosctl
 from infraflux.core.errors import Permanent, Retryable
 from infraflux.core.outcomes import Noop
 from infraflux.operations.bootstrap import TalosCluster
-from infraflux.operations.node_decisions import BootstrapMarker
 from infraflux.operations.talos_upgrade import etcd_problems, plan_upgrade, upgrade_nodes
 
 NAMES = ("dev-1-cp-1", "dev-1-cp-2", "dev-1-cp-3", "dev-1-worker-1", "dev-1-worker-2")

@@ -10,8 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from infraflux.adapters.terraform import Place, Stack, StateLocked, Tool
-from infraflux.adapters.terraform.lock import Break, Holder, HolderRecords, Keep, LockInfo, judge_lock, parse_lock
+from infraflux.adapters.terraform.lock import (
+    Break,
+    Holder,
+    HolderRecords,
+    Keep,
+    LockInfo,
+    StateLocked,
+    judge_lock,
+    parse_lock,
+)
+from infraflux.adapters.terraform.stack import Stack
+from infraflux.adapters.terraform.workspace import Place, Tool
 
 NOW = datetime(2026, 11, 23, 9, 0, 0, tzinfo=UTC)
 HERE = Holder(pid=1, started=0.0, host="box", boot_id="boot-2", recorded=NOW.isoformat())

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from infraflux.adapters.terraform import Action, DestructionRefused, judge_plan, read_plan, require_allowed
-from infraflux.adapters.terraform.plan import EMPTY_PLAN, SENSITIVE, DiskLoss
+from infraflux.adapters.terraform.plan import EMPTY_PLAN, SENSITIVE, Action, DiskLoss, read_plan
 from infraflux.config.models.policy import DestructionGuard, GuardOverride
+from infraflux.operations.guard import DestructionRefused, judge_plan, require_allowed
 
 TODAY, TOMORROW = date(2026, 11, 23), date(2026, 11, 24)
 

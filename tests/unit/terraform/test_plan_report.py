@@ -1,7 +1,7 @@
 """A plan as people read it."""
 
-from infraflux.adapters.terraform import Action, Change, Plan, PlanSummary
-from infraflux.adapters.terraform.plan import EMPTY_PLAN, DiskLoss, FieldChange
+from infraflux.adapters.terraform.plan import EMPTY_PLAN, Action, Change, DiskLoss, FieldChange, PlanSummary
+from infraflux.adapters.terraform.stack import Plan
 from infraflux.operations.machines import MachinesPlan
 from infraflux.operations.plan_report import MAX_MARKDOWN, facts, markdown, rows
 

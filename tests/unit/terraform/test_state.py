@@ -6,8 +6,15 @@ from typing import Any
 
 import pytest
 
-from infraflux.adapters.terraform import StateHead, StateRefused
-from infraflux.adapters.terraform.state import KEPT_BACKUPS, StateArchive, StateRecord, judge_state, parse_state
+from infraflux.adapters.terraform.state import (
+    KEPT_BACKUPS,
+    StateArchive,
+    StateHead,
+    StateRecord,
+    StateRefused,
+    judge_state,
+    parse_state,
+)
 
 RECORD = StateRecord(lineage="l-1", serial=5)
 

@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
-from infraflux.adapters.tools import Installer, Places, Report, Shelf, load_pins
+from infraflux.adapters.tools.install import Installer, Report
+from infraflux.adapters.tools.locate import Shelf
+from infraflux.adapters.tools.pins import load_pins
+from infraflux.adapters.tools.places import Places
 from infraflux.adapters.tools.progress import Event
 
 PINS = """

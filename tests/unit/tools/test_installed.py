@@ -6,9 +6,8 @@ import os
 
 import pytest
 
-from infraflux.adapters.tools import provider_mirror, this_machine
 from infraflux.adapters.tools.install import decide, read_receipt
-from infraflux.adapters.tools.locate import Source
+from infraflux.adapters.tools.locate import Source, provider_mirror, this_machine
 from infraflux.adapters.tools.probe import ask_version
 from infraflux.adapters.tools.providers import REGISTRIES
 from infraflux.adapters.tools.toolchain import find_go

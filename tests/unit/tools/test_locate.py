@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from infraflux.adapters.tools import Source
+from infraflux.adapters.tools.locate import Source
 from infraflux.core.errors import Permanent
 
 from .conftest import Machine, script

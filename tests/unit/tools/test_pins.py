@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infraflux.adapters.tools import Program, load_pins
+from infraflux.adapters.tools.pins import Program, load_pins
 from infraflux.adapters.tools.places import pins_directory
 from infraflux.adapters.tools.toolchain import new_enough, requirements
 from infraflux.core.errors import ErrorClass, Permanent

@@ -1,70 +1,14 @@
 """What is there: one look at a Proxmox cluster, in as few calls as the answers need."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from infraflux.adapters.proxmox.client import ProxmoxReader
+from infraflux.adapters.proxmox.facts import Guest, Host, Observed, StorageOnHost
 from infraflux.config.models import ClusterSpec
 
 MIB = 1024**2
 GIB = 1024**3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Host:
-    """A Proxmox node."""
-
-    name: str
-    online: bool
-    cores: int = 0
-    memory_mib: int = 0
-    bridges: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Guest:
-    """A VM or container, ours or anybody's."""
-
-    vm_id: int
-    name: str
-    host: str
-    running: bool = False
-    template: bool = False
-    cores: int = 0
-    memory_mib: int = 0
-    tags: frozenset[str] = frozenset()
-    lock: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StorageOnHost:
-    """A storage as one host sees it."""
-
-    name: str
-    host: str
-    content: frozenset[str]
-    free_gib: int
-    shared: bool = False
-    active: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Observed:
-    """One look at a Proxmox cluster."""
-
-    version: tuple[int, ...]
-    hosts: Mapping[str, Host]
-    guests: tuple[Guest, ...] = ()
-    storages: Mapping[tuple[str, str], StorageOnHost] = field(default_factory=dict)
-    """By (host, storage)."""
-    pools: frozenset[str] = frozenset()
-    privileges: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """By path, as the API token has them."""
-
-    def owned(self, tag: str) -> tuple[Guest, ...]:
-        """The guests that carry an ownership tag."""
-        return tuple(guest for guest in self.guests if tag in guest.tags)
 
 
 def observe(reader: ProxmoxReader, spec: ClusterSpec) -> Observed:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from infraflux.adapters.proxmox.observe import Guest
+from infraflux.adapters.proxmox.facts import Guest
 from infraflux.config.models import ClusterSpec
 
 

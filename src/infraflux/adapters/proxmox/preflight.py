@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from infraflux.adapters.proxmox import privileges
-from infraflux.adapters.proxmox.observe import Guest, Observed
+from infraflux.adapters.proxmox.facts import Guest, Observed
 from infraflux.adapters.proxmox.orphans import is_unnamed, placement
 from infraflux.config.models import ClusterSpec, Node
 from infraflux.core.errors import ErrorClass, Permanent

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from infraflux.adapters.proxmox.client import ProxmoxAccess, ProxmoxMissing, ProxmoxReader, classed
-from infraflux.adapters.proxmox.observe import Guest
+from infraflux.adapters.proxmox.facts import Guest
 from infraflux.core.errors import ErrorClass, Permanent, Retryable
 from infraflux.core.outcomes import Done, Noop, Outcome
 

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from infraflux.adapters.proxmox.client import ProxmoxAccess, ProxmoxMissing, ProxmoxReader
-from infraflux.adapters.proxmox.observe import Guest, guests_of
+from infraflux.adapters.proxmox.facts import Guest
+from infraflux.adapters.proxmox.observe import guests_of
 
 READS_AT_ONCE = 8
 MOVING = frozenset({"digest", "used"})

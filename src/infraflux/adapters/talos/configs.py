@@ -4,27 +4,19 @@ The documents hold the cluster's keys. They live in memory and, for the time of 
 directory that is removed afterwards, or by the next run where this one is killed.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from ruamel.yaml import YAML
-
-from infraflux.adapters.secrets import SecretsBundle
+from infraflux.adapters.secrets.bundle import SecretsBundle
+from infraflux.adapters.talos.documents import safe_yaml
 from infraflux.adapters.talos.talosctl import Talosctl
 from infraflux.config.models import ClusterSpec, Role
 from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.core.files import write_private
 from infraflux.core.workdir import private_workdir
-
-MASK = "***"
-_LONGEST_SHOWN = 120
-_TAINTS = ".registerWithTaints["
-"""A taint's key is a name for everybody to see."""
-_SECRET_FIELDS = {"key", "token", "secret", "secretboxEncryptionSecret", "aescbcEncryptionSecret", "identity"}
 
 
 class PatchSet(Protocol):
@@ -42,18 +34,6 @@ class MachineConfigs:
     """The finished machine config of every node, by node name; nothing of it shows in its representation."""
 
     by_node: Mapping[str, str] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class FieldChange:
-    """One field that differs; both sides are masked where the field is a secret."""
-
-    path: str
-    wanted: str
-    seen: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.seen} -> {self.wanted}"
 
 
 def generate_secrets(talosctl: Talosctl, *, talos_version: str, workdir: Path) -> str:
@@ -87,12 +67,12 @@ def generate_talosconfig(
     """A client configuration with a fresh admin certificate; its endpoints are the control planes."""
     with private_workdir(workdir) as work:
         _generate(spec, talosctl=talosctl, bundle=bundle, patches=patches, work=work, types="talosconfig")
-        document = _safe_yaml().load((work / "talosconfig").read_text())
+        document = safe_yaml().load((work / "talosconfig").read_text())
     context = document["contexts"][spec.name]
     context["endpoints"] = [str(node.address) for node in spec.control_planes]
     context["nodes"] = [str(spec.control_planes[0].address)]
     stream = StringIO()
-    _safe_yaml().dump(document, stream)
+    safe_yaml().dump(document, stream)
     return stream.getvalue()
 
 
@@ -138,66 +118,3 @@ def _validate(spec: ClusterSpec, *, talosctl: Talosctl, path: Path, node: str) -
             error_class=ErrorClass.CONFIG,
             next_step="correct the patch of that name below talos.patches",
         ) from error
-
-
-def _safe_yaml() -> YAML:
-    """YAML 1.2 rules: `auto: off` stays the text `off`, which Talos means by it."""
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.width = 4096
-    return yaml
-
-
-def parse_documents(text: str) -> dict[str, Any]:
-    """All documents of a machine config by `kind/name`; the main one, which has no kind, is `v1alpha1`."""
-    documents: dict[str, Any] = {}
-    for document in _safe_yaml().load_all(text):
-        if not document:
-            continue
-        kind = document.get("kind", "v1alpha1")
-        documents["/".join(str(part) for part in (kind, document.get("name")) if part)] = document
-    return documents
-
-
-def diff_configs(wanted: str, seen: str) -> list[FieldChange]:
-    """Fields in which two machine configs differ, by meaning and not by text; secrets are masked."""
-    left, right = _flat(parse_documents(wanted)), _flat(parse_documents(seen))
-    changed = sorted(path for path in left.keys() | right.keys() if left.get(path) != right.get(path))
-    return [FieldChange(path, _shown(path, left.get(path)), _shown(path, right.get(path))) for path in changed]
-
-
-def mask_config(text: str) -> str:
-    """The machine config with every secret field replaced, for people to read and to compare."""
-    stream = StringIO()
-    _safe_yaml().dump_all([_masked(document) for document in parse_documents(text).values()], stream)
-    return stream.getvalue()
-
-
-def _masked(node: Any) -> Any:
-    if isinstance(node, dict):
-        secret = _SECRET_FIELDS - ({"key"} if "effect" in node else set())
-        return {key: MASK if key in secret and value else _masked(value) for key, value in node.items()}
-    return [_masked(value) for value in node] if isinstance(node, list) else node
-
-
-def _flat(node: Any, path: str = "") -> dict[str, Any]:
-    if isinstance(node, dict) and node:
-        return {key: leaf for name, value in node.items() for key, leaf in _flat(value, _join(path, name)).items()}
-    if isinstance(node, list) and node:
-        return {k: leaf for index, value in enumerate(node) for k, leaf in _flat(value, f"{path}[{index}]").items()}
-    # Talos drops empty maps and lists and false flags when it writes a config back.
-    return {} if node in (None, {}, [], "", False) else {path: node}
-
-
-def _join(path: str, name: object) -> str:
-    return f"{path}.{name}" if path else str(name)
-
-
-def _shown(path: str, value: Any) -> str:
-    if value is None:
-        return "(absent)"
-    if path.rsplit(".", 1)[-1] in _SECRET_FIELDS and _TAINTS not in path:
-        return MASK
-    text = str(value)
-    # A certificate says nothing to a reader; its digest says whether it is the same one.
-    return text if len(text) <= _LONGEST_SHOWN else f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:12]}"

@@ -1,19 +1,56 @@
-"""The read side: what runs on every node now, beside what is wanted. Nothing here changes anything."""
+"""What Talos nodes and etcd show, as facts. No client, no call."""
 
-import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
 
-from cryptography import x509
+from infraflux.adapters.talos.documents import FieldChange
 
-from infraflux.adapters.talos.configs import FieldChange, diff_configs
-from infraflux.adapters.talos.seen import EtcdSeen, NodeSeen, NodeState, look_at_etcd
-from infraflux.adapters.talos.talosctl import TALOS_ERRORS
-from infraflux.config.models import Node
-from infraflux.operations.bootstrap import TalosCluster
-from infraflux.operations.credentials import read_kubeconfig, read_talosconfig
+
+@dataclass(frozen=True)
+class EtcdMember:
+    """One line of `talosctl etcd members`."""
+
+    id: str
+    hostname: str
+    peer_urls: tuple[str, ...]
+    learner: bool
+
+
+class NodeState(StrEnum):
+    """Which door of the Talos API answers."""
+
+    SILENT = "silent"
+    """Nothing answers: off, booting or rebooting."""
+    MAINTENANCE = "maintenance"
+    """Booted, no configuration: asks for one without a client certificate."""
+    RUNNING = "running"
+    """Configured with our cluster's keys."""
+    LOCKED = "locked"
+    """Wants a client certificate that our cluster's keys did not make: somebody else's cluster, or our lost keys."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeSeen:
+    """One look at one node; `detail` is the last thing that was heard, for messages."""
+
+    name: str
+    address: str
+    state: NodeState
+    uuid: str = ""
+    macs: tuple[str, ...] = ()
+    version: str = ""
+    config: str = field(default="", repr=False)
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class EtcdSeen:
+    """The members as one control plane lists them; no members: etcd was never bootstrapped there."""
+
+    members: tuple[EtcdMember, ...]
+    asked: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,57 +75,10 @@ class TalosFacts:
     certificates: Mapping[str, datetime] = field(default_factory=dict)
 
 
-def read_facts(cluster: TalosCluster) -> TalosFacts:
-    """Look at every node, etcd and the certificates once."""
-    return TalosFacts(
-        nodes={node.name: _read_node(cluster, node) for node in cluster.spec.nodes},
-        etcd=look_at_etcd(cluster.spec.control_planes, admin=cluster.admin),
-        certificates=dict(_certificates(cluster)),
-    )
+@dataclass(frozen=True)
+class BootstrapMarker:
+    """Written before etcd is bootstrapped and confirmed after: survives a lost reply and a killed run."""
 
-
-def _read_node(cluster: TalosCluster, node: Node) -> NodeFacts:
-    seen = cluster.look(node)
-    if seen.state is not NodeState.RUNNING:
-        return NodeFacts(name=node.name, state=seen.state, unknown=seen.detail or f"the node is {seen.state}")
-    return NodeFacts(
-        name=node.name,
-        state=seen.state,
-        version=seen.version,
-        config_changes=_changes(cluster, node, seen),
-        extensions=_extensions(cluster, node),
-    )
-
-
-def _changes(cluster: TalosCluster, node: Node, seen: NodeSeen) -> tuple[FieldChange, ...]:
-    return tuple(diff_configs(cluster.workspace.configs.by_node[node.name], seen.config))
-
-
-def _extensions(cluster: TalosCluster, node: Node) -> tuple[str, ...] | None:
-    """Names of the extensions in the running image; the schematic's own entry is left out."""
-    try:
-        found = cluster.admin.get("extensions", node=str(node.address))
-    except TALOS_ERRORS:
-        return None
-    names = {str(one.spec.get("metadata", {}).get("name", "")) for one in found}
-    return tuple(sorted(names - {"", "schematic"}))
-
-
-def _certificates(cluster: TalosCluster) -> Iterator[tuple[str, datetime]]:
-    workspace = cluster.workspace
-    for name, path, reader in (
-        ("kubeconfig", workspace.kubeconfig, read_kubeconfig),
-        ("talosconfig", workspace.talosconfig, read_talosconfig),
-    ):
-        credential = reader(path.read_text()) if path.exists() else None
-        if credential is not None:
-            yield name, credential.expires
-    yield from _authorities(workspace.bundle.document)
-
-
-def _authorities(bundle: Mapping[str, Any]) -> Iterator[tuple[str, datetime]]:
-    """The certificate authorities of the bundle; they are cut for ten years and nobody watches them."""
-    for name, entry in sorted(bundle.get("certs", {}).items()):
-        if isinstance(entry, dict) and "crt" in entry:
-            certificate = x509.load_pem_x509_certificate(base64.b64decode(entry["crt"]))
-            yield f"{name} authority", certificate.not_valid_after_utc
+    node: str
+    cluster_id: str
+    confirmed: bool = False

@@ -1,13 +1,11 @@
 """What a node shows of itself, read without changing anything."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
 
+from infraflux.adapters.talos.facts import EtcdSeen, NodeSeen, NodeState
 from infraflux.adapters.talos.talosctl import (
     TALOS_ERRORS,
     Code,
-    EtcdMember,
     Resource,
     Talosctl,
     TalosRefused,
@@ -15,33 +13,6 @@ from infraflux.adapters.talos.talosctl import (
     error_code,
 )
 from infraflux.config.models import Node
-
-
-class NodeState(StrEnum):
-    """Which door of the Talos API answers."""
-
-    SILENT = "silent"
-    """Nothing answers: off, booting or rebooting."""
-    MAINTENANCE = "maintenance"
-    """Booted, no configuration: asks for one without a client certificate."""
-    RUNNING = "running"
-    """Configured with our cluster's keys."""
-    LOCKED = "locked"
-    """Wants a client certificate that our cluster's keys did not make: somebody else's cluster, or our lost keys."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class NodeSeen:
-    """One look at one node; `detail` is the last thing that was heard, for messages."""
-
-    name: str
-    address: str
-    state: NodeState
-    uuid: str = ""
-    macs: tuple[str, ...] = ()
-    version: str = ""
-    config: str = field(default="", repr=False)
-    detail: str = ""
 
 
 def look(node: Node, *, admin: Talosctl | None, bare: Talosctl, with_config: bool = True) -> NodeSeen:
@@ -101,14 +72,6 @@ def read_machine_config(talosctl: Talosctl, *, address: str) -> str:
         return ""
     spec = found[0].spec
     return spec if isinstance(spec, str) else str(spec)
-
-
-@dataclass(frozen=True)
-class EtcdSeen:
-    """The members as one control plane lists them; no members: etcd was never bootstrapped there."""
-
-    members: tuple[EtcdMember, ...]
-    asked: str
 
 
 def look_at_etcd(nodes: Sequence[Node], *, admin: Talosctl) -> EtcdSeen | None:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from infraflux.adapters.talos.facts import EtcdMember
 from infraflux.core import process
 from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent, Retryable
 
@@ -84,16 +85,6 @@ class Resource:
     id: str
     spec: Any
     metadata: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class EtcdMember:
-    """One line of `talosctl etcd members`."""
-
-    id: str
-    hostname: str
-    peer_urls: tuple[str, ...]
-    learner: bool
 
 
 class Runner(Protocol):

@@ -5,15 +5,16 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from infraflux.adapters.secrets import BundleStore, Learn, SecretsBundle, credential_values, ignore, load_identities
+from infraflux.adapters.secrets.bundle import BundleStore, Learn, SecretsBundle, credential_values, ignore
+from infraflux.adapters.secrets.identity import load_identities
 from infraflux.adapters.talos.configs import MachineConfigs, PatchSet, generate_configs, generate_talosconfig
+from infraflux.adapters.talos.facts import BootstrapMarker
 from infraflux.adapters.talos.talosctl import Talosctl
 from infraflux.config.models import ClusterSpec
 from infraflux.config.secrets_ref import resolve
 from infraflux.core.files import make_private_dir, write_private
 from infraflux.core.paths import ProjectPaths
 from infraflux.core.workdir import sweep_workdirs
-from infraflux.operations.node_decisions import BootstrapMarker
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,17 +5,17 @@ InfraFlux reads and nudges; it never writes what an Application manages.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
-from infraflux.adapters.kubernetes import KindMissing, Kubernetes, Ref
+from infraflux.adapters.argocd.facts import ROOT, Application
+from infraflux.adapters.kubernetes.client import KindMissing, Kubernetes
+from infraflux.adapters.kubernetes.facts import Ref
 from infraflux.core.clock import Clock, wait_for
 from infraflux.core.errors import ErrorClass, Permanent, Retryable
 from infraflux.core.spans import Kind, span
 
 API = "argoproj.io/v1alpha1"
 NAMESPACE = "argocd"
-ROOT = "root"
 POLL_S = 0.5
 NUDGE_S = 10.0
 """How long something may stand still before Argo CD is asked to look again; then twice as long each time. It does not
@@ -38,8 +38,6 @@ CONTROLLERS = tuple(
 REFRESH = "argocd.argoproj.io/refresh"
 REFRESH_SET = "argocd.argoproj.io/application-set-refresh"
 TRACKING = "argocd.argoproj.io/tracking-id"
-OVERLOADED = ("context deadline exceeded", "did not complete within requested timeout", "DeadlineExceeded")
-"""What Argo CD passes on from an API server or a health check that was too busy: no word about Git's state."""
 
 
 class HandoffDegraded(Permanent):
@@ -50,42 +48,6 @@ class HandoffDegraded(Permanent):
 
 class HandoffSlow(Retryable):
     """Applications were still on their way when the time was up."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Application:
-    """An Application or ApplicationSet, reduced to what a person asks of it."""
-
-    kind: str
-    name: str
-    sync: str
-    """`Synced`, `OutOfSync`, `Unknown`."""
-    health: str
-    """`Healthy`, `Progressing`, `Degraded`, `Missing`, `Suspended`, `Unknown`."""
-    message: str = ""
-    """The most telling thing Argo CD says, with the resource it says it of; empty when all is well."""
-    revision: str = ""
-    refreshing: bool = False
-    """Asked to look at Git again and not done yet: what it says is of before."""
-    syncing: str = ""
-    """What a running operation says, such as what it waits for; empty while none runs."""
-    compared: bool = True
-    """Whether Argo CD has looked at it at all; one that is new is looked at without being asked."""
-
-    @property
-    def done(self) -> bool:
-        return not self.refreshing and self.sync == "Synced" and self.health == "Healthy"
-
-    @property
-    def failed(self) -> bool:
-        """Whether it needs somebody's hand; one whose look timed out is looked at again, until the deadline."""
-        broken = self.health == "Degraded" or (self.sync == "Unknown" and bool(self.message))
-        return broken and not any(sign in self.message for sign in OVERLOADED)
-
-    def __str__(self) -> str:
-        tail = f": {self.message}" if self.message else ""
-        tail += " (comparing with Git)" if self.refreshing else ""
-        return f"{self.kind} {self.name} is {self.sync}/{self.health}{tail}"
 
 
 def read_application(document: Mapping[str, Any]) -> Application:

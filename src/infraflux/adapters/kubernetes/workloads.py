@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infraflux.adapters.kubernetes import Kubernetes, Manifest
+from infraflux.adapters.kubernetes.client import Kubernetes
+from infraflux.adapters.kubernetes.facts import Manifest
 
 RELEASE = "meta.helm.sh/release-name"
 """helm's own mark on everything it makes."""

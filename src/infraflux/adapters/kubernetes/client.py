@@ -15,14 +15,13 @@ from urllib.parse import quote
 import urllib3
 from kubernetes import client, config
 
+from infraflux.adapters.kubernetes.facts import FIELD_MANAGER, Manifest, Ref
 from infraflux.core.clock import Clock, SystemClock
 from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent, Retryable
 from infraflux.core.outcomes import Done, Noop, Outcome
 
-FIELD_MANAGER = "infraflux"
 REQUEST_TIMEOUT_S = 30.0
 BUSY_TRIES = 10
-Manifest = dict[str, Any]
 
 
 class KindMissing(Retryable):
@@ -33,30 +32,6 @@ class FieldConflict(Permanent):
     """Somebody else owns a field that was to be applied."""
 
     default_class = ErrorClass.CONFLICT
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ref:
-    """Names one object: `Ref(api_version="apps/v1", kind="Deployment", namespace="argocd", name="argocd-server")`."""
-
-    api_version: str
-    kind: str
-    name: str
-    namespace: str | None = None
-
-    @classmethod
-    def of(cls, manifest: Mapping[str, Any]) -> "Ref":
-        meta = manifest["metadata"]
-        return cls(
-            api_version=manifest["apiVersion"],
-            kind=manifest["kind"],
-            name=meta["name"],
-            namespace=meta.get("namespace"),
-        )
-
-    def __str__(self) -> str:
-        where = f"{self.namespace}/" if self.namespace else ""
-        return f"{self.kind} {where}{self.name}"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Argo CD of one cluster."""
