@@ -8,19 +8,17 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from infraflux_lab.events import Endpoint, EventLog
 from infraflux_lab.proxmox.access import Caller
+from infraflux_lab.proxmox.engine import Engine
 from infraflux_lab.proxmox.errors import PveError, TaskFailed, bad_parameter
 from infraflux_lab.proxmox.model import Guest
 from infraflux_lab.proxmox.schema import parse_boolean
-
-if TYPE_CHECKING:
-    from infraflux_lab.proxmox.simulator import Simulator
 
 PREFIX = "/api2/json"
 WRITES = frozenset({"POST", "PUT", "DELETE"})
@@ -44,7 +42,7 @@ Handler = Callable[["Call"], Awaitable[Any]]
 class Call:
     """One request of somebody who is known."""
 
-    sim: "Simulator"
+    sim: Engine
     method: str
     path: str
     params: Mapping[str, str]
@@ -122,9 +120,9 @@ class ConnectionReset(Exception):
 
 
 class ApiServer:
-    """The HTTP face of one simulator."""
+    """The HTTP face of one engine."""
 
-    def __init__(self, sim: "Simulator", routes: Routes, events: EventLog) -> None:
+    def __init__(self, sim: Engine, routes: Routes, events: EventLog) -> None:
         self._sim, self._events = sim, events
         self.app = web.Application(client_max_size=FORM_LIMIT_BYTES)
         for method, path, handler in routes.table:

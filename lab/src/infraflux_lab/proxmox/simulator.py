@@ -2,23 +2,17 @@
 
 import asyncio
 import ssl
-import time
 from collections.abc import Mapping
 
 from aiohttp import web
 
-from infraflux_lab.contracts import MachineObserver
 from infraflux_lab.events import EventLog
-from infraflux_lab.proxmox import VERSION, api_cluster, api_guests, api_nodes
-from infraflux_lab.proxmox.access import Access
+from infraflux_lab.proxmox import api_cluster, api_guests, api_nodes
 from infraflux_lab.proxmox.cluster import Cluster
-from infraflux_lab.proxmox.guests import Guests
-from infraflux_lab.proxmox.ha import HighAvailability
+from infraflux_lab.proxmox.engine import Engine
 from infraflux_lab.proxmox.http import ApiServer, Routes
-from infraflux_lab.proxmox.machines import Notifier, machine_of
+from infraflux_lab.proxmox.machines import machine_of
 from infraflux_lab.proxmox.model import RUNNING
-from infraflux_lab.proxmox.storage import Storages
-from infraflux_lab.proxmox.tasks import Tasks
 from infraflux_lab.state import LabError
 
 SHUTDOWN_TIMEOUT_S = 1.0
@@ -32,43 +26,17 @@ def all_routes() -> Routes:
     return routes
 
 
-class Simulator:
-    """A cluster with its API."""
-
-    version = VERSION
+class Simulator(Engine):
+    """An engine with its API."""
 
     def __init__(
         self, *, cluster: Cluster, secrets: Mapping[str, str], events: EventLog, tls: ssl.SSLContext | None
     ) -> None:
-        self.cluster = cluster
-        self.storages = Storages(cluster)
-        self.tasks = Tasks(cluster)
-        self.notifier = Notifier(events)
-        self.guests = Guests(cluster, self.storages, self.tasks, self.notifier)
-        self.ha = HighAvailability(self.guests)
-        self.access = Access(cluster, secrets)
+        super().__init__(cluster=cluster, secrets=secrets, events=events)
         self._tls = tls
         self.app = ApiServer(self, all_routes(), events).app
         self._runner = web.AppRunner(self.app, access_log=None)
-        self._started_at = time.time()
         self._offline: set[str] = set()
-
-    @property
-    def entry_host(self) -> str:
-        """The host that calls itself local."""
-        return next(iter(self.cluster.spec.hosts))
-
-    @property
-    def uptime_s(self) -> int:
-        return int(time.time() - self._started_at) + 1
-
-    @property
-    def now_s(self) -> int:
-        return int(time.time())
-
-    def observe(self, observer: MachineObserver) -> None:
-        """Tell this observer of machines from now on."""
-        self.notifier.observer = observer
 
     async def start(self) -> None:
         """Listen; then tell the observer of all machines that run (they ran on while the lab was away)."""

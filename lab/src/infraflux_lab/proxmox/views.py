@@ -1,22 +1,20 @@
 """Rows that several calls show: guests, hosts, storages, tasks."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from infraflux_lab.proxmox.drives import volume_of
+from infraflux_lab.proxmox.engine import Engine
 from infraflux_lab.proxmox.model import RUNNING, Guest, Task
 from infraflux_lab.proxmox.schema import is_drive
 from infraflux_lab.spec import StorageSpec
-
-if TYPE_CHECKING:
-    from infraflux_lab.proxmox.simulator import Simulator
 
 MIB = 1024**2
 HOST_BASE_MEMORY_MIB = 1024
 CPU_MODEL = "InfraFlux lab (simulated)"
 
 
-def guest_status(sim: "Simulator", guest: Guest) -> dict[str, Any]:
+def guest_status(sim: Engine, guest: Guest) -> dict[str, Any]:
     """What `status/current` and the guest lists share."""
     running = guest.status == RUNNING
     status: dict[str, Any] = {
@@ -47,7 +45,7 @@ def guest_status(sim: "Simulator", guest: Guest) -> dict[str, Any]:
     return status
 
 
-def lock_of(sim: "Simulator", guest: Guest) -> str | None:
+def lock_of(sim: Engine, guest: Guest) -> str | None:
     """The lock that stands on a guest, ordered or its own."""
     fault = sim.cluster.faults.active("vm-lock", f"{sim.cluster.name}/{guest.vm_id}")
     if fault is not None:
@@ -55,7 +53,7 @@ def lock_of(sim: "Simulator", guest: Guest) -> str | None:
     return guest.config.get("lock")
 
 
-def boot_disk_bytes(sim: "Simulator", guest: Guest) -> int:
+def boot_disk_bytes(sim: Engine, guest: Guest) -> int:
     """Size of the first disk."""
     for option, text in sorted(guest.config.items()):
         if is_drive(option) and "media=cdrom" not in str(text):
@@ -64,7 +62,7 @@ def boot_disk_bytes(sim: "Simulator", guest: Guest) -> int:
     return 0
 
 
-def guest_row(sim: "Simulator", guest: Guest) -> dict[str, Any]:
+def guest_row(sim: Engine, guest: Guest) -> dict[str, Any]:
     """A guest in `cluster/resources` and in pools."""
     row = {**guest_status(sim, guest), "id": f"qemu/{guest.vm_id}", "type": "qemu", "node": guest.node}
     row["maxcpu"] = row.pop("cpus")
@@ -81,7 +79,7 @@ def guest_row(sim: "Simulator", guest: Guest) -> dict[str, Any]:
     return row
 
 
-def node_row(sim: "Simulator", node: str) -> dict[str, Any]:
+def node_row(sim: Engine, node: str) -> dict[str, Any]:
     """A host in `nodes` and `cluster/resources`."""
     if sim.cluster.offline(node):
         return {"id": f"node/{node}", "type": "node", "node": node, "status": "offline"}
@@ -102,7 +100,7 @@ def node_row(sim: "Simulator", node: str) -> dict[str, Any]:
     }
 
 
-def node_status(sim: "Simulator", node: str) -> dict[str, Any]:
+def node_status(sim: Engine, node: str) -> dict[str, Any]:
     """`nodes/N/status`."""
     host = sim.cluster.spec.hosts[node]
     total = host.memory_mib * MIB
@@ -133,7 +131,7 @@ def node_status(sim: "Simulator", node: str) -> dict[str, Any]:
     }
 
 
-def storage_row(sim: "Simulator", node: str, storage: StorageSpec) -> dict[str, Any]:
+def storage_row(sim: Engine, node: str, storage: StorageSpec) -> dict[str, Any]:
     """A storage in `cluster/resources`."""
     status = sim.storages.status(storage.id, node)
     return {
