@@ -2,9 +2,9 @@
 
 from prefect import flow
 
-from tasks import delivery, machines, platform, talos
+from tasks import delivery, machines, plans, platform, talos
+from tasks.engine.agreement import approve_plan, show_plan
 from tasks.engine.context import run_name
-from tasks.engine.plans import approve_plan, bound, show_plan
 from tasks.engine.results import announce_deployed
 from tasks.engine.stages import recipe
 
@@ -14,7 +14,7 @@ CLUSTER = (
     ("etcd", talos.bootstrap_etcd),
     ("kubeconfig", talos.write_kubeconfig),
     ("join nodes", talos.join_nodes),
-    ("label nodes", talos.mark_nodes),
+    ("label nodes", talos.label_nodes),
     ("Cilium", platform.install_cilium),
     ("Argo CD", platform.install_argocd),
     ("handoff", platform.hand_off),
@@ -45,20 +45,20 @@ def deploy(cluster: str, dry_run: bool = False, auto_approve: bool = False, reas
         reason: Why; kept with the run.
     """
     with recipe(cluster, planned=PLANNED) as run:
-        facts = run.load()
+        run.open()
         with run.locked():
-            run.look("preflight", machines.preflight)
-            plan = run.look("plan", machines.plan_machines)
-            show_plan(run, plan)
-            run.look("guard", machines.guard_plan, **bound(plan))
+            seen = run.look("preflight", machines.preflight)
+            planned = run.look("plan", plans.plan_cluster, preflight=seen)
+            show_plan(run, planned)
+            run.look("guard", plans.guard_plan, planned=planned)
             if dry_run:
                 return
-            approve_plan(run, plan, facts, auto_approve=auto_approve)
-            run.do("Talos secrets", talos.ensure_secrets)
-            run.do("apply", machines.apply_machines, **bound(plan))
-            run.do_all(CLUSTER)
+            approve_plan(run, planned, auto_approve=auto_approve)
+            run.do("Talos secrets", talos.ensure_secrets, planned=planned)
+            run.do("apply", machines.apply_machines, planned=planned)
+            run.do_all(CLUSTER, planned=planned)
             with delivery.proving(run):
                 run.look("verify", talos.wait_for_health, require_ready=True)
                 run.look("sync", platform.wait_until_synced)
-            proof = run.look("record", delivery.record_verification, commit=facts["commit"])
-        announce_deployed(run, facts, plan, proof, reason=reason)
+            proof = run.look("record", delivery.record_verification)
+        announce_deployed(run, planned, proof, reason=reason)

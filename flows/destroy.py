@@ -4,8 +4,8 @@ from prefect import flow
 
 from tasks import machines, talos
 from tasks.configuration import check_destroy
+from tasks.engine.agreement import approve_plan, show_plan
 from tasks.engine.context import run_name
-from tasks.engine.plans import approve_plan, show_plan
 from tasks.engine.results import announce_destroyed
 from tasks.engine.stages import recipe
 
@@ -25,15 +25,15 @@ def destroy(cluster: str, confirm: str = "", dry_run: bool = False, reason: str 
         reason: Why; kept with the run.
     """
     with recipe(cluster, planned=PLANNED) as run:
-        facts = run.load()
-        run.look("confirm", check_destroy, confirm=confirm, dry_run=dry_run, protection=facts["protection"])
+        run.open()
+        run.look("confirm", check_destroy, confirm=confirm, dry_run=dry_run)
         with run.locked():
-            plan = run.look("plan", machines.plan_destruction)
-            show_plan(run, plan)
+            planned = run.look("plan", machines.plan_destruction)
+            show_plan(run, planned)
             if dry_run:
                 return
-            approve_plan(run, plan, facts, auto_approve=True)
+            approve_plan(run, planned, auto_approve=True)
             run.do("reset nodes", talos.reset_nodes)
             run.do("machines", machines.destroy_machines)
             run.do("forget", talos.forget_cluster)
-        announce_destroyed(run, facts, plan, reason=reason)
+        announce_destroyed(run, planned, reason=reason)

@@ -2,28 +2,28 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from prefect.runtime import flow_run
 
 from infraflux.core.errors import InfrafluxError
-from infraflux.operations.delivery import revoke, verify_release
+from infraflux.operations.delivery import Proof, revoke, verify_release
+from infraflux.operations.opening import OpenCluster
 from tasks.engine.stages import Recipe
-from tasks.engine.step import log_line, project_root, spec_of, step
+from tasks.engine.step import log_line, step
 
 
-@step("record what was proved", retries=0)
-def record_verification(*, cluster: str, commit: str) -> dict[str, Any]:
-    """The cluster was just seen healthy and synced: which release is it; `release` is empty where it is none."""
-    evidence = f"run {flow_run.get_id()}"
-    proof = verify_release(spec_of(cluster), root=project_root(), commit=commit, evidence=evidence)
+@step("record verification", retries=0)
+def record_verification(*, opened: OpenCluster) -> Proof:
+    """The cluster was just seen healthy and synced: which release is it; none where it is no release's content."""
+    proof = verify_release(
+        opened.spec,
+        root=opened.root,
+        tree=opened.tree,
+        commit=opened.content_commit,
+        evidence=f"run {flow_run.get_id()}",
+    )
     log_line(str(proof.outcome))
-    release = proof.release
-    return {
-        "summary": str(proof.outcome),
-        "release": release.name if release else "",
-        "release_digest": release.digest if release else "",
-    }
+    return proof
 
 
 @contextmanager

@@ -1,40 +1,34 @@
-"""The platform of one cluster as Prefect tasks: first installs, handoff, and the wait for Git's state."""
+"""The platform of one cluster as Prefect tasks: first installs, handoff, and the wait for Argo CD."""
 
-from infraflux.operations.handoff_secrets import sensitive_values
-from infraflux.operations.platform import Platform, open_platform
-from tasks.engine.masking import add_secrets
-from tasks.engine.step import log_line, project_root, spec_of, step, told
+from collections.abc import Mapping
 
-
-def _open(cluster: str) -> Platform:
-    return open_platform(spec_of(cluster), root=project_root(), log=log_line)
+from infraflux.core.outcomes import Outcome
+from infraflux.operations import execution
+from infraflux.operations.opening import OpenCluster
+from infraflux.operations.planning import Planned
+from tasks.engine.step import log_outcome, log_outcomes, step
 
 
 @step("install Cilium")
-def install_cilium(*, cluster: str) -> dict[str, str] | str:
+def install_cilium(*, opened: OpenCluster, planned: Planned) -> Outcome:
     """Before any node can be Ready, and long before Talos reboots one without a CNI; nothing once Argo CD owns it."""
-    return told(_open(cluster).installer.install_cilium())
+    return log_outcome(execution.install_cilium(opened, planned))
 
 
 @step("install Argo CD")
-def install_argocd(*, cluster: str) -> dict[str, str] | str:
+def install_argocd(*, opened: OpenCluster, planned: Planned) -> Outcome:
     """Its secrets, every component's CRDs, then the chart; nothing once Argo CD owns itself."""
-    platform = _open(cluster)
-    return told(platform.installer.install_argocd(platform.secrets()))
+    return log_outcome(execution.install_argocd(opened, planned))
 
 
 @step("hand over to Git")
-def hand_off(*, cluster: str) -> dict[str, str] | str:
+def hand_off(*, opened: OpenCluster, planned: Planned) -> Mapping[str, Outcome]:
     """Secrets by reference, fences, facts, the root Application; repeated, it only says that all is there."""
-    platform = _open(cluster)
-    secrets = platform.secrets()
-    add_secrets(frozenset(sensitive_values(secrets)))
-    outcomes = platform.installer.hand_off(secrets)
-    return told({str(number): outcome for number, outcome in enumerate(outcomes, start=1)})
+    return log_outcomes(execution.hand_off(opened, planned))
 
 
-@step("wait for Git's state", retries=1)
-def wait_until_synced(*, cluster: str) -> dict[str, str] | str:
+@step("wait for Argo CD sync", retries=1)
+def wait_until_synced(*, opened: OpenCluster) -> dict[str, str]:
     """Root, components and applications Synced and Healthy; the wait has its own deadline."""
-    seen = _open(cluster).installer.wait_until_synced()
+    seen = opened.platform().installer.wait_until_synced()
     return {f"{one.kind}/{one.name}": f"{one.sync}/{one.health}" for one in seen}

@@ -15,6 +15,7 @@ from prefect.runtime import deployment, flow_run
 from prefect.states import Completed, Scheduled
 
 from infraflux.config.load import Fleet
+from infraflux.config.models.policy import Disruption
 from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.core.outcomes import Noop
 from infraflux.delivery.pipeline import Deploy, Pin, Refused, Wait
@@ -22,7 +23,7 @@ from infraflux.delivery.promotion import Rollback, hold_after_rollback
 from infraflux.delivery.records import Approved, Promoted
 from infraflux.delivery.release import Release
 from infraflux.delivery.text import change_rows, describe, gate_rows, pipeline_markdown
-from infraflux.operations import plan_report
+from infraflux.operations.plan import report
 from infraflux.operations.promotion import (
     Preview,
     Situation,
@@ -34,12 +35,12 @@ from infraflux.operations.promotion import (
 )
 from infraflux.operations.releases import DeliveryLedger
 from tasks.configuration import learn_secrets
-from tasks.engine.approval import Agreed, Rejected, approve
+from tasks.engine.approval import Agreed, Question, Rejected, approve
 from tasks.engine.children import require_completed, run_child
 from tasks.engine.context import RunContext, running_for_environment
 from tasks.engine.events import ClusterEvent, emit
 from tasks.engine.locks import ClusterBusy, cluster_lock
-from tasks.engine.masking import masked
+from tasks.engine.masking import add_secrets, masked
 from tasks.engine.step import log_line, project_root, step
 
 TURN_RETRY_S = 120
@@ -146,22 +147,25 @@ def look_back(*, environment: str) -> tuple[Situation, Rollback | Deploy]:
 @step("plan with the pin", retries=0)
 def plan(*, environment: str, release: str) -> list[Preview]:
     """What the pin would do to the machines of every cluster; nothing is written yet."""
-    found = plan_promotion(project_root(), environment, release, today=now())
+    found = plan_promotion(project_root(), environment, release, today=now(), log=log_line, learn=add_secrets)
     for one in found:
-        log_line(f"{one.cluster}: {one.plan}")
+        log_line(f"{one.cluster}: {one.planned}")
     return found
 
 
-def question_of(release: Release, previews: Sequence[Preview]) -> dict[str, Any]:
+def question_of(release: Release, previews: Sequence[Preview], *, markdown: str) -> Question:
     """What an approval is bound to: the content and every plan (pure)."""
-    digests = "".join(one.plan.digest for one in previews)
-    facts = [plan_report.facts(one.plan) for one in previews]
-    return {
-        "digest": hashlib.sha256(f"{release.digest}{digests}".encode()).hexdigest(),
-        # A release that changes no machine still changes what runs on them.
-        "changes": max(1, sum(int(one["changes"]) for one in facts)),
-        "destroys": sum(int(one["destroys"]) for one in facts),
-    }
+    plans = [one.planned.plan for one in previews]
+    digests = "".join(plan.digest for plan in plans)
+    return Question(
+        digest=hashlib.sha256(f"{release.digest}{digests}".encode()).hexdigest(),
+        summary=release.name,
+        # A release that changes nothing of a cluster today still changes what it follows.
+        changes=max(1, sum(len(plan.actions) for plan in plans)),
+        ends=sum(plan.ends for plan in plans),
+        disruption=max((plan.disruption for plan in plans), default=Disruption.NONE),
+        markdown=markdown,
+    )
 
 
 def approval_markdown(release: Release, seen: Situation, previews: Sequence[Preview], changes: Sequence[Any]) -> str:
@@ -171,7 +175,7 @@ def approval_markdown(release: Release, seen: Situation, previews: Sequence[Prev
     if seen.verdict:
         lines += ["", "### Gates", "", *gate_rows(seen.verdict.gates)]
     for one in previews:
-        lines += ["", f"### {one.cluster}: {one.plan}", "", plan_report.markdown(one.plan)]
+        lines += ["", f"### {one.cluster}: {one.planned}", "", report.markdown(one.planned.plan)]
     return "\n".join(lines)
 
 
@@ -194,11 +198,9 @@ def agree(run: PromotionRun, seen: Situation, release: Release, *, changes: Sequ
     try:
         agreed = approve(
             cluster=run.environment,
-            plan=question_of(release, previews),
-            markdown=markdown,
-            required=rules.required,
+            question=question_of(release, previews, markdown=markdown),
+            rules=rules,
             auto_approve=False,
-            timeout_s=rules.timeout_s,
             tell=tell,
         )
     except Rejected as error:
@@ -219,8 +221,8 @@ def _keep_approval(run: PromotionRun, previews: Sequence[Preview], agreed: Agree
         *(
             Approved(
                 cluster=one.cluster,
-                plan=one.plan.cluster.summary.digest,
-                shared=one.plan.shared.summary.digest,
+                plan=one.planned.plan.own_digest,
+                shared=one.planned.plan.shared_digest,
                 by=agreed.approver,
                 at=now(),
                 run=run.run.flow_run_id,

@@ -22,7 +22,7 @@ from infraflux.config.models import ClusterSpec
 from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.drift.findings import ClusterDrift, Finding, Verdict
 from infraflux.operations.drift_fleet import fix_of
-from tasks.engine.step import project_root, step, told
+from tasks.engine.step import log_outcomes, project_root, step
 
 UNFINISHED = (
     StateType.SCHEDULED,
@@ -47,9 +47,7 @@ def repair(*, reports: Sequence[ClusterDrift]) -> dict[str, str]:
             spec = fleet.cluster(report.cluster)
             allowed = fix_of(root, spec, report)
             outcomes[spec.key] = Noop(allowed) if isinstance(allowed, str) else start_deploy(spec, allowed)
-    result = told(outcomes)
-    assert isinstance(result, dict)
-    return result
+    return {key: str(outcome) for key, outcome in log_outcomes(outcomes).items()}
 
 
 def start_deploy(spec: ClusterSpec, findings: Sequence[Finding]) -> Outcome:

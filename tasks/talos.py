@@ -1,83 +1,83 @@
-"""Talos and Kubernetes of one cluster as Prefect tasks: each opens the cluster, makes one step, says what it did."""
+"""Talos and Kubernetes of one cluster as Prefect tasks: each makes one step of the plan and says what it did."""
 
-from infraflux.operations import credentials, health, teardown
-from infraflux.operations import talos_secrets as setup
-from infraflux.operations import talos_upgrade as upgrade
-from infraflux.operations.bootstrap import TalosCluster
-from infraflux.operations.node_labels import mark_nodes as write_marks
-from infraflux.operations.talos import open_talos
-from tasks.engine.masking import add_secrets
-from tasks.engine.step import log_line, project_root, spec_of, step, told
+from collections.abc import Mapping
 
+from infraflux.core.outcomes import Outcome
+from infraflux.operations import credentials, execution, health, talos_secrets, teardown
+from infraflux.operations.opening import OpenCluster
+from infraflux.operations.planning import Planned
+from tasks.engine.step import log_line, log_outcome, log_outcomes, step
 
-def _open(cluster: str) -> TalosCluster:
-    return open_talos(spec_of(cluster), root=project_root(), log=log_line, learn=add_secrets)
+Outcomes = Mapping[str, Outcome]
 
 
 @step("prepare Talos secrets")
-def ensure_secrets(*, cluster: str) -> dict[str, str] | str:
+def ensure_secrets(*, opened: OpenCluster, planned: Planned) -> Outcomes:
     """Identity, bundle and talosconfig; stops the run before anything is touched where one cannot be had."""
-    talos = _open(cluster)
-    identity, bundle = setup.ensure_secrets(talos.workspace)
-    return told({"identity": identity, "bundle": bundle, "talosconfig": credentials.ensure_talosconfig(talos)})
+    execution.check_secrets(opened, planned)
+    talos = opened.talos
+    identity, bundle = talos_secrets.ensure_secrets(talos.workspace)
+    return log_outcomes({"identity": identity, "bundle": bundle, "talosconfig": credentials.ensure_talosconfig(talos)})
 
 
 @step("upgrade Talos")
-def upgrade_nodes(*, cluster: str) -> dict[str, str] | str:
+def upgrade_nodes(*, opened: OpenCluster, planned: Planned) -> Outcomes:
     """Nodes that run another version than is wanted, one at a time, control planes first."""
-    return told(upgrade.upgrade_nodes(_open(cluster)))
+    return log_outcomes(execution.upgrade_talos(opened, planned))
 
 
-@step("configure the first control plane")
-def configure_first_control_plane(*, cluster: str) -> dict[str, str] | str:
+@step("configure first control plane")
+def configure_first_control_plane(*, opened: OpenCluster, planned: Planned) -> Outcome:
     """Wait for its boot, prove its identity, give it its machine config."""
-    return told(_open(cluster).configure_first_control_plane())
+    return log_outcome(execution.configure_first(opened, planned))
 
 
 @step("bootstrap etcd")
-def bootstrap_etcd(*, cluster: str) -> dict[str, str] | str:
+def bootstrap_etcd(*, opened: OpenCluster, planned: Planned) -> Outcome:
     """Exactly once in the cluster's life."""
-    return told(_open(cluster).bootstrap_etcd())
+    return log_outcome(execution.bootstrap_etcd(opened, planned))
 
 
 @step("join control planes and workers")
-def join_nodes(*, cluster: str) -> dict[str, str] | str:
+def join_nodes(*, opened: OpenCluster, planned: Planned) -> Outcomes:
     """Control planes one at a time, then workers side by side; every node that fails is named."""
-    return told(_open(cluster).join_nodes())
+    return log_outcomes(execution.join_nodes(opened, planned))
 
 
 @step("label and taint nodes")
-def mark_nodes(*, cluster: str) -> dict[str, str] | str:
+def label_nodes(*, opened: OpenCluster, planned: Planned) -> Outcomes:
     """What nodes may not write on themselves, and every later change of taints."""
-    return told(write_marks(_open(cluster)))
+    return log_outcomes(execution.label_nodes(opened, planned))
 
 
 @step("write kubeconfig")
-def write_kubeconfig(*, cluster: str) -> dict[str, str] | str:
-    """Private, renewed a month before it ends."""
-    return told(credentials.ensure_kubeconfig(_open(cluster)))
+def write_kubeconfig(*, opened: OpenCluster, planned: Planned) -> Outcome:  # noqa: ARG001 - like its neighbours
+    """Private, renewed a month before it ends. A file of this machine, so no part of a cluster's plan."""
+    outcome = credentials.ensure_kubeconfig(opened.talos)
+    opened.forget_platform()
+    return log_outcome(outcome)
 
 
 @step("wait for health", retries=0)
-def wait_for_health(*, cluster: str, require_ready: bool) -> dict[str, str] | str:
+def wait_for_health(*, opened: OpenCluster, require_ready: bool) -> dict[str, str]:
     """etcd, services and nodes; the wait has its own deadline, so it is not repeated."""
-    seen = health.wait_healthy(_open(cluster), require_ready=require_ready)
+    seen = health.wait_healthy(opened.talos, require_ready=require_ready)
     nodes = {
         node.name: f"{'Ready' if node.ready else 'NotReady'} {node.kubelet_version}" for node in seen.kubernetes or ()
     }
-    log_line(f"{cluster} is healthy: {len(nodes)} nodes")
+    log_line(f"{opened.key} is healthy: {len(nodes)} nodes")
     return nodes
 
 
 @step("reset nodes")
-def reset_nodes(*, cluster: str) -> dict[str, str] | str:
+def reset_nodes(*, opened: OpenCluster) -> Outcomes:
     """Leave etcd and reset in an order that keeps quorum; nodes that are off already are only forgotten."""
-    return told(teardown.teardown(_open(cluster)))
+    return log_outcomes(teardown.teardown(opened.talos))
 
 
 @step("forget credentials")
-def forget_cluster(*, cluster: str) -> str:
+def forget_cluster(*, opened: OpenCluster) -> str:
     """Remove kubeconfig, talosconfig and markers of a cluster whose machines are gone; its bundle stays."""
-    _open(cluster).workspace.forget()
-    log_line(f"{cluster}: credentials and markers removed, the secrets bundle is kept")
+    opened.talos.workspace.forget()
+    log_line(f"{opened.key}: credentials and markers removed, the secrets bundle is kept")
     return "removed"

@@ -5,8 +5,8 @@ the top and plans anew; it goes on only where that plan is, digest for digest, t
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
@@ -15,6 +15,7 @@ from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from prefect.runtime import deployment, flow_run
 
+from infraflux.config.models.policy import Approval, Disruption
 from infraflux.core.errors import ErrorClass, Permanent
 from tasks.engine.events import ClusterEvent, emit
 from tasks.engine.retry import patiently
@@ -23,7 +24,7 @@ LABEL = "infraflux.plan-digest"
 KEY = "plan"
 
 
-class Approval(RunInput):
+class ApprovalForm(RunInput):
     """The form. An empty answer takes the defaults, so the default is to reject."""
 
     decision: Literal["approve", "reject"] = "reject"
@@ -53,25 +54,54 @@ class Refuse:
     reason: str
 
 
-def decide(
-    *, required: bool, changes: int, destroys: int, auto_approve: bool, asked: str, digest: str
-) -> Skip | Ask | Refuse:
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What somebody is asked about, whatever made the plan."""
+
+    digest: str
+    """What an answer is bound to."""
+    summary: str
+    changes: int
+    ends: int
+    """How many things are gone afterwards."""
+    disruption: Disruption
+    markdown: str
+    """The plan as a person reads it."""
+
+    def shown_as(self, markdown: str) -> "Question":
+        """The same question with another text."""
+        return replace(self, markdown=markdown)
+
+
+def decide(question: Question, *, rules: Approval, auto_approve: bool, asked: str) -> Skip | Ask | Refuse:
     """Whether somebody has to look (pure).
 
     `asked` is the digest shown earlier in this run, empty where nobody was asked yet. `auto_approve` spares the
     question about destruction in an environment that asks for no approval; a policy that does is never spared.
     """
-    if asked and asked != digest:
-        return Refuse(f"the plan changed since approval was asked for: it was {asked[:12]}, it is {digest[:12]}")
+    if asked and asked != question.digest:
+        return Refuse(
+            f"the plan changed since approval was asked for: it was {asked[:12]}, it is {question.digest[:12]}"
+        )
     if asked:
         return Ask("asked already")
-    if changes == 0:
+    if question.changes == 0:
         return Skip("the plan changes nothing")
-    if required:
-        return Ask("the environment's policy asks for approval")
-    if destroys and not auto_approve:
-        return Ask(f"the plan destroys or replaces {destroys} object(s)")
-    return Skip("auto-approved" if destroys else "the environment's policy asks for no approval")
+    if reason := _asks(question, rules):
+        return Ask(reason)
+    if question.ends and not auto_approve:
+        return Ask(f"the plan destroys or replaces {question.ends} object(s)")
+    return Skip("auto-approved" if question.ends else "the environment's policy asks for no approval")
+
+
+def _asks(question: Question, rules: Approval) -> str:
+    """Why the environment's policy asks; empty where it does not."""
+    if rules.required:
+        return "the environment's policy asks for approval"
+    if rules.from_disruption is None or question.disruption < rules.from_disruption:
+        return ""
+    threshold, worst = rules.from_disruption.words, question.disruption.words
+    return f"the environment's policy asks from {threshold} on, and the worst of the plan is {worst}"
 
 
 class Rejected(Permanent):
@@ -95,26 +125,16 @@ Tell = Callable[[ClusterEvent, Mapping[str, str | int]], None]
 def approve(
     *,
     cluster: str,
-    plan: Mapping[str, Any],
-    markdown: str,
-    required: bool,
+    question: Question,
+    rules: Approval,
     auto_approve: bool,
-    timeout_s: int,
     tell: Tell | None = None,
 ) -> Agreed:
     """Ask where somebody has to be asked. Rejected where the answer is no, Permanent where the plan changed.
 
     `cluster` is whom it is about, an environment too; `tell` hears of question and answer, an event by default.
     """
-    digest = str(plan["digest"])
-    decision = decide(
-        required=required,
-        changes=int(plan["changes"]),
-        destroys=int(plan["destroys"]),
-        auto_approve=auto_approve,
-        asked=asked_digest(),
-        digest=digest,
-    )
+    decision = decide(question, rules=rules, auto_approve=auto_approve, asked=asked_digest())
     if isinstance(decision, Refuse):
         raise Permanent(
             decision.reason,
@@ -126,12 +146,11 @@ def approve(
     if isinstance(decision, Skip):
         return Agreed(f"no approval needed: {decision.reason}")
     tell = tell or (lambda event, facts: emit(event, cluster=cluster, facts=facts))
-    return _ask(
-        cluster=cluster, digest=digest, markdown=markdown, reason=decision.reason, timeout_s=timeout_s, tell=tell
-    )
+    return _ask(cluster=cluster, question=question, reason=decision.reason, timeout_s=rules.timeout_s, tell=tell)
 
 
-def _ask(*, cluster: str, digest: str, markdown: str, reason: str, timeout_s: int, tell: Tell) -> Agreed:
+def _ask(*, cluster: str, question: Question, reason: str, timeout_s: int, tell: Tell) -> Agreed:
+    digest, markdown = question.digest, question.markdown
     if deployment.get_id() is None:
         raise Permanent(
             f"{reason}, and a run without the service cannot wait for one",
@@ -146,7 +165,7 @@ def _ask(*, cluster: str, digest: str, markdown: str, reason: str, timeout_s: in
         tell(ClusterEvent.APPROVAL_REQUESTED, facts)
     description = f"## {cluster}: {reason}\n\nPlan `{digest[:12]}`\n\n{markdown}"
     answer = suspend_flow_run(
-        wait_for_input=Approval.with_initial_data(description=description), timeout=timeout_s, key=KEY
+        wait_for_input=ApprovalForm.with_initial_data(description=description), timeout=timeout_s, key=KEY
     )
     said = {**facts, "approver": answer.approver, "comment": answer.comment}
     if answer.decision != "approve":

@@ -3,15 +3,19 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from prefect.runtime import flow_run
 
 from infraflux.core.errors import ErrorClass, Permanent
-from tasks.configuration import load_configuration
+from infraflux.core.outcomes import Noop
+from infraflux.operations.opening import OpenCluster
+from tasks.configuration import open_cluster
 from tasks.engine.artifacts import Report, reporting
 from tasks.engine.context import RunContext, running
 from tasks.engine.locks import Lease, cluster_lock
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -21,32 +25,41 @@ class Recipe:
     run: RunContext
     report: Report
     lease: Lease | None = None
+    _opened: OpenCluster | None = None
 
-    def load(self) -> dict[str, Any]:
+    @property
+    def opened(self) -> OpenCluster:
+        """The cluster of this run; there from the first stage on."""
+        assert self._opened is not None
+        return self._opened
+
+    def open(self) -> OpenCluster:
         """The first stage: the configuration, and what the reports of this run have to say of themselves."""
-        facts: dict[str, Any] = self.look("load", load_configuration)
-        self.report.simulated = str(facts["simulated"])
-        return facts
+        with self.report.stage("load") as said:
+            self._opened = open_cluster(cluster=self.run.cluster)
+            said.append(f"{len(self.opened.spec.nodes)} nodes, at {self.opened.head}")
+        self.report.simulated = self.opened.spec.proxmox.simulated
+        return self.opened
 
-    def look(self, stage: str, step: Callable[..., Any], **arguments: Any) -> Any:
+    def look(self, stage: str, step: Callable[..., T], **arguments: Any) -> T:
         """Run a task that changes nothing as a stage; returns what the task returns."""
         with self.report.stage(stage) as said:
-            result = step(cluster=self.run.cluster, **arguments)
+            result = step(opened=self.opened, **arguments)
             said.append(summary(result))
         return result
 
-    def do(self, stage: str, step: Callable[..., Any], **arguments: Any) -> Any:
+    def do(self, stage: str, step: Callable[..., T], **arguments: Any) -> T:
         """Run a task that changes something as a stage, unless the lock was lost; returns what the task returns."""
         with self.report.stage(stage) as said:
             self.fence()
-            result = step(cluster=self.run.cluster, **arguments)
+            result = step(opened=self.opened, **arguments)
             said.append(summary(result))
         return result
 
-    def do_all(self, stages: Sequence[tuple[str, Callable[..., Any]]]) -> None:
+    def do_all(self, stages: Sequence[tuple[str, Callable[..., Any]]], **arguments: Any) -> None:
         """One stage after the other."""
         for stage, step in stages:
-            self.do(stage, step)
+            self.do(stage, step, **arguments)
 
     def fence(self) -> None:
         """LockLost where the cluster is not ours any more; nothing is changed without a lock at all."""
@@ -73,11 +86,9 @@ class Recipe:
 def summary(result: Any) -> str:
     """A task's result in a few words for the chart (pure)."""
     if isinstance(result, Mapping):
-        if "summary" in result:
-            return str(result["summary"])
-        values = [str(value) for value in result.values()]
-        idle = [value for value in values if value.startswith("nothing to do")]
-        return f"{len(values) - len(idle)} done, {len(idle)} with nothing to do"
+        idle = sum(isinstance(value, Noop) for value in result.values())
+        done = len(result) - idle
+        return ", ".join([f"{done} done"] * bool(done) + [f"{idle} with nothing to do"] * bool(idle))
     return "" if result is None else str(result)
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 from prefect import Task, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.exceptions import MissingContextError
 from prefect.tasks import exponential_backoff
 
-from infraflux.config.load import load_cluster
-from infraflux.config.models import ClusterSpec
 from infraflux.core.errors import InfrafluxError, Permanent
 from infraflux.core.outcomes import Outcome
 from infraflux.core.paths import find_root
@@ -60,6 +59,8 @@ def step(name: str, *, retries: int = RETRIES) -> Callable[[Callable[P, R]], Tas
             retry_delay_seconds=exponential_backoff(BACKOFF_FACTOR_S),
             retry_jitter_factor=0.2,
             retry_condition_fn=a_retry_can_help,
+            # A step looks at the world: nothing of it may come from a cache, and hashing its arguments takes time.
+            cache_policy=NO_CACHE,
         )(clean)
 
     return wrap
@@ -103,16 +104,14 @@ def project_root() -> Path:
         ) from error
 
 
-def spec_of(cluster: str) -> ClusterSpec:
-    """The typed spec of `<env>/<cluster>`, as the files say now."""
-    return load_cluster(project_root(), cluster)
+def log_outcome(outcome: Outcome) -> Outcome:
+    """Log what a step did, and hand it on."""
+    log_line(str(outcome))
+    return outcome
 
 
-def told(outcomes: Mapping[str, Outcome] | Outcome) -> dict[str, str] | str:
-    """Outcomes as plain text for a task's result, each one logged."""
-    if not isinstance(outcomes, Mapping):
-        log_line(str(outcomes))
-        return str(outcomes)
+def log_outcomes(outcomes: Mapping[str, Outcome]) -> Mapping[str, Outcome]:
+    """Log what a step did to each, and hand it on."""
     for name, outcome in outcomes.items():
         log_line(f"{name}: {outcome}")
-    return {name: str(outcome) for name, outcome in outcomes.items()}
+    return outcomes

@@ -10,7 +10,7 @@ from labkit.drift_world import World
 
 from infraflux.drift.findings import DriftClass, Layer, Owner
 from infraflux.drift.kubernetes import CONTROL_PLANE_TAINT
-from infraflux.operations.node_labels import mark_nodes
+from infraflux.operations.node_labels import reconcile_labels
 from infraflux_lab.kubernetes.objects import CONTROL_PLANE_LABEL
 from infraflux_lab.kubernetes.programs import KWOK_LABEL, KWOK_LABEL_VALUE
 
@@ -48,7 +48,7 @@ def registered_again(world: World) -> None:
     """What restarting its kubelet does, and then a deploy: the node may not write its role on itself."""
     address = next(str(one.address) for one in world.spec().nodes if one.name == WORKER)
     world.talos.admin.call("reboot", "--timeout=90s", node=address, deadline_s=120)
-    mark_nodes(world.talos)
+    reconcile_labels(world.talos)
     world.until(lambda: not world.look(layers=[Layer.KUBERNETES]).findings, what="the node")
 
 
@@ -119,7 +119,7 @@ KUBERNETES = (
         "a label taken away",
         replace(of_node(WORKER, f"label {POOL}", Owner.INFRAFLUX), drift_class=REPAIRABLE),
         patching(f"{NODE}/{WORKER}", {"metadata": {"labels": {POOL: None}}}),
-        lambda world: mark_nodes(world.talos),
+        lambda world: reconcile_labels(world.talos),
     ),
     node("another kubelet", of_node(WORKER, "kubelet version"), kubelet("v1.36.1"), kubelet("v1.36.3")),
     node(

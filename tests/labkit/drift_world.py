@@ -24,7 +24,7 @@ from infraflux.operations import credentials
 from infraflux.operations import talos_secrets as setup
 from infraflux.operations.bootstrap import TalosCluster
 from infraflux.operations.drift_fleet import check_fleet
-from infraflux.operations.node_labels import mark_nodes
+from infraflux.operations.node_labels import reconcile_labels
 from infraflux.operations.platform import Platform, open_platform
 from infraflux.operations.talos import open_talos
 from infraflux_lab.cli import installed_programs
@@ -249,4 +249,4 @@ def _bootstrap(talos: TalosCluster) -> None:
     talos.bootstrap_etcd()
     talos.join_nodes()
     credentials.ensure_kubeconfig(talos)
-    mark_nodes(talos)
+    reconcile_labels(talos)

@@ -39,6 +39,16 @@ class GitRepo:
         text = self._git("status", "--porcelain", "--untracked-files=all", "--", *paths)
         return [line[3:] for line in text.splitlines()]
 
+    def files(self) -> list[str]:
+        """Every file of the working tree that Git has or would take, paths below the project."""
+        text = self._git("ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", ".")
+        return [name for name in dict.fromkeys(text.split("\0")) if name]
+
+    def changed_between(self, before: str, after: str, path: str) -> list[str]:
+        """Files below a directory that differ between two commits. Permanent where this checkout lacks one."""
+        asked = ("diff", "--name-only", "--relative", "--no-renames", "--end-of-options", before, after, "--", path)
+        return self._git(*asked).splitlines()
+
     def commit_files(self, files: Mapping[str, str], *, message: str) -> str:
         """A commit of these file contents on top of the present one; nothing points at it yet, and the working tree
         stays as it is. Its id."""

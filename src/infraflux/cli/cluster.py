@@ -11,7 +11,7 @@ from infraflux.config.load import load_cluster
 from infraflux.operations.bootstrap import TalosCluster
 from infraflux.operations.credentials import ensure_kubeconfig, ensure_talosconfig, merge_kubeconfig
 from infraflux.operations.health import wait_healthy
-from infraflux.operations.node_labels import mark_nodes
+from infraflux.operations.node_labels import reconcile_labels
 from infraflux.operations.talos import open_talos
 from infraflux.operations.talos_secrets import ensure_secrets
 
@@ -39,7 +39,7 @@ def bootstrap(cluster: Cluster) -> None:
     for outcome in talos.join_nodes().values():
         out.print(str(outcome))
     out.print(str(ensure_kubeconfig(talos)))
-    for marked in mark_nodes(talos).values():
+    for marked in reconcile_labels(talos).values():
         out.print(str(marked))
     wait_healthy(talos, require_ready=False)
     out.print(f"[green]{cluster} is healthy[/green]: kubectl --kubeconfig {talos.workspace.kubeconfig} get nodes")

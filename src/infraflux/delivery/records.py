@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 
 from infraflux.config.models.base import Section
 
@@ -21,6 +21,16 @@ class Verified(Section):
     ok: bool = True
     evidence: str = ""
     """The flow run that looked."""
+    looked: Literal["deploy", "drift check"] = "deploy"
+    """What kind of look it was."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_look(cls, data: Any) -> Any:
+        """Records of before there was `looked` said it by the first words of their evidence."""
+        if isinstance(data, dict) and "looked" not in data and str(data.get("evidence", "")).startswith("drift check"):
+            return {**data, "looked": "drift check"}
+        return data
 
 
 class Promoted(Section):

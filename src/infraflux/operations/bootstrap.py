@@ -1,6 +1,6 @@
 """Bringing a cluster's machines to a running Talos, step by step; every step looks first and can be run again."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,17 +17,24 @@ from infraflux.core.files import write_private
 from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.core.spans import Kind, span
 from infraflux.core.workdir import private_workdir
-from infraflux.operations.node_decisions import (
+from infraflux.operations.plan.node_decisions import (
     Bootstrap,
+    PlannedConfig,
     PushConfig,
     UpdateConfig,
     Wait,
     decide_bootstrap,
     decide_config,
+    moved,
+    require_planned,
 )
 
 ETCD_DEADLINE_S = 300.0
 """Talos pulls etcd's image before it starts; slow lines have been seen to take minutes."""
+
+
+PlannedConfigs = Mapping[str, PlannedConfig]
+"""By node."""
 
 
 class NodesFailed(Permanent):
@@ -55,11 +62,12 @@ class TalosCluster:
     def look(self, node: Node) -> NodeSeen:
         return look(node, admin=self.admin, bare=self.workspace.talosctl)
 
-    def configure(self, node: Node) -> Outcome:
+    def configure(self, node: Node, planned: PlannedConfigs | None = None) -> Outcome:
         """Wait for the machine, prove that it is ours, give it its configuration, wait until it runs.
 
-        Raises Retryable naming what was last seen when the node's deadline passes, Permanent for a wrong machine or a
-        refused configuration.
+        Raises WorldMoved where that would be more than `planned` holds (by node; None: no plan binds it),
+        Retryable naming what was last seen when the node's deadline passes, Permanent for a wrong machine or a refused
+        configuration.
         """
         wanted = self.workspace.configs.by_node[node.name]
         until = self.clock.monotonic() + self.spec.talos.boot_timeout_s
@@ -69,6 +77,9 @@ class TalosCluster:
             if isinstance(decision, Noop):
                 return done or decision
             if isinstance(decision, PushConfig | UpdateConfig):
+                if planned is not None:
+                    allowed, pushed = planned.get(node.name), done is not None
+                    require_planned(decision, allowed, pushed=pushed, cluster=self.spec.key)
                 done = self._apply(node, decision, wanted=wanted) or done
             if self.clock.monotonic() >= until:
                 raise self._never_came(node, decision)
@@ -88,10 +99,11 @@ class TalosCluster:
                 self.log(f"{node.name}: {error.message}")
                 return None
             except TALOS_ERRORS as error:
-                raise self._refused(node, error) from error
+                raise self.refused(node, error) from error
         return Done(f"{node.name} configured" if first else f"{node.name} updated: {decision}")
 
-    def _refused(self, node: Node, error: InfrafluxError) -> Permanent:
+    def refused(self, node: Node, error: InfrafluxError) -> Permanent:
+        """The error for a node that takes a machine config for wrong."""
         return Permanent(
             f"{node.name} refused its machine config: {error.message}",
             cluster=self.spec.key,
@@ -110,12 +122,15 @@ class TalosCluster:
             next_step=f"look at the console of VM {node.vm_id} on {node.host}, then run again",
         )
 
-    def configure_first_control_plane(self) -> Outcome:
+    def configure_first_control_plane(self, planned: PlannedConfigs | None = None) -> Outcome:
         """The node etcd is bootstrapped on; where etcd runs already, any control plane order is fine."""
-        return self.configure(self.spec.control_planes[0])
+        return self.configure(self.spec.control_planes[0], planned)
 
-    def bootstrap_etcd(self) -> Outcome:
-        """Bootstrap etcd exactly once in the cluster's life; a lost reply and a second call both end in the truth."""
+    def bootstrap_etcd(self, *, planned: bool = True) -> Outcome:
+        """Bootstrap etcd exactly once in the cluster's life; a lost reply and a second call both end in the truth.
+
+        Raises WorldMoved where it would have to be bootstrapped and that is not `planned`.
+        """
         nodes = self.spec.control_planes
         etcd = self._look_for_known_etcd()
         seen = {} if etcd else {node.name: self.look(node) for node in nodes}
@@ -124,6 +139,8 @@ class TalosCluster:
         if isinstance(decision, Noop):
             self._confirm(marker, etcd)
             return decision
+        if not planned:
+            raise moved("etcd is gone, and the plan does not bootstrap it", cluster=self.spec.key, stage="bootstrap")
         self._check_cluster_id(seen[decision.node])
         marker = BootstrapMarker(node=decision.node, cluster_id=self.workspace.bundle.cluster_id)
         self.workspace.write_marker(marker)
@@ -195,7 +212,7 @@ class TalosCluster:
         )
         return found is not None
 
-    def join_nodes(self) -> dict[str, Outcome]:
+    def join_nodes(self, planned: PlannedConfigs | None = None) -> dict[str, Outcome]:
         """The other control planes one at a time, then the workers side by side; one failure does not stop the rest.
 
         Raises NodesFailed at the end, naming every node that did not come up.
@@ -203,10 +220,11 @@ class TalosCluster:
         outcomes: dict[str, Outcome] = {}
         failures: dict[str, InfrafluxError] = {}
         for node in self.spec.control_planes:
-            self._collect(node, self._join_control_plane, outcomes, failures)
+            self._collect(node, lambda one: self._join_control_plane(one, planned), outcomes, failures)
         # Side by side within a bound: each needs a talosctl process here and an image pull there.
         with ThreadPoolExecutor(max_workers=self.spec.talos.worker_parallelism) as pool:
-            list(pool.map(lambda node: self._collect(node, self.configure, outcomes, failures), self.spec.workers))
+            configure: Callable[[Node], Outcome] = lambda node: self.configure(node, planned)  # noqa: E731
+            list(pool.map(lambda node: self._collect(node, configure, outcomes, failures), self.spec.workers))
         if failures:
             raise self._nodes_failed(failures)
         return outcomes
@@ -236,9 +254,9 @@ class TalosCluster:
         error.retryable = all(one.retryable for one in failures.values())
         return error
 
-    def _join_control_plane(self, node: Node) -> Outcome:
+    def _join_control_plane(self, node: Node, planned: PlannedConfigs | None) -> Outcome:
         """Configure one control plane and wait until etcd counts it as a full member: quorum is never risked twice."""
-        outcome = self.configure(node)
+        outcome = self.configure(node, planned)
         joined = wait_for(
             lambda: self._is_member(node, self.spec.control_planes),
             clock=self.clock,

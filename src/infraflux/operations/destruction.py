@@ -3,10 +3,10 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from infraflux.adapters.proxmox.facts import Guest
 from infraflux.config.models import ClusterSpec
+from infraflux.config.models.policy import Disruption
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,26 @@ class Destruction:
         parts = [f"{guest.vm_id} {guest.name}" for guest in self.guests]
         text = "\n".join([self.cluster, *parts, *self.vanished, str(self.shared)])
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def ends(self) -> int:
+        """How many things are gone afterwards."""
+        return len(self.guests) + self.shared
+
+    @property
+    def changes(self) -> int:
+        """How many things change, those that are only forgotten included."""
+        return self.ends + len(self.vanished)
+
+    @property
+    def disruption(self) -> Disruption:
+        """Disks go with their machines."""
+        return Disruption.DATA_LOST if self.guests else Disruption.NONE
+
+    @property
+    def markdown(self) -> str:
+        """The table for an approval."""
+        return markdown(self)
 
     def __str__(self) -> str:
         if self.empty:
@@ -63,18 +83,6 @@ def plan_destruction(
         vanished=tuple(sorted(name for vm_id, name in known.items() if vm_id not in present)),
         shared=shared,
     )
-
-
-def facts(destruction: Destruction) -> dict[str, Any]:
-    """What a task hands on, in the form of a plan (pure)."""
-    ends = len(destruction.guests) + destruction.shared
-    return {
-        "digest": destruction.digest,
-        "summary": str(destruction),
-        "changes": ends + len(destruction.vanished),
-        "destroys": ends,
-        "markdown": markdown(destruction),
-    }
 
 
 def markdown(destruction: Destruction) -> str:

@@ -17,7 +17,7 @@ from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.core.clock import wait_for
 from infraflux.core.errors import InfrafluxError, Retryable
 from infraflux.operations.bootstrap import TalosCluster
-from infraflux.operations.node_labels import identity_of, read_marks
+from infraflux.operations.plan.node_labels import identity_of, read_owned
 
 API_TIMEOUT_S = 5
 """One read of the Kubernetes API; the deadline of the whole wait is the cluster's `talos.health_timeout_s`."""
@@ -133,7 +133,7 @@ def kubernetes_node(item: Manifest) -> KubernetesNode:
         cordoned=bool((item.get("spec") or {}).get("unschedulable")),
         labels=item["metadata"].get("labels") or {},
         taints={identity_of(one): one.get("value", "") for one in (item.get("spec") or {}).get("taints") or []},
-        marked=read_marks(item).taints,
+        marked=read_owned(item).taints,
     )
 
 

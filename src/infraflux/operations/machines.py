@@ -5,7 +5,7 @@ The order is always: read Proxmox and the state, decide in pure functions, plan,
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
@@ -21,7 +21,7 @@ from infraflux.adapters.proxmox.orphans import Orphans, find_orphans, placement
 from infraflux.adapters.proxmox.preflight import Finding, judge_preflight, require_passed
 from infraflux.adapters.proxmox.remove import StrayRemover
 from infraflux.adapters.terraform.errors import PlanStale
-from infraflux.adapters.terraform.events import OnEvent
+from infraflux.adapters.terraform.events import Event, EventKind, OnEvent
 from infraflux.adapters.terraform.plan import Change
 from infraflux.adapters.terraform.stack import DEFAULT_PLAN_S, Applied, Plan, Stack
 from infraflux.adapters.terraform.state import parse_state
@@ -72,13 +72,20 @@ class MachinesPlan:
         return "; ".join(parts) or "no changes"
 
 
-@dataclass(frozen=True, kw_only=True)
 class Preflight:
-    """What was seen and judged before a plan."""
+    """What was seen and judged before a plan.
 
-    observed: Observed
-    findings: tuple[Finding, ...]
-    orphans: Orphans
+    No dataclass: orchestrators look into those, field by field, wherever one is handed on.
+    """
+
+    def __init__(self, *, observed: Observed, findings: tuple[Finding, ...], orphans: Orphans) -> None:
+        self.observed = observed
+        self.findings = findings
+        self.orphans = orphans
+
+    def __str__(self) -> str:
+        hosts = sum(host.online for host in self.observed.hosts.values())
+        return f"{hosts} hosts online, {len(self.warnings)} warnings"
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -138,6 +145,11 @@ class Machines:
         """Name by VM id of every machine that the state knows."""
         return known_machines(self.own.state_text())
 
+    def outputs(self) -> Mapping[str, Any]:
+        """What the last apply of the cluster's stack computed; nothing before the first."""
+        head = self.own.state()
+        return head.outputs if head else {}
+
     def shared_variables(self) -> dict[str, Any]:
         """Of the stack that all clusters of the environment share."""
         return render_globals(self._siblings)
@@ -180,6 +192,16 @@ class Machines:
         )
 
     # Act
+
+    @staticmethod
+    def log_events(log: Callable[[str], None]) -> OnEvent:
+        """What to do with Terraform's events so that each object's begin, end and error is one line of a log."""
+
+        def hear(event: Event) -> None:
+            if event.kind in (EventKind.STARTED, EventKind.COMPLETED, EventKind.ERRORED):
+                log(event.message)
+
+        return hear
 
     def apply(self, plan: MachinesPlan, *, on_event: OnEvent | None = None) -> Outcome:
         """Apply exactly this plan, the shared part first."""
@@ -298,12 +320,14 @@ def open_machines(
     *,
     root: Path,
     fleet: Fleet,
+    tree: Path | None = None,
     environ: Mapping[str, str] | None = None,
     program: str = "terraform",
 ) -> Machines:
     """Resolves the API token, finds Terraform; nothing is asked of Proxmox yet.
 
-    `program` is a name of `tools/pins.yaml`: `terraform` is whichever is there, `tofu` is OpenTofu alone.
+    `tree` is where modules are read from, the project itself where it is not given. `program` is a name of
+    `tools/pins.yaml`: `terraform` is whichever is there, `tofu` is OpenTofu alone.
     """
     if spec.name == GLOBALS:
         raise Permanent(
@@ -314,10 +338,10 @@ def open_machines(
     access = proxmox_access(spec, root=root)
     tool = Tool(binary=locate(program), mirror=provider_mirror())
     env = _environment(access, os.environ if environ is None else environ)
-    trees = source_trees(spec, root=root)
+    trees = source_trees(spec, root=root, tree=tree)
 
     def stack(name: str) -> Stack:
-        place = place_of(spec, name, root=root, trees=trees)
+        place = place_of(spec, name, root=root, trees=trees, tree=tree)
         label = f"{spec.environment}/{name}"
         return Stack(place=place, tool=tool, label=label, env=env, secret_values=[access.token_secret])
 
@@ -330,14 +354,14 @@ def open_machines(
     )
 
 
-def place_of(spec: ClusterSpec, name: str, *, root: Path, trees: Path) -> Place:
+def place_of(spec: ClusterSpec, name: str, *, root: Path, trees: Path, tree: Path | None = None) -> Place:
     """The directories of the cluster's own stack (`name` is the cluster's) or of its environment's (`globals`)."""
     return Place(
         source=trees / "terraform",
         state=ProjectPaths(root).terraform_state(spec.environment, name),
         environment=spec.environment,
         name=name,
-        environments=root / "terraform" / "environments",
+        environments=(tree or root) / "terraform" / "environments",
     )
 
 

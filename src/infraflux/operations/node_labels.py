@@ -1,141 +1,30 @@
-"""Labels and taints of Node objects that the nodes cannot keep by themselves.
+"""Labels and taints of Node objects that the nodes cannot keep by themselves: written by the cluster's admin."""
 
-Talos writes `machine.nodeLabels` and `machine.nodeTaints` with the kubelet's credentials on workers, and the API server
-refuses a kubelet most labels of kubernetes.io and every change of its taints (https://docs.siderolabs.com/kubernetes-guides/
-advanced-guides/node-labels). A worker registers with its taints; every later change is written here, by the cluster's
-admin. An annotation remembers what, so that what is no longer declared goes, and nobody else's marks do.
-"""
-
-import json
-from collections.abc import Mapping
+from collections.abc import Collection
 from contextlib import closing
-from dataclasses import dataclass, field
-from typing import Any
 
 from infraflux.adapters.kubernetes.client import FieldConflict, Kubernetes
-from infraflux.adapters.kubernetes.facts import Manifest, Ref
+from infraflux.adapters.kubernetes.facts import Ref
 from infraflux.config.models import ClusterSpec, Node
-from infraflux.config.models.nodes import Taint
 from infraflux.core.clock import wait_for
 from infraflux.core.errors import Retryable
 from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.operations.bootstrap import TalosCluster
-
-ANNOTATION = "infraflux.io/node-marks"
-
-
-@dataclass(frozen=True)
-class MarkNode:
-    """What is to be merged into a Node; `changes` are for people."""
-
-    node: str
-    body: Mapping[str, Any] = field(repr=False)
-    changes: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.node} marked: {', '.join(self.changes) or 'what it registered with is noted as ours'}"
+from infraflux.operations.plan.node_decisions import moved
+from infraflux.operations.plan.node_labels import LabelChange, plan_labels
 
 
-@dataclass(frozen=True)
-class Marks:
-    """What InfraFlux keeps on a Node: keys of labels, and `key:effect` of taints."""
-
-    labels: frozenset[str] = frozenset()
-    taints: frozenset[str] = frozenset()
-
-    @property
-    def note(self) -> str | None:
-        """As the annotation has it; None for none at all."""
-        known = {"labels": sorted(self.labels), "taints": sorted(self.taints)}
-        return json.dumps(known) if any(known.values()) else None
-
-
-def read_marks(live: Mapping[str, Any]) -> Marks:
-    """What the annotation of a Node says (pure)."""
-    try:
-        known = json.loads((live["metadata"].get("annotations") or {}).get(ANNOTATION, "{}"))
-        return Marks(frozenset(known.get("labels", ())), frozenset(known.get("taints", ())))
-    except (ValueError, AttributeError, TypeError):
-        # Somebody wrote something else there; what is declared is put right all the same.
-        return Marks()
-
-
-def plan_marks(node: Node, live: Mapping[str, Any]) -> MarkNode | Noop:
-    """What brings a Node to its declared labels and taints (pure). Marks of others stay."""
-    seen = live["metadata"].get("labels") or {}
-    taints = list((live.get("spec") or {}).get("taints") or [])
-    before = read_marks(live)
-    after = Marks(frozenset(node.restricted_labels), frozenset(one.identity for one in node.taints))
-    labels: dict[str, str | None] = {key: value for key, value in node.labels.items() if seen.get(key) != value}
-    labels |= dict.fromkeys(key for key in before.labels if key not in node.labels and key in seen)
-    wanted = _wanted_taints(node, taints, ours=before.taints)
-    body: dict[str, Any] = {"metadata": {}}
-    if labels:
-        body["metadata"]["labels"] = labels
-    if wanted != taints:
-        body["spec"] = {"taints": wanted}
-    if after != before:
-        body["metadata"]["annotations"] = {ANNOTATION: after.note}
-    if body == {"metadata": {}}:
-        return Noop(f"{node.name} has its labels and taints")
-    # A taint list is replaced whole: another writer's change since the look must make this one fail.
-    body["metadata"]["resourceVersion"] = live["metadata"].get("resourceVersion")
-    return MarkNode(node=node.name, body=body, changes=_changes(labels, taints, wanted))
-
-
-def _wanted_taints(node: Node, taints: list[Manifest], *, ours: frozenset[str]) -> list[Manifest]:
-    declared = {one.identity: _taint_of(one) for one in node.taints}
-    kept = [
-        _declared_as(declared.pop(identity_of(one)), one) if identity_of(one) in declared else one
-        for one in taints
-        if identity_of(one) in declared or identity_of(one) not in ours
-    ]
-    return kept + list(declared.values())
-
-
-def _declared_as(wanted: Manifest, seen: Manifest) -> Manifest:
-    """A taint that is there already keeps what others noted in it, such as when it began."""
-    return {key: value for key, value in seen.items() if key != "value"} | wanted
-
-
-def _taint_of(taint: Taint) -> Manifest:
-    """A declared taint as a Node has it."""
-    return {"key": taint.key, "effect": str(taint.effect), **({"value": taint.value} if taint.value else {})}
-
-
-def identity_of(taint: Mapping[str, Any]) -> str:
-    """`Taint.identity` of a taint as a Node has it."""
-    return f"{taint['key']}:{taint['effect']}"
-
-
-def _changes(labels: Mapping[str, str | None], before: list[Manifest], after: list[Manifest]) -> tuple[str, ...]:
-    """As `kubectl` writes labels and taints."""
-    said = [
-        f"label {key}={value}" if value else f"label {key}"
-        for key, value in sorted(labels.items())
-        if value is not None
-    ]
-    said += [f"label {key} removed" for key, value in sorted(labels.items()) if value is None]
-    left = {identity_of(one) for one in after}
-    said += [f"taint {identity_of(one)} removed" for one in before if identity_of(one) not in left]
-    return (*said, *(f"taint {_as_kubectl(one)}" for one in after if one not in before))
-
-
-def _as_kubectl(taint: Mapping[str, Any]) -> str:
-    value = f"={taint['value']}" if taint.get("value") else ""
-    return f"{taint['key']}{value}:{taint['effect']}"
-
-
-def mark_nodes(cluster: TalosCluster) -> dict[str, Outcome]:
+def reconcile_labels(cluster: TalosCluster, planned: Collection[str] | None = None) -> dict[str, Outcome]:
     """Bring every Node to its declared labels and taints; one that has not registered yet is waited for.
 
-    Raises Retryable naming the nodes that did not register, or what the API server said.
+    Raises WorldMoved where a node would change that is not `planned` (None: no plan binds it), Retryable
+    naming the nodes that did not register, or what the API server said.
     """
     outcomes: dict[str, Outcome] = {}
     with closing(Kubernetes.from_kubeconfig(cluster.workspace.kubeconfig, cluster=cluster.spec.key)) as kubernetes:
         deadline_s = cluster.spec.talos.health_timeout_s
         if wait_for(
-            lambda: _mark_all(cluster.spec, kubernetes, outcomes),
+            lambda: _reconcile_all(cluster.spec, kubernetes, outcomes, planned),
             clock=cluster.clock,
             deadline_s=deadline_s,
             interval_s=cluster.poll_s,
@@ -151,20 +40,28 @@ def mark_nodes(cluster: TalosCluster) -> dict[str, Outcome]:
     )
 
 
-def _mark_all(spec: ClusterSpec, kubernetes: Kubernetes, outcomes: dict[str, Outcome]) -> bool | None:
+def _reconcile_all(
+    spec: ClusterSpec, kubernetes: Kubernetes, outcomes: dict[str, Outcome], planned: Collection[str] | None
+) -> bool | None:
     live = {one["metadata"]["name"]: one for one in kubernetes.list_objects("v1", "Node")}
     for node in spec.nodes:
         if node.name in outcomes:
             continue
         if node.name in live:
-            _mark_one(node, live[node.name], kubernetes, outcomes)
+            plan = plan_labels(node, live[node.name])
+            _require_planned(spec, plan, planned)
+            _reconcile_one(node, plan, kubernetes, outcomes)
         elif not (node.labels or node.taints):
             outcomes[node.name] = Noop(f"{node.name} is not registered yet and has no labels or taints")
     return True if len(outcomes) == len(spec.nodes) else None
 
 
-def _mark_one(node: Node, live: Manifest, kubernetes: Kubernetes, outcomes: dict[str, Outcome]) -> None:
-    plan = plan_marks(node, live)
+def _require_planned(spec: ClusterSpec, plan: LabelChange | Noop, planned: Collection[str] | None) -> None:
+    if isinstance(plan, LabelChange) and plan.changes and planned is not None and plan.node not in planned:
+        raise moved(f"{plan} is not in the plan", cluster=spec.key, stage="label nodes")
+
+
+def _reconcile_one(node: Node, plan: LabelChange | Noop, kubernetes: Kubernetes, outcomes: dict[str, Outcome]) -> None:
     if isinstance(plan, Noop):
         outcomes[node.name] = plan
         return

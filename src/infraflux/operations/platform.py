@@ -54,6 +54,7 @@ def open_platform(
     spec: ClusterSpec,
     *,
     root: Path,
+    tree: Path | None = None,
     outputs: Mapping[str, Any] | None = None,
     log: Callable[[str], None] = lambda _line: None,
 ) -> Platform:
@@ -76,7 +77,7 @@ def open_platform(
 
     installer = Installer(
         spec=spec,
-        tree=source_trees(spec, root=root) / "platform",
+        tree=source_trees(spec, root=root, tree=tree) / "platform",
         bundle=Bundle.from_outputs(read_outputs(spec, root=root) if outputs is None else outputs),
         kubernetes=kubernetes,
         helm=Helm(binary=locate("helm"), kubeconfig=kubeconfig, cluster=spec.key, forget_record=forget_record),

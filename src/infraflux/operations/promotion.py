@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from infraflux.adapters.git_repo import GitRepo
+from infraflux.adapters.secrets.bundle import Learn, ignore
 from infraflux.config.load import Fleet, examine
 from infraflux.config.models.policy import PinWriting, Policy
 from infraflux.config.parity import compare, promotion_order, refused
@@ -22,7 +23,8 @@ from infraflux.delivery.promotion import Question, Rollback, Verdict, decide_rol
 from infraflux.delivery.records import Ledger, Promoted
 from infraflux.delivery.release import Release
 from infraflux.delivery.text import Stage
-from infraflux.operations.machines import MachinesPlan, open_machines
+from infraflux.operations.opening import Log, open_project, silent
+from infraflux.operations.planning import Planned, make_plan, require_allowed
 from infraflux.operations.releases import DeliveryLedger, find_release, load_releases
 
 ENVIRONMENTS = Path("config/environments")
@@ -232,23 +234,25 @@ def _message(situation: Situation, release: Release, *, reason: str) -> str:
 # Plans
 
 
-@dataclass(frozen=True, kw_only=True)
 class Preview:
-    """What the pin would do to the machines of one cluster."""
+    """What the pin would do to one cluster. No dataclass, as `Planned`."""
 
-    cluster: str
-    plan: MachinesPlan
+    def __init__(self, *, cluster: str, planned: Planned) -> None:
+        self.cluster = cluster
+        self.planned = planned
 
 
-def plan_promotion(root: Path, environment: str, release: str, *, today: datetime) -> list[Preview]:
+def plan_promotion(
+    root: Path, environment: str, release: str, *, today: datetime, log: Log = silent, learn: Learn = ignore
+) -> list[Preview]:
     """Plan every cluster of the environment as if the pin were written. Raises what the guard refuses."""
-    fleet = Fleet.load(root, instead=with_pin(root, environment, release))
+    project = open_project(root, instead=with_pin(root, environment, release), log=log, learn=learn)
     found = []
-    for spec in fleet.of(environment):
-        machines = open_machines(spec, root=root, fleet=fleet)
-        plan = machines.plan()
-        machines.guard(plan, today=today.date())
-        found.append(Preview(cluster=spec.key, plan=plan))
+    for spec in project.fleet.of(environment):
+        opened = project.cluster(spec.key)
+        planned = make_plan(opened)
+        require_allowed(opened, planned, today=today.date())
+        found.append(Preview(cluster=spec.key, planned=planned))
     return found
 
 

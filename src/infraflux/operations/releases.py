@@ -74,13 +74,16 @@ def size_classes(root: Path) -> dict[str, MachineClass]:
     return classes
 
 
-def running_here(spec: ClusterSpec, *, root: Path, commit: str) -> Running:
-    """What a deploy of this commit brings to a cluster: of its release where it pins one, else of the checkout."""
+def running_here(spec: ClusterSpec, *, root: Path, commit: str, tree: Path | None = None) -> Running:
+    """What a deploy of this commit brings to a cluster: of its release where it pins one, else of the checkout.
+
+    `tree` has the files of that commit, the project itself where it is not given.
+    """
     if spec.release is not None:
-        release = find_release(root, spec.release)
+        release = find_release(tree or root, spec.release)
         return Running(pins=pins_of(spec), machine_classes=release.machine_classes, trees=release.trees)
     trees = released_trees(GitRepo(root), commit)
-    return Running(pins=pins_of(spec), machine_classes=size_classes(root), trees=trees)
+    return Running(pins=pins_of(spec), machine_classes=size_classes(tree or root), trees=trees)
 
 
 def released_trees(git: GitRepo, commit: str) -> dict[str, str]:

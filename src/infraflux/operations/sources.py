@@ -17,14 +17,14 @@ from infraflux.operations.releases import find_release
 DIGEST_CHARS = 16
 
 
-def source_trees(spec: ClusterSpec, *, root: Path) -> Path:
-    """The directory that holds `terraform/` and `platform/` of this cluster.
+def source_trees(spec: ClusterSpec, *, root: Path, tree: Path | None = None) -> Path:
+    """The directory that holds `terraform/` and `platform/` of this cluster: `tree`, or what its release brings.
 
     Raises Permanent where the release's commit is not in this checkout, or holds other trees than the release says.
     """
     if spec.release is None:
-        return root
-    return release_trees(find_release(root, spec.release), root=root)
+        return tree or root
+    return release_trees(find_release(tree or root, spec.release), root=root)
 
 
 def release_trees(release: Release, *, root: Path) -> Path:

@@ -13,10 +13,18 @@ from infraflux.render.talos import render_patches
 
 
 def open_talos(
-    spec: ClusterSpec, *, root: Path, log: Callable[[str], None] = lambda _: None, learn: Learn = ignore
+    spec: ClusterSpec,
+    *,
+    root: Path,
+    tree: Path | None = None,
+    log: Callable[[str], None] = lambda _: None,
+    learn: Learn = ignore,
 ) -> TalosCluster:
-    """Renders the patches, finds talosctl; nothing is asked of any machine yet. `learn` hears of every secret."""
+    """Renders the patches, finds talosctl; nothing is asked of any machine yet. `learn` hears of every secret.
+
+    `tree` is where patch files are read from; the project itself where it is not given.
+    """
     talosctl = Talosctl(binary=locate("talosctl"), cluster=spec.key)
-    patches = render_patches(spec, root=root)
+    patches = render_patches(spec, root=tree or root)
     workspace = TalosWorkspace(spec=spec, root=root, talosctl=talosctl, patches=patches, learn=learn)
     return TalosCluster(workspace=workspace, log=log)

@@ -4,76 +4,30 @@ https://www.talos.dev/v1.13/talos-guides/upgrading-talos/ . Talos keeps the form
 new one does not come up; a node that stays at its old version stops the rollout, and a second run goes on from there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from infraflux.adapters.talos.documents import parse_documents
 from infraflux.adapters.talos.seen import look_at_etcd, look_at_services
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS, TalosTransient
-from infraflux.config.matrix import minor, step_problem
-from infraflux.config.models import ClusterSpec, Node, Role
+from infraflux.config.models import Node, Role
 from infraflux.core.clock import wait_for
-from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent, Retryable
+from infraflux.core.errors import InfrafluxError, Retryable
 from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.operations.bootstrap import ETCD_DEADLINE_S, TalosCluster
+from infraflux.operations.plan.node_decisions import moved
+from infraflux.operations.plan.upgrades import UpgradeNode, etcd_problems, plan_upgrade
 
 DRAIN_TIMEOUT_S = 300
 """talosctl's own default: how long a PodDisruptionBudget may hold a node back before the rollout stops."""
 LOOKS_AT_ONCE = 8
 
 
-@dataclass(frozen=True)
-class UpgradeNode:
-    """One step: this node, from one version to another."""
-
-    node: Node
-    before: str
-    after: str
-
-    def __str__(self) -> str:
-        return f"{self.node.name} {self.before} -> {self.after}"
-
-
-def plan_upgrade(spec: ClusterSpec, running: Mapping[str, str]) -> list[UpgradeNode] | Noop:
-    """The steps from what runs (version by node name) to what is wanted, in order (pure).
-
-    Raises Permanent where a step would skip a minor version.
-    """
-    wanted = spec.versions.talos
-    ordered = sorted(spec.nodes, key=lambda node: node.role is not Role.CONTROL_PLANE)
-    behind = [node for node in ordered if running.get(node.name, wanted) != wanted]
-    if not behind:
-        return Noop(f"{len(running)} node(s) run {wanted}")
-    for node in behind:
-        _check_step(spec, running[node.name])
-    return [UpgradeNode(node, running[node.name], wanted) for node in behind]
-
-
-def _check_step(spec: ClusterSpec, before: str) -> None:
-    wanted = spec.versions.talos
-    problem = step_problem("Talos", before, wanted)
-    old, new = minor(before), minor(wanted)
-    if problem and new != (old[0], old[1] - 1):  # one minor back is the image that Talos keeps for a rollback
-        raise Permanent(
-            problem[0], cluster=spec.key, stage="upgrade", error_class=ErrorClass.CONFIG, next_step=problem[1]
-        )
-
-
-def etcd_problems(
-    control_planes: Sequence[Node], members: Mapping[str, bool], healthy: Mapping[str, bool]
-) -> list[str]:
-    """Why no control plane may go down now (pure). `members`: learner by host name; `healthy`: etcd by node name."""
-    problems = [f"{node.name} is no etcd member" for node in control_planes if node.name not in members]
-    problems += [f"{name} is still a learner" for name, learner in members.items() if learner]
-    problems += [f"etcd on {node.name} is not healthy" for node in control_planes if not healthy.get(node.name)]
-    return problems
-
-
-def upgrade_nodes(cluster: TalosCluster) -> dict[str, Outcome]:
+def upgrade_nodes(cluster: TalosCluster, planned: Collection[str] | None = None) -> dict[str, Outcome]:
     """Bring every running node to the wanted Talos version; the outcome of each by name.
 
-    Raises Retryable where a node does not come back in its time or etcd is not whole: the rest is left as it is.
+    Raises WorldMoved where a node would be upgraded that is not `planned` (None: no plan binds it), Retryable
+    where a node does not come back in its time or etcd is not whole: the rest is left as it is.
     """
     marker = cluster.workspace.read_marker()
     if marker is None or not marker.confirmed:
@@ -81,6 +35,10 @@ def upgrade_nodes(cluster: TalosCluster) -> dict[str, Outcome]:
     steps = plan_upgrade(cluster.spec, _running(cluster))
     if isinstance(steps, Noop):
         return {"Talos": steps}
+    if planned is not None and (more := [str(step) for step in steps if step.node.name not in planned]):
+        raise moved(
+            f"an upgrade that the plan does not hold: {', '.join(more)}", cluster=cluster.spec.key, stage="upgrade"
+        )
     return {step.node.name: _upgrade(cluster, step) for step in steps}
 
 

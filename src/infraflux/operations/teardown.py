@@ -15,7 +15,7 @@ from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent
 from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.operations.bootstrap import TalosCluster
 from infraflux.operations.health import API_TIMEOUT_S
-from infraflux.operations.node_decisions import quorum
+from infraflux.operations.plan.node_decisions import quorum
 
 RESET_DEADLINE_S = 120.0
 """A graceful reset stops services and wipes two partitions; the machine is destroyed afterwards, so not longer."""

@@ -10,7 +10,7 @@ from infraflux.core.errors import InfrafluxError, Permanent
 from infraflux.core.outcomes import Noop
 from infraflux.operations.credentials import ensure_kubeconfig, ensure_talosconfig
 from infraflux.operations.health import read_nodes, wait_healthy
-from infraflux.operations.node_labels import mark_nodes
+from infraflux.operations.node_labels import reconcile_labels
 from infraflux.operations.talos import open_talos
 from infraflux.operations.talos_facts import read_facts
 from infraflux.operations.talos_secrets import ensure_secrets
@@ -69,7 +69,7 @@ def bootstrap(talos):
     """What `infraflux cluster bootstrap` does."""
     outcomes = [*ensure_secrets(talos.workspace), ensure_talosconfig(talos), talos.configure_first_control_plane()]
     outcomes += [talos.bootstrap_etcd(), *talos.join_nodes().values(), ensure_kubeconfig(talos)]
-    outcomes += mark_nodes(talos).values()
+    outcomes += reconcile_labels(talos).values()
     wait_healthy(talos, require_ready=True)
     return outcomes
 

@@ -13,7 +13,8 @@ from infraflux.adapters.talos.talosctl import Talosctl
 from infraflux.core.errors import Permanent, Retryable
 from infraflux.core.outcomes import Noop
 from infraflux.operations.bootstrap import TalosCluster
-from infraflux.operations.talos_upgrade import etcd_problems, plan_upgrade, upgrade_nodes
+from infraflux.operations.plan.upgrades import etcd_problems, plan_upgrade
+from infraflux.operations.talos_upgrade import upgrade_nodes
 
 NAMES = ("dev-1-cp-1", "dev-1-cp-2", "dev-1-cp-3", "dev-1-worker-1", "dev-1-worker-2")
 

@@ -124,17 +124,30 @@ class Talosctl:
 
         `endpoint` is another node that passes it on, for the few commands that need a control plane's help.
         """
+        argv = self._argv(words, node=node, endpoint=endpoint, insecure=insecure)
+        return self._run(argv, deadline_s=deadline_s, what=f"{words[0]} on {node}")
+
+    def _argv(
+        self, words: Sequence[str | Path], *, node: str, endpoint: str = "", insecure: bool = False
+    ) -> list[str | Path]:
         argv: list[str | Path] = [self.binary, *words, "--nodes", node, "--endpoints", endpoint or node]
         if insecure:
-            argv.append("--insecure")
-        elif self.talosconfig is not None:
-            argv += ["--talosconfig", self.talosconfig]
-        return self._run(argv, deadline_s=deadline_s, what=f"{words[0]} on {node}")
+            return [*argv, "--insecure"]
+        return argv if self.talosconfig is None else [*argv, "--talosconfig", self.talosconfig]
 
     def get(self, kind: str, *, node: str, insecure: bool = False, namespace: str = "") -> list[Resource]:
         """All resources of a kind, in the order the node lists them."""
         words = ["get", kind, "-o", "json", *(["--namespace", namespace] if namespace else [])]
         return [_resource(one) for one in json_documents(self.call(*words, node=node, insecure=insecure))]
+
+    def needs_reboot(self, config: Path, *, node: str) -> bool:
+        """Whether the node, which runs with another machine config, needs a reboot for this one: its own answer.
+
+        A dry run changes nothing; what else it prints is a diff that may hold secrets, and goes nowhere.
+        """
+        words = ("apply-config", "--mode", "auto", "--dry-run", "--file", config)
+        done = self._completed(self._argv(words, node=node), deadline_s=CALL_DEADLINE_S, what=f"apply-config on {node}")
+        return "Applied configuration with a reboot" in f"{done.stdout}{done.stderr}"
 
     def version(self, *, node: str) -> str:
         """The Talos version that runs: `v1.13.9`."""
@@ -149,12 +162,15 @@ class Talosctl:
         return parse_etcd_members(self.call("etcd", "members", node=node))
 
     def _run(self, argv: Sequence[str | Path], *, deadline_s: float, what: str) -> str:
+        return self._completed(argv, deadline_s=deadline_s, what=what).stdout
+
+    def _completed(self, argv: Sequence[str | Path], *, deadline_s: float, what: str) -> process.Completed:
         try:
             done = self.runner(argv, deadline_s=deadline_s)
         except process.ProcessTimeout as error:
             raise self._error(Code.DEADLINE, f"talosctl {what}", f"no answer within {deadline_s:.0f} s") from error
         if done.returncode == 0:
-            return done.stdout
+            return done
         message = done.stderr.strip() or done.stdout.strip()
         raise self._error(classify(message), f"talosctl {what}", message)
 

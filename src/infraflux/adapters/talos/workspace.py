@@ -57,6 +57,11 @@ class TalosWorkspace:
         return base / (secrets.bundle or f"secrets/{self.spec.environment}/{self.spec.name}.talos.age")
 
     @property
+    def has_bundle(self) -> bool:
+        """Whether the secrets were made; nothing is opened to know it."""
+        return self.bundle_path.exists()
+
+    @property
     def untouched(self) -> bool:
         """Whether no secret was ever made for this cluster, so that no node of it can have a configuration."""
         made = (self.bundle_path, self.talosconfig, self.directory / "bootstrap.json")

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -97,6 +97,8 @@ class PlanSummary:
     machines_before: int = 0
     digest: str = ""
     """Equal for every plan that does the same: an approval is bound to it."""
+    planned_outputs: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
+    """What the outputs will be, as far as it is known before the apply; None where the plan was not read."""
 
     @property
     def empty(self) -> bool:
@@ -136,6 +138,7 @@ def read_plan(document: Mapping[str, Any]) -> PlanSummary:
             entry["type"] == VM_TYPE and entry["change"].get("before") is not None for entry in entries
         ),
         digest=_digest(entries, outputs),
+        planned_outputs=(document.get("planned_values") or {}).get("outputs"),
     )
 
 

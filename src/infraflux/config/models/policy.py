@@ -8,11 +8,47 @@ from pydantic import Field
 from infraflux.config.models.base import Name, SecretRefOrUrl, Section, Text
 
 
+class Disruption(StrEnum):
+    """Whom a change disturbs, from nobody to the loss of data; in this order they compare."""
+
+    NONE = "none"
+    SERVICE_RESTART = "service-restart"
+    """A service of a node starts again; the node and its pods stay."""
+    NODE_RESTART = "node-restart"
+    NODE_LEAVES = "node-leaves"
+    """A node is gone afterwards, or is made anew."""
+    DATA_LOST = "data-lost"
+    """Data of a disk is gone afterwards."""
+
+    @property
+    def rank(self) -> int:
+        return list(type(self)).index(self)
+
+    def __lt__(self, other: object) -> bool:
+        return self.rank < other.rank if isinstance(other, Disruption) else NotImplemented
+
+    def __le__(self, other: object) -> bool:
+        return self.rank <= other.rank if isinstance(other, Disruption) else NotImplemented
+
+    def __gt__(self, other: object) -> bool:
+        return self.rank > other.rank if isinstance(other, Disruption) else NotImplemented
+
+    def __ge__(self, other: object) -> bool:
+        return self.rank >= other.rank if isinstance(other, Disruption) else NotImplemented
+
+    @property
+    def words(self) -> str:
+        """For people: `node restart`."""
+        return self.value.replace("-", " ")
+
+
 class Approval(Section):
     """A person looks at the plan before it is applied."""
 
     required: bool = False
     """Nothing is applied before a person has approved the plan."""
+    from_disruption: Disruption | None = None
+    """A person approves plans that disturb this much or more; `none`: every plan that changes anything."""
     timeout_s: int = Field(default=3600, ge=1, le=604_800)
     """How long an approval may take; then the plan is rejected."""
 

@@ -12,7 +12,8 @@ from infraflux.adapters.kubernetes.client import FieldConflict
 from infraflux.core.errors import Retryable
 from infraflux.core.outcomes import Done, Noop
 from infraflux.operations import node_labels as node_marks
-from infraflux.operations.node_labels import ANNOTATION, MarkNode, mark_nodes, plan_marks
+from infraflux.operations.node_labels import reconcile_labels
+from infraflux.operations.plan.node_labels import ANNOTATION, LabelChange, plan_labels
 
 GPU = {"key": "gpu", "value": "yes", "effect": "NoSchedule"}
 OTHERS = {"key": "node.kubernetes.io/not-ready", "effect": "NoExecute", "timeAdded": "2026-11-28T00:00:00Z"}
@@ -94,8 +95,8 @@ LEFT_ALONE = {
 
 @pytest.mark.parametrize(("node", "seen", "wanted", "said"), CHANGES.values(), ids=CHANGES.keys())
 def test_what_is_declared_is_written_and_what_was_ours_is_taken_away(node, seen, wanted, said):
-    plan = plan_marks(node, seen)
-    assert isinstance(plan, MarkNode)
+    plan = plan_labels(node, seen)
+    assert isinstance(plan, LabelChange)
     assert {**plan.body.get("spec", {}), **{k: v for k, v in plan.body["metadata"].items() if k == "labels"}} == wanted
     assert list(plan.changes) == said
     assert plan.body["metadata"]["resourceVersion"] == "7"
@@ -103,12 +104,12 @@ def test_what_is_declared_is_written_and_what_was_ours_is_taken_away(node, seen,
 
 @pytest.mark.parametrize(("node", "seen"), LEFT_ALONE.values(), ids=LEFT_ALONE.keys())
 def test_marks_of_others_are_left_alone(node, seen):
-    assert isinstance(plan_marks(node, seen), Noop)
+    assert isinstance(plan_labels(node, seen), Noop)
 
 
 def test_what_the_node_registered_with_is_recorded_so_that_it_can_be_taken_away_later():
     node = worker(labels={ROLE: "", "tier": "edge"}, taints=[GPU])
-    plan = plan_marks(node, live(labels={ROLE: "", "tier": "edge"}, taints=[GPU]))
+    plan = plan_labels(node, live(labels={ROLE: "", "tier": "edge"}, taints=[GPU]))
     assert plan.body["metadata"]["annotations"] == {ANNOTATION: json.dumps(OURS)}, "tier is the node's own"
     assert str(plan) == "dev-1-worker-1 marked: what it registered with is noted as ours"
 
@@ -117,7 +118,7 @@ def test_what_the_node_registered_with_is_recorded_so_that_it_can_be_taken_away_
 def test_a_spoilt_annotation_is_written_anew(text):
     seen = live(taints=[GPU])
     seen["metadata"]["annotations"] = {ANNOTATION: text}
-    assert plan_marks(worker(taints=[GPU]), seen).body["metadata"]["annotations"][ANNOTATION]
+    assert plan_labels(worker(taints=[GPU]), seen).body["metadata"]["annotations"][ANNOTATION]
 
 
 class FakeKubernetes:
@@ -151,7 +152,7 @@ def run(monkeypatch, kubernetes, **marks):
     workspace = SimpleNamespace(kubeconfig="unused")
     cluster = SimpleNamespace(spec=spec(**marks), workspace=workspace, clock=FakeClock(), poll_s=0.5)
     with answering(monkeypatch, kubernetes):
-        return mark_nodes(cluster)
+        return reconcile_labels(cluster)
 
 
 def test_a_node_that_changes_meanwhile_is_looked_at_again(monkeypatch):

@@ -36,6 +36,50 @@ class Wait:
     last_seen: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class PlannedConfig:
+    """What a plan allows to be done to the config of one node."""
+
+    first: bool = False
+    """It may be given its first one."""
+    fields: frozenset[tuple[str, str]] = frozenset()
+    """Path and wanted value of every field that may change, masked as they were shown."""
+
+
+class WorldMoved(Permanent):
+    """Something would be done that the plan does not hold: the world is not as it was when the plan was made."""
+
+    default_class = ErrorClass.CONFLICT
+
+
+def moved(message: str, *, cluster: str, stage: str) -> WorldMoved:
+    """The error of an executor that would have to do more than was planned."""
+    return WorldMoved(
+        message, cluster=cluster, stage=stage, next_step="start the run again: it looks anew and shows a new plan"
+    )
+
+
+def require_planned(
+    decision: PushConfig | UpdateConfig, planned: PlannedConfig | None, *, pushed: bool, cluster: str
+) -> None:
+    """Raises WorldMoved where a node needs what its plan does not hold (pure). Less than planned is done already.
+
+    `pushed`: this very run gave the node its first config a moment ago.
+    """
+    where = {"cluster": cluster, "stage": "machine-config"}
+    if isinstance(decision, PushConfig):
+        if planned is None or not planned.first:
+            raise moved(f"{decision.node} has no machine config any more, which the plan does not hold", **where)
+        return
+    if pushed:
+        return
+    allowed = planned.fields if planned else frozenset()
+    if more := [one.path for one in decision.changes if (one.path, one.wanted) not in allowed]:
+        raise moved(
+            f"the machine config of {decision.node} differs in more than was planned: {', '.join(more)}", **where
+        )
+
+
 @dataclass(frozen=True)
 class Bootstrap:
     """Start the cluster's one etcd on this node."""

@@ -1,0 +1,220 @@
+"""What is wanted and what was seen -> the plan. One pure function per part, in the order in which a run does them."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from infraflux.adapters.talos.documents import FieldChange, diff_configs
+from infraflux.adapters.talos.facts import NodeSeen, NodeState
+from infraflux.config.models import ClusterSpec, Node
+from infraflux.config.models.policy import Disruption
+from infraflux.core.outcomes import Noop, Outcome
+from infraflux.operations.plan import actions
+from infraflux.operations.plan.actions import Action, ClusterPlan, Field
+from infraflux.operations.plan.effects import effect_of
+from infraflux.operations.plan.machines import machine_actions, new_machines, shared_actions
+from infraflux.operations.plan.node_decisions import Wait, decide_config
+from infraflux.operations.plan.node_labels import plan_labels
+from infraflux.operations.plan.observed import Observed, Wanted
+from infraflux.operations.plan.upgrades import plan_upgrade
+
+
+@dataclass
+class _Draft:
+    """A plan while it is made."""
+
+    actions: list[Action] = field(default_factory=list)
+    later: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+
+    def add(self, found: Iterable[Action], *, otherwise: str) -> None:
+        """The actions of one part, or why it has none."""
+        before = len(self.actions)
+        self.actions += found
+        if len(self.actions) == before:
+            self.unchanged.append(otherwise)
+
+
+def plan_cluster(spec: ClusterSpec, wanted: Wanted, seen: Observed) -> ClusterPlan:
+    """Everything that a run does, in order. Raises Permanent for a machine that is not ours or that is locked."""
+    draft = _Draft()
+    draft.add(shared_actions(seen.shared), otherwise="what the clusters of the environment share is as declared")
+    if not seen.has_secrets:
+        draft.actions.append(
+            actions.MakeSecrets(
+                object="Talos secrets bundle", change="made and encrypted", why="there is none yet", reversible=False
+            )
+        )
+    draft.add(machine_actions(spec, seen.machines), otherwise="the machines are as declared")
+    new = new_machines(seen.machines)
+    _nodes(spec, wanted, seen, new, draft)
+    _platform(wanted, seen, draft)
+    return ClusterPlan(
+        cluster=spec.key,
+        actions=tuple(draft.actions),
+        later=tuple(draft.later),
+        from_git=seen.platform.from_git if seen.platform else (),
+        unchanged=tuple(draft.unchanged),
+        warnings=seen.warnings,
+        shared=seen.shared,
+        machines=seen.machines,
+    )
+
+
+def _nodes(spec: ClusterSpec, wanted: Wanted, seen: Observed, new: frozenset[str], draft: _Draft) -> None:
+    standing = {name: one for name, one in seen.nodes.items() if name not in new}
+    draft.add(_upgrades(spec, standing), otherwise=f"the nodes that answer run Talos {spec.versions.talos}")
+    first, *others = spec.control_planes
+    known = _Nodes(cluster=spec.key, wanted=wanted, standing=standing, reboots=seen.reboots)
+    draft.add(_configure([first], known, draft), otherwise=f"{first.name} has its machine config")
+    draft.add(_bootstrap(spec, seen, new, draft), otherwise="etcd runs")
+    rest = [*others, *spec.workers]
+    found = _configure(rest, known, draft)
+    draft.add(found, otherwise=f"{len(rest)} more node(s) have their machine configs")
+    draft.add(_labels(spec, seen, new), otherwise="the nodes have their labels and taints")
+
+
+def _upgrades(spec: ClusterSpec, standing: Mapping[str, NodeSeen]) -> Iterator[Action]:
+    running = {name: one.version for name, one in standing.items() if one.state is NodeState.RUNNING}
+    steps = plan_upgrade(spec, running)
+    for step in () if isinstance(steps, Noop) else steps:
+        yield actions.UpgradeTalos(
+            object=step.node.name,
+            node=step.node.name,
+            change=f"Talos {step.before} → {step.after}",
+            why="it runs another version than is declared",
+            disruption=Disruption.NODE_RESTART,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Nodes:
+    """What the config of a node is decided from."""
+
+    cluster: str
+    wanted: Wanted
+    standing: Mapping[str, NodeSeen]
+    reboots: Mapping[str, bool]
+
+
+def _configure(nodes: Iterable[Node], known: _Nodes, draft: _Draft) -> Iterator[Action]:
+    wanted, standing = known.wanted, known.standing
+    for node in nodes:
+        if node.name not in standing:
+            yield _first_config(node, wanted, why="its machine is new")
+            continue
+        decision = decide_config(
+            node, standing[node.name], wanted=wanted.configs.get(node.name, ""), cluster=known.cluster
+        )
+        if isinstance(decision, Noop):
+            continue
+        if isinstance(decision, Wait):
+            draft.later.append(f"{node.name} does not answer yet ({decision.last_seen}): it is configured when it does")
+            yield _first_config(
+                node, wanted, why="it does not answer; nothing is done to it if it has its config already"
+            )
+        elif standing[node.name].state is NodeState.MAINTENANCE:
+            yield _first_config(node, wanted, why="it waits for a machine config")
+        else:
+            changes = diff_configs(wanted.configs[node.name], standing[node.name].config)
+            yield _new_config(node, changes, wanted, reboots=known.reboots.get(node.name, False))
+
+
+def _first_config(node: Node, wanted: Wanted, *, why: str) -> Action:
+    return actions.ConfigureNode(
+        object=node.name,
+        node=node.name,
+        change="first machine config",
+        why=why,
+        first=True,
+        fingerprint=wanted.fingerprints[node.name],
+    )
+
+
+def _new_config(node: Node, changes: Iterable[FieldChange], wanted: Wanted, *, reboots: bool) -> Action:
+    fields = tuple(Field(path=one.path, before=one.seen, after=one.wanted) for one in changes)
+    effect = effect_of([one.path for one in fields], reboots=reboots)
+    return actions.ConfigureNode(
+        object=node.name,
+        node=node.name,
+        change=f"machine config, {len(fields)} field{'' if len(fields) == 1 else 's'}: {effect.words}",
+        why="it differs from what the configuration makes",
+        disruption=effect.disruption,
+        fields=fields,
+        fingerprint=wanted.fingerprints[node.name],
+        reboots=reboots,
+    )
+
+
+def _bootstrap(spec: ClusterSpec, seen: Observed, new: frozenset[str], draft: _Draft) -> Iterator[Action]:
+    marker, planes = seen.marker, spec.control_planes
+    if seen.etcd is not None:
+        return
+    if marker is not None and marker.confirmed:
+        if any(node.name not in new for node in planes):
+            draft.later.append("etcd does not answer: the run waits for it, and never bootstraps it a second time")
+        return
+    target = marker.node if marker else planes[0].name
+    yield actions.BootstrapEtcd(
+        object="etcd",
+        node=target,
+        change=f"bootstrapped on {target}",
+        why="an earlier call was not confirmed" if marker else "the cluster has none yet",
+        reversible=False,
+    )
+
+
+def _labels(spec: ClusterSpec, seen: Observed, new: frozenset[str]) -> Iterator[Action]:
+    live = seen.platform.nodes if seen.platform else {}
+    for node in spec.nodes:
+        if node.name in live and node.name not in new:
+            marks = plan_labels(node, live[node.name])
+            changed = () if isinstance(marks, Noop) else marks.changes
+        else:
+            changed = _declared(node)
+        if changed:
+            yield actions.LabelNode(
+                object=node.name,
+                node=node.name,
+                change="; ".join(changed),
+                why="declared for the node, and it may not write them itself",
+            )
+
+
+def _declared(node: Node) -> tuple[str, ...]:
+    """What a node that has not registered yet is given besides what it registers with."""
+    return tuple(f"label {key}={node.labels[key]}" for key in sorted(node.restricted_labels))
+
+
+def _platform(wanted: Wanted, seen: Observed, draft: _Draft) -> None:
+    platform = seen.platform
+    if platform is None:
+        if seen.no_platform:
+            draft.later.append(f"the platform: {seen.no_platform}")
+            return
+        draft.actions += _first_platform(wanted)
+        return
+    draft.add(_installs(platform.installs), otherwise="Argo CD owns Cilium and itself")
+    draft.add(_objects(platform.handoff), otherwise="the objects of the handoff are as declared")
+
+
+def _first_platform(wanted: Wanted) -> Iterator[Action]:
+    for component in wanted.components:
+        yield actions.InstallComponent(
+            object=component, change="installed with helm", why="the cluster has none yet", reversible=False
+        )
+    for name in wanted.handoff:
+        yield actions.ApplyObject(object=name, change="applied", why="Git takes the cluster over")
+
+
+def _installs(installs: Mapping[str, Outcome]) -> Iterator[Action]:
+    for component, outcome in installs.items():
+        if not isinstance(outcome, Noop):
+            yield actions.InstallComponent(
+                object=component, change=outcome.what, why="Argo CD does not own it yet", reversible=False
+            )
+
+
+def _objects(handoff: Mapping[str, Outcome]) -> Iterator[Action]:
+    for name, outcome in handoff.items():
+        if not isinstance(outcome, Noop):
+            yield actions.ApplyObject(object=name, change=outcome.what, why="it is not as declared")

@@ -1,0 +1,57 @@
+"""What was seen of a cluster before its plan is made: facts only, each from one look."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from infraflux.adapters.kubernetes.facts import Manifest
+from infraflux.adapters.talos.facts import BootstrapMarker, EtcdSeen, NodeSeen
+from infraflux.adapters.terraform.plan import PlanSummary
+from infraflux.core.outcomes import Outcome
+from infraflux.operations.plan.actions import GitChange
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlatformSeen:
+    """The Kubernetes side of a cluster that has one."""
+
+    installs: Mapping[str, Outcome]
+    """Per component what its first install would do; Noop once Argo CD owns it."""
+    handoff: Mapping[str, Outcome]
+    """Per object what applying it would do, as the API server answers a dry run."""
+    nodes: Mapping[str, Manifest]
+    """Node objects by name."""
+    from_git: tuple[GitChange, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """One look at everything."""
+
+    shared: PlanSummary
+    machines: PlanSummary
+    warnings: tuple[str, ...] = ()
+    has_secrets: bool = False
+    """Whether the Talos secrets bundle is there."""
+    marker: BootstrapMarker | None = None
+    nodes: Mapping[str, NodeSeen] = field(default_factory=dict)
+    """Nodes whose machines stay; one that is to be made is not asked."""
+    reboots: Mapping[str, bool] = field(default_factory=dict)
+    """Per node that runs with another config: whether Talos needs a reboot for the wanted one."""
+    etcd: EtcdSeen | None = None
+    platform: PlatformSeen | None = None
+    no_platform: str = ""
+    """Why the Kubernetes side could not be looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What the configuration makes of the nodes, beside the spec."""
+
+    configs: Mapping[str, str] = field(repr=False)
+    """Machine config by node; empty before there are secrets to make them with."""
+    fingerprints: Mapping[str, str]
+    """Digest of each node's patches and versions: known before there are secrets, and holds none."""
+    components: Sequence[str]
+    """What is installed first, in order: Cilium, Argo CD."""
+    handoff: Sequence[str]
+    """Objects of the handoff, by name, in order."""

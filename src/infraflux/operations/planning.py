@@ -1,0 +1,221 @@
+"""Making the one plan of a run: look at everything side by side, decide in a pure function, keep what the executors
+need."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from infraflux.adapters.argocd.facts import ROOT, Application
+from infraflux.adapters.git_repo import GitRepo
+from infraflux.adapters.kubernetes.facts import Manifest
+from infraflux.adapters.talos.documents import diff_configs
+from infraflux.adapters.talos.facts import EtcdSeen, NodeSeen, NodeState
+from infraflux.adapters.talos.seen import look_at_etcd
+from infraflux.adapters.talos.talosctl import TALOS_ERRORS
+from infraflux.config.models import ClusterSpec, Node
+from infraflux.core.errors import InfrafluxError, Permanent
+from infraflux.core.files import write_private
+from infraflux.core.outcomes import Done, Outcome
+from infraflux.core.workdir import private_workdir
+from infraflux.operations.bootstrap import TalosCluster
+from infraflux.operations.handoff_secrets import sensitive_values
+from infraflux.operations.installer import MARKERS, Bundle
+from infraflux.operations.machines import MachinesPlan, Preflight
+from infraflux.operations.opening import OpenCluster
+from infraflux.operations.plan.actions import ClusterPlan, GitChange
+from infraflux.operations.plan.decide import plan_cluster
+from infraflux.operations.plan.observed import Observed, PlatformSeen, Wanted
+from infraflux.operations.platform import Platform
+
+LOOKS_AT_ONCE = 8
+"""Each look is a few short calls to one node; more at once only makes this machine wait for itself."""
+
+
+class Planned:
+    """A plan, and what its executors need of the looks that it was made of.
+
+    No dataclass: orchestrators look into those, field by field, wherever one is handed on.
+    """
+
+    def __init__(self, *, plan: ClusterPlan, machines: MachinesPlan, seen: Observed) -> None:
+        self.plan = plan
+        self.machines = machines
+        self.seen = seen
+
+    def __str__(self) -> str:
+        return str(self.plan)
+
+
+def make_plan(opened: OpenCluster, *, preflight: Preflight | None = None) -> Planned:
+    """Look at machines, nodes and platform side by side, and decide. Changes nothing.
+
+    Raises what a part of it raises that cannot be looked at: Terraform, Proxmox, a node that is not ours.
+    """
+    seen = preflight or opened.machines.preflight()
+    present = {guest.vm_id for guest in seen.observed.guests if opened.spec.ownership_tag in guest.tags}
+    made = [node for node in opened.spec.nodes if node.vm_id in present]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        nodes = pool.submit(_look_at_nodes, opened, made)
+        platform = pool.submit(_look_at_platform, opened) if made else _nothing()
+        machines = opened.machines.plan(preflight=seen)
+        talos, kubernetes = nodes.result(), platform.result()
+    observed = Observed(
+        shared=machines.shared.summary,
+        machines=machines.cluster.summary,
+        warnings=machines.warnings,
+        **talos,
+        **kubernetes,
+    )
+    plan = plan_cluster(opened.spec, _wanted(opened, machines), observed)
+    return Planned(plan=plan, machines=machines, seen=observed)
+
+
+def require_allowed(opened: OpenCluster, planned: Planned, *, today: date) -> None:
+    """Raises DestructionRefused with everything that the environment's policy forbids by name."""
+    opened.machines.guard(planned.machines, today=today)
+
+
+def _nothing() -> Future[dict[str, Any]]:
+    made: Future[dict[str, Any]] = Future()
+    made.set_result({})
+    return made
+
+
+# What is wanted
+
+
+def _wanted(opened: OpenCluster, machines: MachinesPlan) -> Wanted:
+    talos, spec = opened.talos, opened.spec
+    configs = talos.workspace.configs.by_node if talos.workspace.has_bundle else {}
+    return Wanted(
+        configs=configs,
+        fingerprints={node.name: _fingerprint(talos, node) for node in spec.nodes},
+        components=tuple(MARKERS),
+        handoff=tuple(_names(_manifests(machines.cluster.summary.planned_outputs))),
+    )
+
+
+def _fingerprint(talos: TalosCluster, node: Node) -> str:
+    """Of what a node's config is made of beside the secrets (pure)."""
+    patches, versions = talos.workspace.patches, talos.spec.versions
+    parts = [patches.all, patches.for_role(node.role), patches.node[node.name], versions.talos, versions.kubernetes]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _manifests(outputs: Mapping[str, Any] | None) -> Sequence[Manifest]:
+    try:
+        return Bundle.from_outputs(outputs or {}).manifests
+    except Permanent:
+        return ()
+
+
+def _names(manifests: Iterable[Manifest]) -> Iterator[str]:
+    for one in manifests:
+        where = one["metadata"].get("namespace")
+        yield f"{one['kind']} {where + '/' if where else ''}{one['metadata']['name']}"
+
+
+# Nodes
+
+
+def _look_at_nodes(opened: OpenCluster, made: Sequence[Node]) -> dict[str, Any]:
+    """The Talos part of `Observed`: every node whose machine exists, and etcd."""
+    talos = opened.talos
+    has_secrets, marker = talos.workspace.has_bundle, talos.workspace.read_marker()
+    base = {"has_secrets": has_secrets, "marker": marker}
+    if not has_secrets:
+        # Without secrets nobody can have configured a node; the machines may be there from an interrupted run.
+        return base
+    admin = talos.admin  # makes the talosconfig once, before several threads ask with it
+    configs = talos.workspace.configs.by_node
+    with ThreadPoolExecutor(max_workers=LOOKS_AT_ONCE) as pool:
+        etcd: Future[EtcdSeen | None] = pool.submit(look_at_etcd, _planes(made, opened.spec), admin=admin)
+        nodes = {one.name: one for one in pool.map(talos.look, made)}
+        differing = [node for node in made if _differs(nodes[node.name], configs[node.name])]
+        reboots = dict(pool.map(lambda node: (node.name, _reboots(talos, node, configs[node.name])), differing))
+        return {**base, "nodes": nodes, "reboots": reboots, "etcd": etcd.result()}
+
+
+def _planes(made: Sequence[Node], spec: ClusterSpec) -> list[Node]:
+    return [node for node in made if node in spec.control_planes]
+
+
+def _differs(seen: NodeSeen, wanted: str) -> bool:
+    return seen.state is NodeState.RUNNING and bool(diff_configs(wanted, seen.config))
+
+
+def _reboots(talos: TalosCluster, node: Node, wanted: str) -> bool:
+    """Talos' own answer; a config that it refuses is said by the run that gives it, with Talos' words."""
+    with private_workdir(talos.workspace.directory) as work:
+        path = write_private(work / "config.yaml", wanted)
+        try:
+            return talos.admin.needs_reboot(path, node=str(node.address))
+        except TALOS_ERRORS as error:
+            raise talos.refused(node, error) from error
+
+
+# Platform
+
+
+def _look_at_platform(opened: OpenCluster) -> dict[str, Any]:
+    """The Kubernetes part of `Observed`; why it could not be looked at, where it could not."""
+    if not opened.reachable:
+        return {}
+    try:
+        platform = opened.platform()
+        return {"platform": _platform_seen(opened, platform)}
+    except InfrafluxError as error:
+        return {"no_platform": f"decided when it can be looked at ({error.message})"}
+
+
+def _platform_seen(opened: OpenCluster, platform: Platform) -> PlatformSeen:
+    installer = platform.installer
+    nodes = {one["metadata"]["name"]: one for one in platform.kubernetes.list_objects("v1", "Node")}
+    installs: dict[str, Outcome] = {
+        "cilium": installer.install_cilium(dry_run=True),
+        "argocd": installer.install_argocd(dry_run=True),
+    }
+    if any(isinstance(one, Done) for one in installs.values()):
+        names = _names(installer.bundle.manifests)
+        return PlatformSeen(installs=installs, handoff={name: Done("applied") for name in names}, nodes=nodes)
+    return PlatformSeen(
+        installs=installs,
+        handoff=_handoff(opened, platform),
+        nodes=nodes,
+        from_git=tuple(_from_git(opened, installer.argocd.read())),
+    )
+
+
+def _handoff(opened: OpenCluster, platform: Platform) -> dict[str, Outcome]:
+    """What applying each object would change, by a dry run; a Secret's values show nowhere."""
+    secrets = platform.secrets(create=False)
+    opened.learn(frozenset(sensitive_values(secrets)))
+    manifests = [*secrets, *platform.installer.bundle.manifests]
+    apply: Callable[[Manifest], Outcome] = lambda one: platform.kubernetes.apply(one, dry_run=True, force=True)  # noqa: E731
+    return {name: apply(one) for name, one in zip(_names(manifests), manifests, strict=True)}
+
+
+def _from_git(opened: OpenCluster, applications: Sequence[Application]) -> Iterator[GitChange]:
+    """Per component, how many of its files differ from what Argo CD synced last."""
+    before = next((one.revision for one in applications if one.name == ROOT), "")
+    commit = opened.content_commit
+    if not (before and commit) or before == commit or opened.spec.release is not None:
+        return
+    try:
+        changed = GitRepo(opened.root).changed_between(before, commit, "platform")
+    except Permanent:
+        yield GitChange(component="platform", change=f"Argo CD synced {before[:12]}, which this checkout does not have")
+        return
+    components = [_component(Path(name)) for name in changed]
+    for component in dict.fromkeys(components):
+        count = components.count(component)
+        yield GitChange(component=component, change=f"{count} file(s) differ between {before[:12]} and {commit[:12]}")
+
+
+def _component(path: Path) -> str:
+    """`platform/infrastructure/cilium/base/values.yaml` -> `cilium` (pure)."""
+    return path.parts[2] if len(path.parts) > 3 and path.parts[1] == "infrastructure" else path.parts[1]

@@ -1,0 +1,34 @@
+"""The one plan of a run as Prefect tasks: made, guarded."""
+
+from datetime import UTC, datetime
+
+from infraflux.core import process
+from infraflux.operations import planning
+from infraflux.operations.machines import Preflight
+from infraflux.operations.opening import OpenCluster
+from infraflux.operations.planning import Planned
+from tasks.engine.step import log_line, step
+
+
+@step("plan cluster")
+def plan_cluster(*, opened: OpenCluster, preflight: Preflight) -> Planned:
+    """Everything the run will do, from machines to labels; its digest binds an approval to it."""
+    with process.guard():
+        planned = planning.make_plan(opened, preflight=preflight)
+    for warning in planned.plan.warnings:
+        log_line(f"warning: {warning}")
+    for action in planned.plan.actions:
+        log_line(f"{action.object}: {action.change} ({action.why}; disruption: {action.disruption.words})")
+    for later in planned.plan.later:
+        log_line(f"later: {later}")
+    for reason in planned.plan.unchanged:
+        log_line(f"nothing to do: {reason}")
+    log_line(f"plan: {planned}")
+    return planned
+
+
+@step("guard plan", retries=0)
+def guard_plan(*, opened: OpenCluster, planned: Planned) -> str:
+    """Refuses a plan that destroys more than the policy allows by name."""
+    planning.require_allowed(opened, planned, today=datetime.now(UTC).date())
+    return "allowed by the policy"
