@@ -3,12 +3,11 @@
 import hashlib
 import uuid
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from infraflux.config.models.network import Network
 from infraflux.config.models.nodes import NamedNode, Node, NodePool, Role
-
-if TYPE_CHECKING:
-    from infraflux.config.models.cluster import ClusterSpec
+from infraflux.config.models.proxmox import Proxmox
 
 # The namespace makes the UUIDs of two installations equal for equal names, so a machine keeps its identity
 # when its state file is lost.
@@ -17,7 +16,26 @@ _UUID_NAMESPACE = uuid.UUID("6f1c3a52-7d1e-5f0b-9f77-2a6a5f9be1a4")
 _MAC_PREFIX = (0xBC, 0x24, 0x11)
 
 
-def derive_nodes(spec: "ClusterSpec") -> tuple[Node, ...]:
+class PooledCluster(Protocol):
+    """What nodes are derived from: the part of a `ClusterSpec` that is read here."""
+
+    @property
+    def environment(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def ownership_tag(self) -> str: ...
+    @property
+    def vm_id_start(self) -> int: ...
+    @property
+    def proxmox(self) -> Proxmox: ...
+    @property
+    def network(self) -> Network: ...
+    @property
+    def node_pools(self) -> tuple[NodePool, ...]: ...
+
+
+def derive_nodes(spec: PooledCluster) -> tuple[Node, ...]:
     """All nodes of the cluster; ValueError names the pool whose range is too small."""
     pools = sorted(spec.node_pools, key=lambda pool: pool.role is not Role.CONTROL_PLANE)
     nodes: list[Node] = []
@@ -27,7 +45,7 @@ def derive_nodes(spec: "ClusterSpec") -> tuple[Node, ...]:
     return tuple(nodes)
 
 
-def _members(spec: "ClusterSpec", pool: NodePool) -> tuple[NamedNode, ...]:
+def _members(spec: PooledCluster, pool: NodePool) -> tuple[NamedNode, ...]:
     if pool.nodes and pool.count is not None and pool.count != len(pool.nodes):
         raise ValueError(
             f"node pool {pool.name} has count {pool.count} and names {len(pool.nodes)} nodes; give one of the two"
@@ -39,7 +57,7 @@ def _members(spec: "ClusterSpec", pool: NodePool) -> tuple[NamedNode, ...]:
     return tuple(NamedNode(name=f"{spec.name}-{pool.name}-{index + 1}") for index in range(pool.count))
 
 
-def _node(spec: "ClusterSpec", pool: NodePool, named: NamedNode, index: int) -> Node:
+def _node(spec: PooledCluster, pool: NodePool, named: NamedNode, index: int) -> Node:
     address = named.address or _address(pool, index)
     identity = f"{spec.environment}/{spec.name}/{named.name}"
     return Node(
@@ -74,7 +92,7 @@ def _address(pool: NodePool, index: int) -> IPv4Address:
     return pool.addresses[index]
 
 
-def _vm_id(spec: "ClusterSpec", pool: NodePool, address: IPv4Address, index: int) -> int:
+def _vm_id(spec: PooledCluster, pool: NodePool, address: IPv4Address, index: int) -> int:
     if pool.vm_id_start is not None:
         return pool.vm_id_start + index
     return spec.vm_id_start + int(address) - int(spec.network.node_cidr.network_address)
