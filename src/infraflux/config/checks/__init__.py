@@ -1,10 +1,51 @@
 """What types cannot say: rules over several values of one cluster. One function per truth, named by it."""
 
-from infraflux.config.checks.finding import CHECKS, Finding, run_checks
-from infraflux.config.checks.machines import *  # noqa: F403
-from infraflux.config.checks.network import *  # noqa: F403
-from infraflux.config.checks.platform import *  # noqa: F403
-from infraflux.config.checks.talos import *  # noqa: F403
-from infraflux.config.checks.versions import *  # noqa: F403
+from collections.abc import Collection, Iterator
+
+from infraflux.config.checks import machines, network, platform, talos, versions
+from infraflux.config.checks.finding import Check, Finding, Subject
+
+CHECKS: tuple[Check, ...] = (
+    network.vip_and_gateway_live_in_node_network,
+    network.cluster_networks_do_not_overlap,
+    network.service_network_is_not_too_wide,
+    network.load_balancer_pools_are_free,
+    network.bgp_has_peers_and_l2_has_none,
+    network.pod_network_has_a_block_per_node,
+    machines.control_planes_are_an_odd_number,
+    machines.there_is_a_worker,
+    machines.pools_say_how_many_nodes,
+    machines.pools_have_an_address_for_each_node,
+    machines.machines_are_big_enough_for_talos,
+    machines.nodes_are_pinned_to_known_hosts,
+    machines.control_planes_are_spread_over_hosts,
+    machines.nodes_share_nothing,
+    machines.node_addresses_are_free,
+    machines.address_ranges_leave_each_other_room,
+    machines.vm_ids_are_in_range,
+    machines.derived_names_are_short_enough,
+    platform.components_have_a_directory,
+    platform.first_installs_are_enabled,
+    platform.applications_stay_out_of_platform_namespaces,
+    platform.node_patches_name_a_node,
+    platform.patches_have_one_source_that_exists,
+    platform.the_api_is_reached_safely,
+    platform.promotion_windows_can_open,
+    platform.an_environment_is_not_its_own_source,
+    talos.longhorn_has_its_extensions,
+    talos.workers_are_not_tainted_by_patch,
+    talos.no_worker_is_tainted_by_its_own_patch,
+    versions.talos_runs_this_kubernetes,
+    versions.charts_run_on_this_kubernetes,
+)
+"""Every check, in the order in which its findings are reported."""
+
+
+def run_checks(subject: Subject, *, valid: Collection[str]) -> Iterator[Finding]:
+    """The findings of every rule whose sections are valid."""
+    for check in CHECKS:
+        if check.sections <= set(valid):
+            yield from check.rule(subject)
+
 
 __all__ = ["CHECKS", "Finding", "run_checks"]

@@ -1,6 +1,6 @@
 """A rule, what it needs, and what it finds."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
@@ -27,22 +27,15 @@ class Subject:
 
 Rule = Callable[[Subject], Iterator[Finding]]
 
-CHECKS: list[tuple[Rule, frozenset[str]]] = []
-"""Every rule with the top-level sections it reads."""
+
+@dataclass(frozen=True)
+class Check:
+    """A rule with the top-level sections it reads."""
+
+    rule: Rule
+    sections: frozenset[str]
 
 
-def needs(*sections: str) -> Callable[[Rule], Rule]:
-    """Registers a rule; it runs as soon as these sections are valid, whatever is wrong with the others."""
-
-    def register(rule: Rule) -> Rule:
-        CHECKS.append((rule, frozenset(sections)))
-        return rule
-
-    return register
-
-
-def run_checks(subject: Subject, *, valid: Collection[str]) -> Iterator[Finding]:
-    """The findings of every rule whose sections are valid."""
-    for rule, sections in CHECKS:
-        if sections <= set(valid):
-            yield from rule(subject)
+def needs(*sections: str) -> Callable[[Rule], Check]:
+    """The rule runs as soon as these sections are valid, whatever is wrong with the others."""
+    return lambda rule: Check(rule, frozenset(sections))
