@@ -2,7 +2,7 @@
 
 Prints the ratio; nothing is asserted. Both clusters are fresh, with Cilium and Argo CD installed and nothing else; the
 applications are in both. What makes up the difference is order: Argo CD waits for each stage, kubectl waits for the
-end only. `python tests/bench/bench_handoff.py`
+end only. `PYTHONPATH=tests python tests/bench/bench_handoff.py`
 """
 
 import json
@@ -11,29 +11,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
+from labkit.platform_site import NET, PROGRAMS, control_plane, open_site
 from ruamel.yaml import YAML
 
 from infraflux.adapters.tools.locate import locate, this_machine
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "lab/platform"))
-parts = import_module("conftest")
 COMPONENTS = ("argocd", "cert-manager", "cilium", "monitoring")
 WORKLOADS = ("deployment", "daemonset", "statefulset")
 
 
 def say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
-
-
-def call(fixture: object) -> Callable[..., object]:
-    """The function behind a pytest fixture."""
-    return getattr(fixture, "_fixture_function", None) or fixture.__wrapped__  # type: ignore[attr-defined]
 
 
 def rootless(site: object) -> object:
@@ -60,12 +52,8 @@ def cluster(*, kinds: bool) -> object:
     """A fresh cluster with Cilium and Argo CD, as the lab tests have it; yields it, and seconds for the CRDs."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        binaries = {one: this_machine().find(one).path for one in parts.PROGRAMS}
-        kubeconfigs = call(parts.kubeconfig)(binaries, directory)
-        kubeconfig = next(kubeconfigs)
-        sites = call(parts.site)(binaries, kubeconfig, directory)
-        site = next(sites)
-        try:
+        binaries = {one: this_machine().find(one).path for one in PROGRAMS}
+        with control_plane(binaries, directory) as kubeconfig, open_site(binaries, kubeconfig, directory) as site:
             site.installer.install_cilium()
             if not kinds:
                 site.installer = replace(site.installer, helm=WithoutKinds(site.helm), bundle=rootless(site))
@@ -75,16 +63,13 @@ def cluster(*, kinds: bool) -> object:
             site.installer.install_argocd(site.secrets())
             listening()
             yield site, kubeconfig, kinds_s
-        finally:
-            for generator in (sites, kubeconfigs):
-                next(generator, None)
 
 
 def listening() -> None:
     """Argo CD's pods are Ready at once here; in reality they are when the repo server listens."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        with suppress(OSError), socket.create_connection((f"{parts.NET}.11", 8081), timeout=1):
+        with suppress(OSError), socket.create_connection((f"{NET}.11", 8081), timeout=1):
             return
         time.sleep(0.1)
 

@@ -3,18 +3,13 @@
 import json
 import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from fakes.specs import make_spec
+from labkit.bundles import ROOT, compute_bundle
 from ruamel.yaml import YAML
 
 from infraflux.adapters.tools.locate import locate
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "lab/platform"))
-
-from bundles import ROOT, compute_bundle
 
 BASE = ROOT / "platform/infrastructure/argocd/base/values.yaml"
 CHART = ROOT / "lab/src/infraflux_lab/gitops/charts/argo-cd"

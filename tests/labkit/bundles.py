@@ -10,7 +10,7 @@ from infraflux.core.process import run
 from infraflux.operations.installer import Bundle
 from infraflux.render.terraform import render_cluster
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 REST = """
 variable "environment" { type = string }
 variable "name" { type = string }
