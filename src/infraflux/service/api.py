@@ -7,8 +7,9 @@ from typing import Any, cast
 
 import requests
 from requests.auth import HTTPBasicAuth
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from infraflux.core.clock import Clock, SystemClock
 from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent, Retryable
 from infraflux.service.credentials import Credentials
 
@@ -50,21 +51,33 @@ def failure(reply: requests.Response, what: str) -> InfrafluxError:
 class PrefectApi:
     """One server, one password."""
 
-    def __init__(self, api_url: str, credentials: Credentials) -> None:
+    def __init__(
+        self,
+        api_url: str,
+        credentials: Credentials,
+        *,
+        session: requests.Session | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._url = api_url
-        self._session = requests.Session()
+        self._clock = clock or SystemClock()
+        self._session = session or requests.Session()
         self._session.auth = HTTPBasicAuth(credentials.user, credentials.password)
         # Proxy variables of the user's shell must not reach for a loopback server.
         self._session.trust_env = False
 
-    @retry(
-        retry=retry_if_exception_type(Busy),
-        stop=stop_after_attempt(6),
-        wait=wait_random_exponential(multiplier=0.2, max=5),
-        reraise=True,
-    )
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """One request; Retryable where the server is away or busy, NotFound or Permanent else."""
+        patient = Retrying(
+            retry=retry_if_exception_type(Busy),
+            stop=stop_after_attempt(6),
+            wait=wait_random_exponential(multiplier=0.2, max=5),
+            sleep=self._clock.sleep,
+            reraise=True,
+        )
+        return patient(self._once, method, path, body)
+
+    def _once(self, method: str, path: str, body: Any) -> Any:
         what = f"{method} {path}"
         try:
             reply = self._session.request(method, f"{self._url}{path}", json=body, timeout=TIMEOUT_S)

@@ -22,7 +22,6 @@ import signal
 import socket
 import struct
 import sys
-import time
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infraflux.core.clock import Clock, SystemClock
 from infraflux.service import launch
 
 GRACE_S = 40.0
@@ -194,7 +194,8 @@ def become_run(request: Request, before: Sources) -> None:
 class Engine:
     """The loop: accept, fork, pass signals on, report exits."""
 
-    def __init__(self, socket_path: Path) -> None:
+    def __init__(self, socket_path: Path, *, clock: Clock) -> None:
+        self.clock = clock
         self.selector = selectors.DefaultSelector()
         self.runs: dict[int, Run] = {}
         self.stopping = False
@@ -292,12 +293,12 @@ class Engine:
 
     def terminate(self, run: Run) -> None:
         if run.kill_at is None:
-            run.kill_at = time.monotonic() + GRACE_S
+            run.kill_at = self.clock.monotonic() + GRACE_S
             os.kill(run.pid, signal.SIGTERM)
 
     def kill_overdue(self) -> None:
         for run in self.runs.values():
-            if run.kill_at is not None and time.monotonic() > run.kill_at:
+            if run.kill_at is not None and self.clock.monotonic() > run.kill_at:
                 os.killpg(run.pid, signal.SIGKILL)
 
     def finished(self, run: Run) -> None:
@@ -318,7 +319,7 @@ def main() -> None:
     before = sources(OWN)
     preload()
     print(f"warm engine ready: pid {os.getpid()}", flush=True)  # noqa: T201 - the service log
-    request = Engine(Path(sys.argv[1])).serve()
+    request = Engine(Path(sys.argv[1]), clock=SystemClock()).serve()
     if request is not None:
         become_run(request, before)
 

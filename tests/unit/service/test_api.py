@@ -1,9 +1,10 @@
 """What a client of the Prefect server does when it does not answer."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import requests
+from fakes.clock import FakeClock
 
 from infraflux.core.errors import Retryable
 from infraflux.service.api import Busy, PrefectApi
@@ -26,27 +27,25 @@ class Session:
         return reply
 
 
-def api(monkeypatch: pytest.MonkeyPatch, session: Session) -> PrefectApi:
-    monkeypatch.setattr(PrefectApi.call.retry, "sleep", lambda _s: None)  # type: ignore[attr-defined]
-    made = PrefectApi("http://127.0.0.1:1/api", Credentials("ann", "a-password", "a-key"))
-    monkeypatch.setattr(made, "_session", session)
-    return made
+def api(session: Session) -> PrefectApi:
+    credentials = Credentials("ann", "a-password", "a-key")
+    return PrefectApi(
+        "http://127.0.0.1:1/api", credentials, session=cast("requests.Session", session), clock=FakeClock()
+    )
 
 
-def test_a_read_that_was_left_unanswered_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_that_was_left_unanswered_is_repeated() -> None:
     session = Session(requests.ReadTimeout(), requests.ReadTimeout())
-    assert api(monkeypatch, session).get("/flow_runs/1") == {"name": "probe"}
+    assert api(session).get("/flow_runs/1") == {"name": "probe"}
     assert session.sent == ["GET"] * 3
 
 
 @pytest.mark.parametrize(
     ("method", "failure"), [("POST", requests.ReadTimeout()), ("GET", requests.ConnectionError())], ids=["post", "away"]
 )
-def test_what_may_have_been_done_and_a_server_that_is_away_are_not(
-    monkeypatch: pytest.MonkeyPatch, method: str, failure: Exception
-) -> None:
+def test_what_may_have_been_done_and_a_server_that_is_away_are_not(method: str, failure: Exception) -> None:
     session = Session(failure)
     with pytest.raises(Retryable, match="does not answer") as caught:
-        api(monkeypatch, session).call(method, "/flow_runs/1")
+        api(session).call(method, "/flow_runs/1")
     assert not isinstance(caught.value, Busy)
     assert session.sent == [method]

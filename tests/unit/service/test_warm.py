@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fakes.clock import FakeClock
 
 from infraflux.service import launch
 from infraflux.service.warm import GRACE_S, Engine, Run, own_modules, renew, sources
@@ -18,16 +19,20 @@ DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); prin
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = Engine(tmp_path / "engine.sock")
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def engine(tmp_path: Path, clock: FakeClock) -> Iterator[Engine]:
+    made = Engine(tmp_path / "engine.sock", clock=clock)
     yield made
     made.selector.close()
     made.listener.close()
 
 
-def test_a_passed_on_sigterm_has_a_grace(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infraflux.service.warm.time.monotonic", lambda: now)
-    now = 100.0
+def test_a_passed_on_sigterm_has_a_grace(engine: Engine, clock: FakeClock) -> None:
+    clock.now = 100.0
     argv = [sys.executable, "-c", DEAF]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout is not None
@@ -38,10 +43,10 @@ def test_a_passed_on_sigterm_has_a_grace(engine: Engine, monkeypatch: pytest.Mon
         launcher.sendall(bytes([signal.SIGTERM]))
         engine.signalled(run)
         assert run.kill_at == 100.0 + GRACE_S
-        now = 100.0 + GRACE_S
+        clock.now = 100.0 + GRACE_S
         engine.kill_overdue()
         assert process.poll() is None
-        now += 1
+        clock.now += 1
         engine.kill_overdue()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         engine.finished(run)
