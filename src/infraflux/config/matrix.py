@@ -50,10 +50,6 @@ class Matrix(Section):
         """The releases of one chart; empty where the matrix says nothing about it."""
         return tuple(release for release in self.charts if release.name == name)
 
-    def talos_for(self, kubernetes: str) -> list[str]:
-        """Talos minors that run this Kubernetes minor, as `v1.13.x`."""
-        return [f"v{release.version}.x" for release in self.talos if kubernetes in release.allowed]
-
 
 @cache
 def matrix() -> Matrix:

@@ -47,7 +47,6 @@ _WORD_STARTS = frozenset("nNtTfF")
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
 )
-_TAB_INDENT = re.compile(r"^ *\t\s*\S", re.MULTILINE)
 
 
 def read_yaml(file: Path, *, root: Path, text: str | None = None) -> Value:

@@ -89,9 +89,6 @@ class Ledger:
 
     records: Sequence[AnyRecord] = ()
 
-    def with_(self, *more: AnyRecord) -> "Ledger":
-        return Ledger((*self.records, *more))
-
     def verified_at(self, digest: str, cluster: str) -> datetime | None:
         """Since when the cluster has been verified with this content, without a failure after it; None if it is not."""
         since: datetime | None = None

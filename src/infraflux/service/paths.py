@@ -96,15 +96,3 @@ class ServicePaths:
                     next_step="remove it, or run as the user it belongs to",
                 )
             directory.chmod(PRIVATE_DIR)
-
-
-def find_project(start: Path) -> Path:
-    """The nearest directory upwards that holds `prefect.yaml`; Permanent where there is none."""
-    for directory in (start, *start.parents):
-        if (directory / "prefect.yaml").is_file():
-            return directory
-    raise Permanent(
-        f"{start} is not inside an InfraFlux project (no prefect.yaml upwards)",
-        stage="service",
-        next_step="run the command inside the project directory",
-    )

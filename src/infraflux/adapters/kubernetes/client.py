@@ -5,7 +5,7 @@ client reads every API group before the first answer.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -151,10 +151,6 @@ class Kubernetes:
             return Noop(f"{ref} is as wanted")
         verb = "would " if dry_run else ""
         return Done(f"{verb}{'change' if before else 'create'} {ref}")
-
-    def apply_all(self, manifests: Iterable[Manifest], *, dry_run: bool = False, force: bool = False) -> list[Outcome]:
-        """Apply in the given order."""
-        return [self.apply(one, dry_run=dry_run, force=force) for one in manifests]
 
     def annotate(self, ref: Ref, annotations: Mapping[str, str]) -> None:
         """Merge annotations into an object that somebody else owns."""

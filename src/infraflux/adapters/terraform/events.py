@@ -11,12 +11,9 @@ class EventKind(StrEnum):
     """The messages anybody acts on; everything else is `OTHER`."""
 
     STARTED = "apply_start"
-    PROGRESS = "apply_progress"
     COMPLETED = "apply_complete"
     ERRORED = "apply_errored"
     PLANNED = "planned_change"
-    REFRESHED = "refresh_complete"
-    DIAGNOSTIC = "diagnostic"
     SUMMARY = "change_summary"
     OTHER = "other"
 

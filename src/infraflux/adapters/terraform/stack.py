@@ -3,7 +3,6 @@
 import hashlib
 import json
 import secrets
-import shutil
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -350,11 +349,6 @@ class Stack:
 
     def _stale(self, message: str) -> PlanStale:
         return PlanStale(message, cluster=self.label, stage=STAGE, next_step="plan again")
-
-    def forget_work(self) -> None:
-        """Remove the working copies and runs of a stack that is gone; state and backups stay."""
-        for name in ("work", "runs", "holders"):
-            shutil.rmtree(self.place.state / name, ignore_errors=True)
 
 
 class _Heard:
