@@ -53,7 +53,7 @@ def promoted(house: House, environment: str, *, release: str) -> str:
 
 def talos(house: House, key: str) -> str:
     """`2/2 v1.13.9`: what runs on the nodes of a cluster."""
-    (row,) = json.loads(house.infraflux("status", key, "--json"))
+    (row,) = json.loads(house.infraflux("status", key, "-o", "json"))
     return str(row["talos"])
 
 

@@ -69,7 +69,7 @@ def test_every_command_that_a_message_or_docstring_names_exists():
     ("line", "problems"),
     [
         ("infraflux config validate", []),
-        ("uv run infraflux status --json", []),
+        ("uv run infraflux status --output json", []),
         ("infraflux deploy|destroy ENV/CLUSTER [--dry-run]", []),
         ("infraflux machines state ENV/CLUSTER [--restore | --forget]", []),
         ('"$(infraflux tools path talosctl)" version --client', []),

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infraflux.core.errors import Permanent
+from infraflux.core.output import Output, OutputOption, TakesJson, as_text
 from infraflux_lab import control, lifecycle
 from infraflux_lab.events import read_events
 from infraflux_lab.faults import ACTIONS, KINDS, TALOS_KINDS
@@ -29,7 +30,6 @@ StateDir = Annotated[
     Path, typer.Option("--state-dir", envvar="INFRAFLUX_LAB_STATE_DIR", help="Where the lab keeps everything.")
 ]
 Spec = Annotated[Path, typer.Option("--spec", help="The simulated hardware.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Net = Annotated[str | None, typer.Option("--net", help="Other first two octets for every address, such as 127.82.")]
 Charts = Annotated[
     Path | None,
@@ -149,13 +149,13 @@ def reset(
     typer.echo("lab is removed" if lifecycle.reset(state_dir) else "there was no lab")
 
 
-@app.command()
+@app.command(cls=TakesJson)
 @lab_errors_shown
-def status(state_dir: StateDir = DEFAULT_STATE_DIR, as_json: AsJson = False) -> None:
+def status(state_dir: StateDir = DEFAULT_STATE_DIR, output: OutputOption = Output.TABLE) -> None:
     """Each part, real or simulated, with its version. Exit code 1 where the lab is down."""
     found = lifecycle.status(state_dir)
-    if as_json:
-        typer.echo(json.dumps(found or {"parts": []}, indent=2))
+    if output is not Output.TABLE:
+        typer.echo(as_text(found or {"parts": []}, output))
     elif found:
         _print_status(found)
     else:
@@ -190,17 +190,17 @@ def events(
         typer.echo(json.dumps(event))
 
 
-@app.command()
+@app.command(cls=TakesJson)
 @lab_errors_shown
 def requests(
     state_dir: StateDir = DEFAULT_STATE_DIR,
     clear: Annotated[bool, typer.Option("--reset", help="Start counting anew afterwards.")] = False,
-    as_json: AsJson = False,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """API requests by endpoint since the lab started or the last --reset."""
     rows = _call(state_dir, "requests")
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+    if output is not Output.TABLE:
+        typer.echo(as_text(rows, output))
     else:
         columns = ("environment", "method", "route", "mutating", "count")
         _print_table([name.upper() for name in columns], [[str(row[name]) for name in columns] for row in rows])
@@ -238,13 +238,13 @@ def fault_add(  # noqa: PLR0917 - typer passes them by name
     typer.echo(f"fault {fault['id']}: {fault['kind']} on {fault['target']}, {_times(fault)}")
 
 
-@fault_app.command("list")
+@fault_app.command("list", cls=TakesJson)
 @lab_errors_shown
-def fault_list(state_dir: StateDir = DEFAULT_STATE_DIR, as_json: AsJson = False) -> None:
+def fault_list(state_dir: StateDir = DEFAULT_STATE_DIR, output: OutputOption = Output.TABLE) -> None:
     """Faults that are set, and how often each struck."""
     faults = _call(state_dir, "fault-list")
-    if as_json:
-        typer.echo(json.dumps(faults, indent=2))
+    if output is not Output.TABLE:
+        typer.echo(as_text(faults, output))
         return
     rows = [
         [

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from infraflux.cli.output import Output, OutputOption, emit
+from infraflux.cli.output import emit
 from infraflux.cli.previous import previous_fleet, previous_versions
 from infraflux.cli.project import console, project_root
 from infraflux.config.effective import Difference, Setting, differences, document_settings, select, settings
@@ -20,6 +20,7 @@ from infraflux.config.schema import KINDS, schema_files, schema_of
 from infraflux.config.suggest import did_you_mean
 from infraflux.config.tree import plain
 from infraflux.config.upgrade import upgrade_problems
+from infraflux.core.output import Output, OutputOption
 
 app = typer.Typer(no_args_is_help=True, help="Check, show, explain and compare the configuration.")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -13,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
 import psutil
 import typer
@@ -25,7 +23,9 @@ from infraflux.adapters.tools.pins import Program
 from infraflux.adapters.tools.places import Places
 from infraflux.adapters.tools.probe import output_of
 from infraflux.adapters.tools.toolchain import find_go, requirements
+from infraflux.cli.output import emit
 from infraflux.core.die_with_parent import LAUNCHER, find_launcher
+from infraflux.core.output import Output, OutputOption
 
 GIB = 1024**3
 # Measured: Go 0.4, modules 5.1, compiled packages 6.7, programs 0.9 GiB after building everything.
@@ -181,18 +181,18 @@ def lines(findings: Iterable[Finding]) -> list[Text]:
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Say what this machine has, what is missing and what to do. Exit 1 when something is missing."""
     findings = examine(this_machine())
-    if as_json:
-        typer.echo(json.dumps([asdict(each) for each in findings], indent=2))
+    if output is not Output.TABLE:
+        emit([asdict(each) for each in findings], output=output)
     else:
         console = Console(highlight=False)
         for line in lines(findings):
             console.print(line, soft_wrap=True)
     missing = [each for each in findings if each.state is State.MISSING]
-    if missing and not as_json:
+    if missing and output is Output.TABLE:
         typer.echo(f"\n{len(missing)} missing. All programs at once: infraflux tools install")
     if missing:
         raise typer.Exit(1)

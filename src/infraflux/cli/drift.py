@@ -1,14 +1,15 @@
 """`infraflux drift`: what is not as declared, over all layers; looked at without changing anything."""
 
-import json
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
+from infraflux.cli.output import emit
 from infraflux.cli.project import console, project_root, say_simulated
 from infraflux.config.load import Fleet
 from infraflux.core.errors import ErrorClass, Permanent
+from infraflux.core.output import Output, OutputOption, TakesJson
 from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, Layer, Verdict
 from infraflux.drift.history import looks_markdown, sparkline
 from infraflux.drift.report import as_json as to_json
@@ -22,16 +23,15 @@ Layers = Annotated[
     list[Layer] | None,
     typer.Option("--layer", help="Look at this layer only; may be given again. Such a look is printed and not kept."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 DRIFTED, UNKNOWN = 3, 4
 """Exit codes of `check`: 1 and 2 are mistakes of the caller."""
 
 
-@app.command()
+@app.command(cls=TakesJson)
 def check(
     targets: Targets = None,
-    as_json: AsJson = False,
+    output: OutputOption = Output.TABLE,
     layer: Layers = None,
     full: Annotated[bool, typer.Option("--full", help="Let Terraform plan every stack, changed or not.")] = False,
 ) -> None:
@@ -40,14 +40,14 @@ def check(
     reports = check_fleet(root, targets or [], layers=layer or ALL_LAYERS, full=full)
     keep(root, reports)
     record_looks(root, reports)
-    _print(reports, as_json=as_json)
+    _print(reports, output=output)
     verdicts = {report.verdict for report in reports}
     if verdicts & {Verdict.UNKNOWN, Verdict.DRIFTED}:
         raise typer.Exit(UNKNOWN if Verdict.UNKNOWN in verdicts else DRIFTED)
 
 
-@app.command()
-def show(targets: Targets = None, as_json: AsJson = False) -> None:
+@app.command(cls=TakesJson)
+def show(targets: Targets = None, output: OutputOption = Output.TABLE) -> None:
     """The last report of each cluster, as it was kept."""
     root = project_root()
     fleet = Fleet.load(root)
@@ -58,7 +58,7 @@ def show(targets: Targets = None, as_json: AsJson = False) -> None:
         except Permanent:
             if targets:
                 raise
-    _print(reports, as_json=as_json, trend=bool(targets))
+    _print(reports, output=output, trend=bool(targets))
 
 
 @app.command()
@@ -88,9 +88,9 @@ def fix(
     start("deploy", cluster, parameters, local=local, no_follow=no_follow, port=port)
 
 
-def _print(reports: list[ClusterDrift], *, as_json: bool, trend: bool = False) -> None:
-    if as_json:
-        typer.echo(json.dumps([to_json(report) for report in reports], indent=2))
+def _print(reports: list[ClusterDrift], *, output: Output, trend: bool = False) -> None:
+    if output is not Output.TABLE:
+        emit([to_json(report) for report in reports], output=output)
         return
     table = Table("CLUSTER", "VERDICT", "TREND", "SUMMARY", box=None)
     looks = {report.cluster: read_looks(project_root(), report.cluster) for report in reports}

@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from infraflux.cli.output import Output, OutputOption, emit
+from infraflux.cli.output import emit
 from infraflux.cli.project import console, project_root
 from infraflux.config.load import Fleet
 from infraflux.config.scaffold import NewEnvironment, environment_files, write_new
 from infraflux.core.errors import ErrorClass, Permanent
+from infraflux.core.output import Output, OutputOption
 
 app = typer.Typer(no_args_is_help=True, help="Environments of this repository.")
 

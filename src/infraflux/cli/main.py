@@ -62,7 +62,9 @@ def _mount(app: typer.Typer, *, name: str, target: typer.Typer | Callable[..., A
     if isinstance(target, typer.Typer):
         app.add_typer(target, name=name, help=summary)
     else:
-        app.command(name, help=target.__doc__ or summary)(target)
+        from infraflux.core.output import TakesJson  # noqa: PLC0415 - `infraflux --help` needs none of it
+
+        app.command(name, help=target.__doc__ or summary, cls=TakesJson)(target)
 
 
 def _load(path: str) -> Any:

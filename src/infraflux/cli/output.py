@@ -1,39 +1,23 @@
 """Lists and documents as a table for people, or as JSON or YAML for programs."""
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
-from ruamel.yaml import YAML
 
 from infraflux.cli.project import console
-
-
-class Output(StrEnum):
-    TABLE = "table"
-    JSON = "json"
-    YAML = "yaml"
-
-
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print it.")]
+from infraflux.core.output import Output, as_text
 
 
 def emit(data: Any, *, output: Output, title: str = "") -> None:
     """Print a document, or a list of records with the same keys."""
-    if output is Output.JSON:
-        typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
-    elif output is Output.YAML:
-        writer = YAML()
-        writer.default_flow_style = False
-        writer.indent(mapping=2, sequence=4, offset=2)
-        writer.dump(data, sys.stdout)
-    else:
+    if output is Output.TABLE:
         console().print(_table(data, title))
+    else:
+        typer.echo(as_text(data, output))
 
 
 def _table(records: Sequence[Mapping[str, Any]], title: str) -> Table:

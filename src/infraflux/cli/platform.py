@@ -12,11 +12,12 @@ from infraflux.adapters.argocd.facts import Application
 from infraflux.adapters.charts import Renderer, read_archives
 from infraflux.adapters.tools.locate import locate
 from infraflux.cli import lab_package
-from infraflux.cli.output import Output, OutputOption, emit
+from infraflux.cli.output import emit
 from infraflux.cli.project import console, project_root, say_simulated
 from infraflux.config.checks.machines import counted
 from infraflux.config.load import Fleet, load_cluster
 from infraflux.core.errors import Permanent
+from infraflux.core.output import Output, OutputOption
 from infraflux.operations.chart_check import ChartCheck, cases
 from infraflux.operations.installer import MARKERS
 from infraflux.operations.platform import Platform, computed_values, open_platform

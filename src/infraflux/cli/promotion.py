@@ -1,7 +1,6 @@
 """`infraflux promotion`: releases on their way through the environments."""
 
 import getpass
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -9,9 +8,11 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from infraflux.cli.output import emit
 from infraflux.cli.project import console, project_root
 from infraflux.config.load import Fleet
 from infraflux.core.errors import ErrorClass, Permanent
+from infraflux.core.output import Output, OutputOption, TakesJson
 from infraflux.delivery.promotion import GateState
 from infraflux.delivery.records import Hold
 from infraflux.delivery.text import MARKS, Stage
@@ -26,12 +27,12 @@ Port = Annotated[int | None, typer.Option(envvar="INFRAFLUX_PORT", help="Port of
 STYLES = {GateState.PASS: "green", GateState.WAIT: "yellow", GateState.REFUSE: "red"}
 
 
-@app.command()
-def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+@app.command(cls=TakesJson)
+def status(output: OutputOption = Output.TABLE) -> None:
     """The release of every environment, what would come next, and which gate it waits at until when."""
     stages = read_pipeline(project_root())
-    if as_json:
-        typer.echo(json.dumps([_plain(stage) for stage in stages], indent=2, default=str))
+    if output is not Output.TABLE:
+        emit([_plain(stage) for stage in stages], output=output)
         return
     table = Table("ENVIRONMENT", "PINS", "VERIFIED", "CANDIDATE", "NEXT", box=None)
     for one in stages:

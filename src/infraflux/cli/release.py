@@ -1,17 +1,17 @@
 """`infraflux release`: immutable bundles of what an environment runs."""
 
-import json
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
+from infraflux.cli.output import emit
 from infraflux.cli.project import console, project_root
+from infraflux.core.output import Output, OutputOption, TakesJson
 from infraflux.delivery.release import Reversible, diff, flatten
 from infraflux.operations.releases import cut_release, find_release, load_releases, read_signature, sign_release
 
 app = typer.Typer(no_args_is_help=True, help="Immutable bundles of what an environment runs.")
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("cut")
@@ -31,12 +31,12 @@ def cut_command(
         console().print(str(sign_release(root, release)))
 
 
-@app.command("list")
-def list_command(as_json: AsJson = False) -> None:
+@app.command("list", cls=TakesJson)
+def list_command(output: OutputOption = Output.TABLE) -> None:
     """All releases, oldest first."""
     releases = load_releases(project_root())
-    if as_json:
-        typer.echo(json.dumps([release.model_dump(mode="json") for release in releases], indent=2))
+    if output is not Output.TABLE:
+        emit([release.model_dump(mode="json") for release in releases], output=output)
         return
     table = Table("RELEASE", "CUT", "FROM", "COMMIT", "TALOS", "KUBERNETES", "DIGEST", box=None)
     for one in releases:
@@ -48,27 +48,27 @@ def list_command(as_json: AsJson = False) -> None:
     console().print(table)
 
 
-@app.command()
-def show(name: str, as_json: AsJson = False) -> None:
+@app.command(cls=TakesJson)
+def show(name: str, output: OutputOption = Output.TABLE) -> None:
     """Everything one release holds."""
     root = project_root()
     release = find_release(root, name)
-    if as_json:
-        typer.echo(release.model_dump_json(indent=2))
+    if output is not Output.TABLE:
+        emit(release.model_dump(mode="json"), output=output)
         return
     console().print(f"signature: {read_signature(root, release)}")
     for path, value in flatten(release.model_dump(mode="json")).items():
         console().print(f"{path}: {value}")
 
 
-@app.command("diff")
-def diff_command(before: str, after: str, as_json: AsJson = False) -> None:
+@app.command("diff", cls=TakesJson)
+def diff_command(before: str, after: str, output: OutputOption = Output.TABLE) -> None:
     """What differs between two releases, and whether it can be undone."""
     root = project_root()
     changes = diff(find_release(root, before), find_release(root, after))
-    if as_json:
+    if output is not Output.TABLE:
         fields = [{"path": c.path, "before": c.before, "after": c.after, "reversible": c.reversible} for c in changes]
-        typer.echo(json.dumps(fields, indent=2))
+        emit(fields, output=output)
         return
     table = Table("WHAT", before, after, "CAN BE UNDONE", box=None)
     for change in changes:

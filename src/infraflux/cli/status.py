@@ -1,28 +1,29 @@
 """`infraflux status`: the fleet at a glance."""
 
-import json
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
+from infraflux.cli.output import emit
 from infraflux.cli.project import console, project_root, say_simulated
 from infraflux.config.load import examine
 from infraflux.config.models.proxmox import SIMULATED
+from infraflux.core.output import Output, OutputOption
 from infraflux.operations.status import as_json, read_status
 
 
 def status(
     target: Annotated[str | None, typer.Argument(metavar="[ENV[/CLUSTER]]", help="Everything if left out.")] = None,
-    as_json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Machines, Talos, Kubernetes, etcd, drift and age of every cluster; what does not answer says so."""
     root = project_root()
     found = examine(root)
     keys = found.select(target) if target else found.keys
     rows = read_status([found.fleet.cluster(key) for key in keys], root=root)
-    if as_json_:
-        typer.echo(json.dumps(as_json(rows), indent=2))
+    if output is not Output.TABLE:
+        emit(as_json(rows), output=output)
         return
     table = Table(box=None)
     for title in ("CLUSTER", "MACHINES", "TALOS", "KUBERNETES", "ETCD", "DRIFT", "AGE"):

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from io import StringIO
 from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.table import Table
-from ruamel.yaml import YAML
 
 from infraflux.adapters.tools.install import Installer, Report
 from infraflux.adapters.tools.locate import Found, Source, this_machine
+from infraflux.cli.output import emit
 from infraflux.cli.tools_progress import BarListener, LineListener
+from infraflux.core.output import Output, OutputOption
 
 app = typer.Typer(no_args_is_help=True)
-
-
-class Output(StrEnum):
-    """How a list is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-    YAML = "yaml"
 
 
 class GroupName(StrEnum):
@@ -99,17 +90,13 @@ def row(name: str, found: Found) -> Row:
 
 @app.command("list")
 def list_(
-    output: Annotated[Output, typer.Option("--output", "-o", help="Format.")] = Output.TABLE,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Show every pinned program: its version, and where it is."""
     shelf = this_machine()
     rows = [row(name, shelf.find(name)) for name in shelf.pins.names]
-    if output is Output.JSON:
-        typer.echo(json.dumps(rows, indent=2))
-    elif output is Output.YAML:
-        text = StringIO()
-        YAML(typ="safe", pure=True).dump(rows, text)
-        typer.echo(text.getvalue().rstrip())
+    if output is not Output.TABLE:
+        emit(rows, output=output)
     else:
         table = Table("name", "version", "from", box=None, pad_edge=False)
         table.add_column("path or reason", overflow="fold")

@@ -134,7 +134,7 @@ def one_change_per_layer(world: World) -> Iterator[None]:
 def test_a_change_in_each_layer_shows_in_one_report(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     with one_change_per_layer(world):
         checked = command(world, "drift", "check", DEV)
-        as_json = command(world, "drift", "show", DEV, "--json")
+        as_json = command(world, "drift", "show", DEV, "-o", "json")
         shown = command(world, "drift", "show", DEV)
         refused = command(world, "drift", "fix", DEV)
     assert checked.returncode == 3, checked.stderr

@@ -69,7 +69,7 @@ def test_lines_and_exit_code(
     assert shown[-1] == "3 missing. All programs at once: infraflux tools install"
 
     machine.install("alpha", "plug", "either")
-    assert cli.run(["doctor", "--json"]) == 0
+    assert cli.run(["doctor", "-o", "json"]) == 0
     findings = json.loads(capsys.readouterr().out)
     assert {each["state"] for each in findings if each["subject"] in ("alpha", "plug", "either")} == {"ok"}
 
