@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from prefect.exceptions import ExternalSignal
 
 from infraflux.core.errors import ErrorClass, InfrafluxError
-from infraflux.core.process import Masker
+from infraflux.core.program_output import Masker
 
 SHORTEST = 6
 """Values below this length would mask ordinary words."""

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,12 +20,11 @@ from typing import IO
 
 from infraflux.core.die_with_parent import LAUNCHER, tether
 from infraflux.core.errors import ErrorClass, Permanent, Retryable
+from infraflux.core.program_output import TAIL_LINES, Masker, ProgramOutput
 from infraflux.core.spans import Kind, program_name, span
 
-MASK = "***"
 DEFAULT_GRACE_S = 25.0
 """Prefect kills a cancelled run after 30 s; Terraform must have saved its state by then."""
-_TAIL_LINES = 60
 _DRAIN_S = 2.0
 """How long output that is still in the pipe may take to arrive once the whole group is dead."""
 _POLL_S = 0.5
@@ -94,21 +92,6 @@ class Completed:
         raise error
 
 
-class Masker:
-    """Replaces known secret values in text, also where a secret spans lines or is escaped inside JSON."""
-
-    def __init__(self, secrets: Collection[str]) -> None:
-        pieces = {piece.strip() for secret in secrets for piece in (secret, *secret.splitlines())}
-        escaped = {piece.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") for piece in pieces}
-        # Longest first: a secret that contains another must not leave its rest behind. Short pieces would mask words.
-        self._pieces = sorted((piece for piece in pieces | escaped if len(piece) > 3), key=len, reverse=True)
-
-    def __call__(self, text: str) -> str:
-        for piece in self._pieces:
-            text = text.replace(piece, MASK)
-        return text
-
-
 def allowed_environment(source: Mapping[str, str] | None = None) -> dict[str, str]:
     """The names of `source` (this process' environment where it is not given) that outside programs may see."""
     source = os.environ if source is None else source
@@ -120,28 +103,32 @@ def run(
     *,
     deadline_s: float,
     env: Mapping[str, str] | None = None,
+    inherit_env: bool = True,
     cwd: Path | None = None,
     stdin: str | None = None,
     on_line: Callable[[str], None] | None = None,
+    stop: threading.Event | None = None,
     secrets: Collection[str] = (),
     grace_s: float = DEFAULT_GRACE_S,
     death_signal: signal.Signals = signal.SIGTERM,
 ) -> Completed:
     """Run one program to its end.
 
-    `env` is added to the allowed names of our own environment. `on_line` gets each masked line of both streams as it
-    arrives, in the calling thread; what it raises cancels the program. `deadline_s` is wall time.
+    `env` is added to the allowed names of our own environment, or is all there is (`inherit_env=False`). `on_line`
+    gets each masked line of both streams as it arrives, in the calling thread; what it raises cancels the program, and
+    so does `stop` when another thread sets it. `deadline_s` is wall time.
 
     Raises ProgramMissing, ProcessTimeout, ProcessCancelled; a non-zero end is a result, see `Completed.require`.
     """
     words = tuple(str(word) for word in argv)
     mask = Masker(secrets)
     started = time.monotonic()
-    child = _start(words, env=env, cwd=cwd, has_stdin=stdin is not None, death_signal=death_signal)
-    output = _Output(mask=mask, on_line=on_line)
+    environment = {**(allowed_environment() if inherit_env else {}), **(env or {})}
+    child = _start(words, env=environment, cwd=cwd, has_stdin=stdin is not None, death_signal=death_signal)
+    output = ProgramOutput(mask=mask, on_line=on_line)
     try:
         with _registered(child), span(Kind.PROGRAM, program_name(words)):
-            _pump(child, output=output, stdin=stdin, deadline=started + deadline_s)
+            _pump(child, output=output, stdin=stdin, deadline=started + deadline_s, stop=stop)
     except BaseException:
         child.stop(grace_s=grace_s)
         raise
@@ -169,6 +156,55 @@ def guard(*, grace_s: float = DEFAULT_GRACE_S) -> Iterator[None]:
     except BaseException:
         cancel(set(live_children()) - before, grace_s=grace_s)
         raise
+
+
+def ask(argv: Sequence[str | Path], *, env: Mapping[str, str], timeout_s: float) -> str | None:
+    """What a program that only answers a question prints on either stream; None where it cannot run, fails or hangs.
+
+    `env` is all it sees. It is not tied to our life, so it also answers on a machine that lacks what that takes.
+    """
+    words = [str(word) for word in argv]
+    try:
+        done = subprocess.run(
+            words,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout_s,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.decode(errors="replace") if done.returncode == 0 else None
+
+
+def start_daemon(argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, deadline_s: float) -> None:
+    """Start a program that puts itself into the background and is to outlive us; returns when it has done that.
+
+    `env` is all it sees. Raises ProcessFailed with what it said, ProgramMissing, ProcessTimeout.
+    """
+    words = tuple(str(word) for word in argv)
+    name = Path(words[0]).name
+    try:
+        done = subprocess.run(
+            words,
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=deadline_s,
+            check=False,
+            umask=_UMASK,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ProcessTimeout(f"{name} did not go into the background within {deadline_s:.0f} s") from error
+    except OSError as error:
+        raise ProgramMissing(f"{words[0]} cannot be executed: {error.strerror}", next_step="check the file") from error
+    said = done.stderr.decode(errors="replace")
+    lines = tuple(said.splitlines()[-TAIL_LINES:])
+    Completed(argv=words, returncode=done.returncode, stdout="", stderr=said, elapsed_s=0, lines=lines).require()
 
 
 def live_children() -> tuple["Child", ...]:
@@ -243,43 +279,6 @@ class Child:
             self.pidfd = -1
 
 
-class _Output:
-    """Cuts the two streams into masked lines."""
-
-    def __init__(self, *, mask: Masker, on_line: Callable[[str], None] | None) -> None:
-        self.last: deque[str] = deque(maxlen=_TAIL_LINES)
-        self._mask = mask
-        self._on_line = on_line
-        self._whole: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
-        self._rest: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
-
-    @property
-    def tail(self) -> str:
-        return "\n".join(self.last)
-
-    def text(self, name: str) -> str:
-        return self._mask(b"".join(self._whole[name]).decode(errors="replace"))
-
-    def feed(self, name: str, chunk: bytes) -> None:
-        """`chunk` is empty at the end of the stream."""
-        self._whole[name].append(chunk)
-        rest = self._rest[name]
-        rest += chunk
-        if b"\n" in chunk:
-            *lines, last = bytes(rest).split(b"\n")
-            self._rest[name] = bytearray(last)
-        else:
-            lines = [bytes(rest)] if rest and not chunk else []
-        for raw in lines:
-            self._emit(raw.decode(errors="replace").rstrip("\r"))
-
-    def _emit(self, line: str) -> None:
-        masked = self._mask(line)
-        self.last.append(masked)
-        if self._on_line:
-            self._on_line(masked)
-
-
 _live: set[Child] = set()
 _live_lock = threading.Lock()
 
@@ -298,19 +297,18 @@ def _registered(child: Child) -> Iterator[None]:
 def _start(
     argv: tuple[str, ...],
     *,
-    env: Mapping[str, str] | None,
+    env: Mapping[str, str],
     cwd: Path | None,
     has_stdin: bool,
     death_signal: signal.Signals,
 ) -> Child:
-    environment = {**allowed_environment(), **(env or {})}
     try:
         process = subprocess.Popen(
-            tether(argv, death_signal=death_signal, cwd=cwd, path=environment.get("PATH")),
+            tether(argv, death_signal=death_signal, cwd=cwd, path=env.get("PATH")),
             stdin=subprocess.PIPE if has_stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=environment,
+            env=env,
             cwd=cwd,
             start_new_session=True,
             umask=_UMASK,
@@ -327,7 +325,9 @@ def _start(
     return Child(process, name=Path(argv[0]).name)
 
 
-def _pump(child: Child, *, output: _Output, stdin: str | None, deadline: float) -> None:
+def _pump(
+    child: Child, *, output: ProgramOutput, stdin: str | None, deadline: float, stop: threading.Event | None
+) -> None:
     """Move bytes until the program ended and its pipes are empty."""
     with ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
@@ -341,6 +341,8 @@ def _pump(child: Child, *, output: _Output, stdin: str | None, deadline: float) 
             selector.register(child.process.stdin, selectors.EVENT_WRITE, "stdin")
         ended = False
         while len(selector.get_map()) > 0:
+            if stop is not None and stop.is_set() and not ended:
+                raise ProcessCancelled(f"{child.name} was stopped:\n{output.tail}")
             if time.monotonic() > deadline:
                 if ended:  # the pipe is held open by a process that left the group: its output is not ours
                     return
@@ -356,7 +358,7 @@ def _pump(child: Child, *, output: _Output, stdin: str | None, deadline: float) 
                     _read_some(selector, key.fileobj, key.data, output)  # type: ignore[arg-type]
 
 
-def _read_some(selector: selectors.BaseSelector, stream: IO[bytes], name: str, output: _Output) -> None:
+def _read_some(selector: selectors.BaseSelector, stream: IO[bytes], name: str, output: ProgramOutput) -> None:
     chunk = os.read(stream.fileno(), _CHUNK_BYTES)
     if not chunk:
         selector.unregister(stream)

@@ -2,17 +2,20 @@
 
 import hashlib
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.core.outcomes import Done, Noop, Outcome
+from infraflux.core.process import run
 from infraflux.service.files import read_json, write_json
 
 SOURCES = ("flows/**/*.py", "config/**/*.yaml", "clusters/**/*.yaml")
 """What a deployment's parameter form is made of, beside prefect.yaml: the flows, and the names of the clusters."""
+
+DEADLINE_S = 900.0
+"""Seconds on a quiet machine; a server under load answers each of its requests after a long wait."""
 
 
 def fingerprint(project: Path, *, salt: str) -> str:
@@ -31,15 +34,8 @@ def register(
     wanted = fingerprint(project, salt=server)
     if read_json(record) == {"fingerprint": wanted} and count_on_server:
         return Noop("prefect.yaml, flows and clusters are as registered")
-    completed = subprocess.run(
-        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
-        cwd=project,
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    argv = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    completed = run(argv, cwd=project, env={**os.environ, **environment}, deadline_s=DEADLINE_S)
     # `deploy --all` ends with 0 even where one deployment failed.
     if completed.returncode != 0 or "failed" in completed.stdout.lower():
         raise Permanent(

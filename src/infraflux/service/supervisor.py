@@ -2,7 +2,6 @@
 
 import http.client
 import os
-import subprocess
 import sys
 import time
 import xmlrpc.client
@@ -17,8 +16,12 @@ import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from infraflux.core.errors import ErrorClass, Permanent, Retryable
+from infraflux.core.process import start_daemon
 from infraflux.service.files import write_if_changed
 from infraflux.service.paths import ServicePaths
+
+DAEMON_DEADLINE_S = 120.0
+"""supervisord forks within a second; a machine that is busy compiling takes longer."""
 
 
 @dataclass(frozen=True)
@@ -121,16 +124,7 @@ class Supervisor:
         """Start supervisord in the background; returns when it answers."""
         write_if_changed(self.paths.supervisor_config, render_config(self.paths))
         argv = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.paths.supervisor_config)]
-        subprocess.run(
-            argv,
-            env=dict(environment),
-            cwd=self.paths.project,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            check=True,
-            umask=0o077,
-        )
+        start_daemon(argv, env=environment, cwd=self.paths.project, deadline_s=DAEMON_DEADLINE_S)
         deadline = time.monotonic() + timeout_s
         while not self.running():
             if time.monotonic() > deadline:

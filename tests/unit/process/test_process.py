@@ -12,7 +12,17 @@ import psutil
 import pytest
 
 from infraflux.core import process
-from infraflux.core.process import Completed, Masker, ProcessCancelled, ProcessFailed, ProcessTimeout, run
+from infraflux.core.process import (
+    Completed,
+    ProcessCancelled,
+    ProcessFailed,
+    ProcessTimeout,
+    ProgramMissing,
+    ask,
+    run,
+    start_daemon,
+)
+from infraflux.core.program_output import Masker
 
 CANARY = "canary-5f1d"
 
@@ -231,3 +241,74 @@ def test_a_missing_program_is_a_clear_error(argv: list[str]) -> None:
 def test_a_missing_working_directory_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(process.ProgramMissing, match="working directory"):
         run(["true"], deadline_s=5, cwd=tmp_path / "absent")
+
+
+def test_another_thread_stops_a_program_by_its_event(tmp_path: Path) -> None:
+    stop = threading.Event()
+    code = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(f'{{os.getpid()}}\\n'); time.sleep(60)"
+    threading.Timer(0, lambda: (wait_for(tmp_path / "pid"), stop.set())).start()
+    with pytest.raises(ProcessCancelled, match="was stopped"):
+        run(python(code), deadline_s=60, stop=stop, grace_s=5)
+    assert gone(int(wait_for(tmp_path / "pid")))
+
+
+def test_an_environment_may_be_given_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    code = "import os; print(sorted(set(os.environ) - {'LC_CTYPE'}))"
+    assert run(python(code), deadline_s=30, env={"A": "1"}, inherit_env=False).stdout == "['A']\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "answer"),
+    [
+        (python("import sys; print(1, flush=True); print(2, file=sys.stderr)"), "1\n2\n"),
+        (python("import os; print(os.environ['A'])"), "b\n"),
+        (python("raise SystemExit(1)"), None),
+        (python("import time; time.sleep(60)"), None),
+        (["/nowhere/at-all"], None),
+    ],
+    ids=["both-streams", "environment", "fails", "hangs", "missing"],
+)
+def test_a_question_is_answered_or_not(
+    argv: list[str], answer: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Without the launcher of other programs: `doctor` has to say that it is missing, and not that all else is.
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(os, "defpath", str(tmp_path))
+    assert ask(argv, env={"A": "b"}, timeout_s=3) == answer
+
+
+DAEMON = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    for descriptor in (0, 1, 2):
+        os.close(descriptor)
+    open(sys.argv[1], "w").write(f"{os.getpid()}\\n")
+    time.sleep(60)
+"""
+
+
+def test_a_daemon_outlives_its_start(tmp_path: Path) -> None:
+    start_daemon([*python(DAEMON), tmp_path / "pid"], env={}, cwd=tmp_path, deadline_s=30)
+    pid = int(wait_for(tmp_path / "pid"))
+    try:
+        assert psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("argv", "error", "words"),
+    [
+        (python("import sys; sys.exit('no such setting')"), ProcessFailed, "no such setting"),
+        (["/nowhere/at-all"], ProgramMissing, "cannot be executed"),
+        (python("import time; time.sleep(60)"), ProcessTimeout, "background within"),
+    ],
+    ids=["refuses", "missing", "stays"],
+)
+def test_a_daemon_that_does_not_start_says_why(
+    argv: list[str], error: type[Exception], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=words):
+        start_daemon(argv, env={}, cwd=tmp_path, deadline_s=3)

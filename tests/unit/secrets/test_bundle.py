@@ -14,7 +14,7 @@ from pyrage import x25519
 from infraflux.adapters.secrets.bundle import BundleStore, SecretsBundle, credential_values, written_forms
 from infraflux.adapters.secrets.identity import create_identity, load_identities
 from infraflux.core.errors import Permanent
-from infraflux.core.process import Masker
+from infraflux.core.program_output import Masker
 
 CANARY = "canary-4f1d2c9e-do-not-print"
 PLAIN = f"cluster:\n  id: cluster-id-1\n  secret: {CANARY}\ntrustdinfo:\n  token: {CANARY}-2\n"

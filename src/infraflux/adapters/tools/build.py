@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from infraflux.adapters.tools.pins import Pins, Program
@@ -16,9 +13,12 @@ from infraflux.adapters.tools.places import Places
 from infraflux.adapters.tools.progress import Compiling, Fetching, Listener
 from infraflux.adapters.tools.toolchain import Go, go_environment
 from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent, Retryable
+from infraflux.core.process import run
 
-# After SIGTERM the compiler's children get this long to leave before SIGKILL.
+# After the interrupt the compiler's children get this long to leave before SIGKILL.
 GRACE_S = 5.0
+# The largest program takes some ten minutes of one core; on a busy machine with a slow line it still ends within this.
+BUILD_DEADLINE_S = 4 * 3600.0
 KEPT_LINES = 40
 DOWNLOADING = "go: downloading "
 
@@ -69,9 +69,7 @@ class Builder:
         self.places = places
         self.go = go
         self.listener = listener
-        self._running: set[subprocess.Popen[str]] = set()
-        self._guard = threading.Lock()
-        self._stopped = False
+        self._stop = threading.Event()
 
     def build(self, program: Program, *, output: Path) -> None:
         """Build `program` into `output`; Retryable or Permanent with what go said."""
@@ -102,71 +100,39 @@ class Builder:
         self, arguments: list[str], *, program: Program, on_package: Callable[[str], None]
     ) -> tuple[int, list[str]]:
         """Run go in the program's module; returns its exit code and the last lines that were no progress."""
+        if self.stopped:
+            raise Retryable("the installation was stopped", stage="tools", next_step="run the same command again")
         rest: deque[str] = deque(maxlen=KEPT_LINES)
-        process = self._start([str(self.go.path), *arguments], cwd=self.pins.directory / program.module)
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                text = line.rstrip("\n")
-                if text.startswith(DOWNLOADING):
-                    self.listener(Fetching(name=program.name, module=text.removeprefix(DOWNLOADING)))
-                elif _is_import_path(text):
-                    on_package(text)
-                elif text.strip():
-                    rest.append(text)
-            return process.wait(), list(rest)
-        finally:
-            _end(process)
-            if process.stdout is not None:
-                process.stdout.close()
-            with self._guard:
-                self._running.discard(process)
 
-    def _start(self, argv: list[str], *, cwd: Path) -> subprocess.Popen[str]:
-        with self._guard:
-            if self._stopped:
-                raise Retryable("the installation was stopped", stage="tools", next_step="run the same command again")
-            process = subprocess.Popen(
-                argv,
-                cwd=cwd,
-                env=go_environment(self.places),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                start_new_session=True,  # so that stopping reaches the compilers too
-            )
-            self._running.add(process)
-            return process
+        def heard(line: str) -> None:
+            if line.startswith(DOWNLOADING):
+                self.listener(Fetching(name=program.name, module=line.removeprefix(DOWNLOADING)))
+            elif _is_import_path(line):
+                on_package(line)
+            elif line.strip():
+                rest.append(line)
+
+        done = run(
+            [self.go.path, *arguments],
+            cwd=self.pins.directory / program.module,
+            env=go_environment(self.places),
+            inherit_env=False,
+            deadline_s=BUILD_DEADLINE_S,
+            on_line=heard,
+            stop=self._stop,
+            grace_s=GRACE_S,
+        )
+        return done.returncode, list(rest)
 
     @property
     def stopped(self) -> bool:
         """Whether `stop` was called."""
-        return self._stopped
+        return self._stop.is_set()
 
     def stop(self) -> None:
         """End everything that runs and start nothing more."""
-        with self._guard:
-            self._stopped = True
-            running = list(self._running)
-        for process in running:
-            _end(process)
+        self._stop.set()
 
 
 def _is_import_path(line: str) -> bool:
     return bool(line) and " " not in line and ":" not in line and not line.startswith("#")
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """Leave no process of the group behind."""
-    if process.poll() is not None:
-        return
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(timeout=GRACE_S)
-    except subprocess.TimeoutExpired:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from infraflux.adapters.tools.pins import Program
+from infraflux.core.process import ask
 
 # Version commands answer in well under a second; the bound is for a machine that is busy compiling.
 PROBE_TIMEOUT_S = 60.0
@@ -22,19 +22,7 @@ QUIET = {
 
 def output_of(argv: Sequence[str], *, environ: Mapping[str, str]) -> str | None:
     """What the command printed on either stream; None when it cannot run, fails or hangs."""
-    try:
-        done = subprocess.run(
-            argv,
-            env={**environ, **QUIET},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=PROBE_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.decode(errors="replace") if done.returncode == 0 else None
+    return ask(argv, env={**environ, **QUIET}, timeout_s=PROBE_TIMEOUT_S)
 
 
 def ask_version(path: Path, *, program: Program, environ: Mapping[str, str], go: Path | None = None) -> str | None:

