@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infraflux.core.files import built_once, make_private_dir, write_private
+from infraflux.core.files import built_once, make_private_dir, write_private, write_whole
 
 
 def mode(path: Path) -> int:
@@ -31,6 +31,19 @@ def test_replacing_keeps_one_file(tmp_path: Path):
     write_private(tmp_path / "f", b"new")
     assert (tmp_path / "f").read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_failed_write_keeps_the_old_content_and_leaves_no_rest(tmp_path: Path):
+    write_whole(tmp_path / "f", "old")
+    with pytest.raises(TypeError):
+        write_whole(tmp_path / "f", 1)  # type: ignore[arg-type]
+    assert (tmp_path / "f").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+@pytest.mark.parametrize("wanted", [0o600, 0o644])
+def test_a_file_gets_the_mode_that_is_asked_for(wanted: int, tmp_path: Path):
+    assert mode(write_whole(tmp_path / "f", "x", mode=wanted)) == wanted
 
 
 def test_exclusive_never_replaces_and_leaves_no_rest(tmp_path: Path):

@@ -17,11 +17,12 @@ from aiohttp import web
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from infraflux.core.files import write_whole
 from infraflux_lab.contracts import EventSink
 from infraflux_lab.parts import PartFacts
 from infraflux_lab.proxmox.storage import VIRTUAL_SIZE_HEADER
 from infraflux_lab.spec import FactorySpec
-from infraflux_lab.state import LabError, read_json, write_atomically
+from infraflux_lab.state import LabError, read_json
 
 VERSION = "1"
 IMAGE_BYTES = 64 * 1024
@@ -125,7 +126,7 @@ class ImageFactory:
         extensions = extensions_of(document)
         if self._extensions.get(schematic) != extensions:
             self._extensions[schematic] = extensions
-            write_atomically(self._store, json.dumps(self._extensions).encode())
+            write_whole(self._store, json.dumps(self._extensions).encode())
 
     async def _image(self, request: web.Request) -> web.Response:
         schematic, version, file = (request.match_info[name] for name in ("schematic", "version", "file"))

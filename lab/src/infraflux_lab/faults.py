@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from infraflux.core.files import write_whole
 from infraflux_lab.contracts import EventSink
-from infraflux_lab.state import read_json, write_atomically
+from infraflux_lab.state import read_json
 
 KINDS: Mapping[str, str] = MappingProxyType(
     {
@@ -140,4 +141,4 @@ class FaultBook:
         return next((params for target in targets if (params := self.take(kind, target)) is not None), None)
 
     def _save(self) -> None:
-        write_atomically(self._path, json.dumps([asdict(fault) for fault in self._faults]).encode())
+        write_whole(self._path, json.dumps([asdict(fault) for fault in self._faults]).encode())

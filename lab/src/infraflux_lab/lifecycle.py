@@ -12,10 +12,11 @@ from typing import Any
 
 import psutil
 
+from infraflux.core.files import write_whole
 from infraflux_lab.control import NotRunning, call
 from infraflux_lab.gitops.archives import ChartError, read_archives
 from infraflux_lab.spec import load_spec, spec_settings
-from infraflux_lab.state import LabError, LabPaths, lab_paths, lock_holder, read_json, write_atomically
+from infraflux_lab.state import LabError, LabPaths, lab_paths, lock_holder, read_json
 
 # The real programs of a lab cluster, by the names they are pinned under.
 PROGRAMS = (
@@ -86,7 +87,7 @@ def merged_settings(
 
 def remember(paths: LabPaths, settings: Mapping[str, Any]) -> None:
     """Keep settings for the daemon and for the next start."""
-    write_atomically(paths.settings, json.dumps(settings).encode())
+    write_whole(paths.settings, json.dumps(settings).encode())
 
 
 def _check_charts(directory: Path) -> None:

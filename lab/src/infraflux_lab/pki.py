@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from infraflux_lab.state import LabPaths, write_atomically
+from infraflux.core.files import write_whole
+from infraflux_lab.state import LabPaths
 
 CA_DAYS = 3650
 # Clients with a limit on server certificates draw the line at 825 days or below.
@@ -42,8 +43,8 @@ def ensure_authority(paths: LabPaths) -> Authority:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    write_atomically(paths.ca_key, _key_pem(key))
-    write_atomically(paths.ca_certificate, certificate.public_bytes(serialization.Encoding.PEM), mode=0o644)
+    write_whole(paths.ca_key, _key_pem(key))
+    write_whole(paths.ca_certificate, certificate.public_bytes(serialization.Encoding.PEM), mode=0o644)
     return Authority(certificate=certificate, key=key)
 
 
@@ -72,8 +73,8 @@ def _issue(authority: Authority, *, certificate: Path, key: Path, name: str, add
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False)
         .sign(authority.key, hashes.SHA256())
     )
-    write_atomically(key, _key_pem(private))
-    write_atomically(certificate, signed.public_bytes(serialization.Encoding.PEM), mode=0o644)
+    write_whole(key, _key_pem(private))
+    write_whole(certificate, signed.public_bytes(serialization.Encoding.PEM), mode=0o644)
 
 
 def _usable(certificate: Path, key: Path, *, authority: Authority, addresses: Sequence[str]) -> bool:

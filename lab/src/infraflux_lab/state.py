@@ -95,21 +95,6 @@ def lab_paths(state_dir: Path) -> LabPaths:
     return LabPaths(root=state_dir.expanduser().resolve())
 
 
-def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """Replace a file in one step: readers see the old content or the new, never half of it."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(mode)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def read_json(path: Path, default: Any) -> Any:
     """Content of a JSON file, or the default where there is none."""
     try:

@@ -1,4 +1,4 @@
-"""Files that hold secrets or state: whole or not at all, readable by their owner only."""
+"""Files that hold secrets or state: whole or not at all, readable by their owner only unless a mode is given."""
 
 import os
 import shutil
@@ -18,11 +18,16 @@ def make_private_dir(path: Path) -> Path:
 
 
 def write_private(path: Path, data: bytes | str, *, exclusive: bool = False) -> Path:
-    """Write `data` atomically with mode 0600: a reader sees the old content or the new, never a part.
+    """Write `data` atomically with mode 0600 into a directory with 0700; see `write_whole`."""
+    make_private_dir(path.parent)
+    return write_whole(path, data, exclusive=exclusive)
+
+
+def write_whole(path: Path, data: bytes | str, *, mode: int = 0o600, exclusive: bool = False) -> Path:
+    """Write `data` atomically: a reader sees the old content or the new, never a part. The directory must be there.
 
     `exclusive` raises FileExistsError instead of replacing a file.
     """
-    make_private_dir(path.parent)
     content = data.encode() if isinstance(data, str) else data
     # mkstemp makes the file 0600 from the start, whatever the umask.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -32,6 +37,7 @@ def write_private(path: Path, data: bytes | str, *, exclusive: bool = False) -> 
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
+        temporary.chmod(mode)
         if exclusive:
             os.link(temporary, path)
         else:

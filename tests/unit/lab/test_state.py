@@ -2,7 +2,6 @@
 
 import os
 import signal
-import stat
 import subprocess
 import sys
 import textwrap
@@ -17,7 +16,6 @@ from infraflux_lab.state import (
     acquire_lock,
     lab_paths,
     lock_holder,
-    write_atomically,
 )
 
 
@@ -57,16 +55,6 @@ def test_a_batch_is_all_or_nothing(tmp_path: Path) -> None:
         fail()
     assert set(store.load("a")) == {"1", "2"}
     store.close()
-
-
-def test_write_keeps_the_old_content_when_it_fails(tmp_path: Path) -> None:
-    target = tmp_path / "f"
-    write_atomically(target, b"old")
-    with pytest.raises(TypeError):
-        write_atomically(target, "not bytes")  # type: ignore[arg-type]
-    assert target.read_bytes() == b"old"
-    assert stat.S_IMODE(target.stat().st_mode) == 0o600
-    assert [path.name for path in tmp_path.iterdir()] == ["f"]
 
 
 def test_one_lock_holder(tmp_path: Path) -> None:

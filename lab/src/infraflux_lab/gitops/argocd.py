@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from infraflux_lab.kubernetes.files import private_directory
+from infraflux.core.files import make_private_dir
 from infraflux_lab.kubernetes.programs import GC_PERCENT, Program
 
 NAMESPACE = "argocd"
@@ -126,10 +126,10 @@ def prepare(site: ArgoSite) -> None:
     for name in ("tmp", "plugins"):
         shutil.rmtree(site.root / name, ignore_errors=True)
     for name in ("bin", "tmp", "tls", "ssh", "gpg", "gnupg", "plugins", ".kube"):
-        private_directory(site.root / name)
+        make_private_dir(site.root / name)
     _link(site.root / ".kube" / "config", site.kubeconfig)
     for directory in (site.sockets, site.plugin_sockets):
-        private_directory(directory)
+        make_private_dir(directory)
     # `argocd` itself hands a repository's credential to Git.
     for name in ("argocd", CMP_SERVER, *WORKLOADS.values()):
         _link(site.bin / name, site.binaries["argocd"])

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from aiohttp import web
 
+from infraflux.core.files import write_private
 from infraflux_lab.contracts import EventSink
 from infraflux_lab.gitops.git import git_environment
-from infraflux_lab.kubernetes.files import write_private
 
 PORT = 8881
 USER = "infraflux"

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from infraflux.core.files import make_private_dir, write_private
 from infraflux_lab.gitops.argocd import CMP_SERVER, ArgoSite, container_variables
-from infraflux_lab.kubernetes.files import private_directory, write_private
 from infraflux_lab.kubernetes.programs import GC_PERCENT, Program
 
 CONFIG = "/home/argocd/cmp-server/config"
@@ -109,7 +109,7 @@ def mount(plugins: Sequence[Plugin], site: ArgoSite) -> None:
     for plugin in plugins:
         for path, content in plugin.files.items():
             write_private(_inside(path, plugin, site), content)
-        private_directory(_home(plugin, site) / "tmp")
+        make_private_dir(_home(plugin, site) / "tmp")
 
 
 def plugin_program(plugin: Plugin, site: ArgoSite) -> Program:

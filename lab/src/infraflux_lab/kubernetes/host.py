@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
+from infraflux.core.files import make_private_dir, write_private
 from infraflux_lab.contracts import EtcdFacts, EventSink, Latency, NodeFacts
 from infraflux_lab.kubernetes import etcd
 from infraflux_lab.kubernetes.control_plane import ControlPlane
-from infraflux_lab.kubernetes.files import private_directory, write_private
 from infraflux_lab.kubernetes.forward import Forward, Target
 from infraflux_lab.kubernetes.material import API_PORT, ETCD_PEER_PORT, Layout
 from infraflux_lab.kubernetes.nodes import Nodes
@@ -73,7 +73,7 @@ class KubernetesLab:
 
     async def open(self) -> None:
         """Make the state directory and ask the programs for their versions."""
-        private_directory(self._state_dir)
+        make_private_dir(self._state_dir)
         self._parts = await describe_programs(self._binaries)
 
     async def close(self) -> None:
@@ -221,7 +221,7 @@ class KubernetesLab:
             binaries=self._binaries,
             events=self._events,
         )
-        private_directory(cluster.layout.root)
+        make_private_dir(cluster.layout.root)
         write_private(
             cluster.layout.root / "cluster.json", json.dumps({"cluster_id": cluster_id, "name": settings.name})
         )

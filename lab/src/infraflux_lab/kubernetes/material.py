@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infraflux_lab.kubernetes.files import private_directory, write_private
+from infraflux.core.files import make_private_dir, write_private
 from infraflux_lab.kubernetes.pki import Authority, Leaf, public_key_pem
 from infraflux_lab.kubernetes.settings import ClusterSettings, Encryption, KeyPair
 
@@ -80,7 +80,7 @@ def write_material(
     layout: Layout, settings: ClusterSettings, *, home: str, served: Iterable[str], now: dt.datetime
 ) -> None:
     """Write every file the processes need to run on the address `home`; `served` as in `write_serving`."""
-    private_directory(layout.logs)
+    make_private_dir(layout.logs)
     _write_authorities(layout, settings)
     _write_etcd(layout, settings, home=home, now=now)
     write_serving(layout, settings, home=home, served=served, now=now)

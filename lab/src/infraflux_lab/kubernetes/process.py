@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from infraflux.core.die_with_parent import tether
+from infraflux.core.files import make_private_dir
 from infraflux_lab.contracts import EventSink
-from infraflux_lab.kubernetes.files import private_directory
 from infraflux_lab.kubernetes.programs import Program
 
 FIRST_BACKOFF_S = 0.2
@@ -96,7 +96,7 @@ class SupervisedProcess:
             await self._spawn()
 
     async def _spawn(self) -> None:
-        private_directory(self._log.parent)
+        make_private_dir(self._log.parent)
         _rotate(self._log)
         with open(self._log, "ab", opener=_private_opener) as stream:
             self._process = await asyncio.create_subprocess_exec(

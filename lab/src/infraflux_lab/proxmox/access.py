@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from infraflux.core.files import write_whole
 from infraflux_lab.proxmox.cluster import Cluster
 from infraflux_lab.proxmox.errors import PveError, forbidden
 from infraflux_lab.spec import EnvironmentSpec
-from infraflux_lab.state import LabPaths, write_atomically
+from infraflux_lab.state import LabPaths
 
 ROOT = "root@pam"
 TICKET_LIFETIME_S = 7200
@@ -49,7 +50,7 @@ def ensure_secrets(paths: LabPaths, environment: str, spec: EnvironmentSpec) -> 
     found = {}
     for owner, path in secret_files(paths, environment, spec).items():
         if not path.exists():
-            write_atomically(path, f"{uuid.uuid4()}\n".encode())
+            write_whole(path, f"{uuid.uuid4()}\n".encode())
         found[owner] = path.read_text().strip()
     return found
 

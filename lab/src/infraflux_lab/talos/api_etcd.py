@@ -4,13 +4,14 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from google.protobuf.empty_pb2 import Empty
 
+from infraflux.core.files import write_private
 from infraflux_lab.talos.api_machine import require_control_plane
 from infraflux_lab.talos.cluster import Cluster, Clusters, client_url, peer_url
 from infraflux_lab.talos.context import LabContext
 from infraflux_lab.talos.errors import failed_precondition
 from infraflux_lab.talos.gateway import Call
 from infraflux_lab.talos.proto import common_pb2, machine_pb2
-from infraflux_lab.talos.store import Member, write_private
+from infraflux_lab.talos.store import Member
 
 
 class EtcdApi:

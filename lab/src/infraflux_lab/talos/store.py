@@ -4,15 +4,14 @@ Each record is one JSON file, 0600 because machine configs carry every key of a 
 so that a kill leaves either the old or the new one.
 """
 
-import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from infraflux.core.files import write_private
 
 
 @dataclass(kw_only=True)
@@ -60,22 +59,6 @@ class ClusterRecord:
     """`new` or `recover` while the first start of the data has not happened yet."""
     known_nodes: list[str] = field(default_factory=list)
     """Names with a Node object in Kubernetes."""
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Replace a file in one step, readable by its owner alone."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise
 
 
 def _file_name(identity: str) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from infraflux.adapters.tools.pins import Program
+from infraflux.core.files import write_whole
 from infraflux.core.process import ask
 
 # Version commands answer in well under a second; the bound is for a machine that is busy compiling.
@@ -71,6 +71,4 @@ class ProbeRecord:
         # A cache directory that cannot be written costs time, not correctness.
         with suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self.path.parent, prefix=".probe-", delete=False) as file:
-                json.dump(known, file, indent=1)
-            Path(file.name).replace(self.path)
+            write_whole(self.path, json.dumps(known, indent=1))
