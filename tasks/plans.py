@@ -6,6 +6,7 @@ from infraflux.core import process
 from infraflux.operations import planning
 from infraflux.operations.machines import Preflight
 from infraflux.operations.opening import OpenCluster
+from infraflux.operations.plan import report
 from infraflux.operations.planning import Planned
 from tasks.engine.step import log_line, step
 
@@ -17,13 +18,11 @@ def plan_cluster(*, opened: OpenCluster, preflight: Preflight) -> Planned:
         planned = planning.make_plan(opened, preflight=preflight)
     for warning in planned.plan.warnings:
         log_line(f"warning: {warning}")
-    for action in planned.plan.actions:
-        log_line(f"{action.object}: {action.change} ({action.why}; disruption: {action.disruption.words})")
-    for later in planned.plan.later:
-        log_line(f"later: {later}")
     for reason in planned.plan.unchanged:
         log_line(f"nothing to do: {reason}")
-    log_line(f"plan: {planned}")
+    for line in report.text(planned.plan):
+        log_line(line)
+    log_line(f"plan {planned.plan.digest[:12]}: {planned}")
     return planned
 
 

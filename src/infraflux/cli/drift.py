@@ -6,8 +6,10 @@ import typer
 from rich.table import Table
 
 from infraflux.cli.output import emit
+from infraflux.cli.plan import print_plan
 from infraflux.cli.project import console, project_root, say_simulated
 from infraflux.config.load import Fleet
+from infraflux.core import process
 from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.core.output import Output, OutputOption, TakesJson
 from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, Layer, Verdict
@@ -16,6 +18,8 @@ from infraflux.drift.report import as_json as to_json
 from infraflux.drift.report import cluster_markdown, fleet_rows, headline, simulated_mark
 from infraflux.operations.delivery import record_looks
 from infraflux.operations.drift_fleet import check_fleet, choose, fix_of, keep, last_report, read_looks
+from infraflux.operations.opening import open_project
+from infraflux.operations.planning import make_plan
 
 app = typer.Typer(no_args_is_help=True, help="What is not as declared, over all layers.")
 Targets = Annotated[list[str] | None, typer.Argument(help="ENV or ENV/CLUSTER; all where none is named.")]
@@ -84,6 +88,8 @@ def fix(
 
     for finding in allowed:
         console().print(f"{finding.object} {finding.field}: {finding.seen} -> {finding.wanted}")
+    with process.guard():
+        print_plan(make_plan(open_project(root).cluster(cluster)).plan)
     parameters = {"reason": f"drift fix: {len(allowed)} finding(s)"}
     start("deploy", cluster, parameters, local=local, no_follow=no_follow, port=port)
 

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "env": ("infraflux.cli.env:app", "Environments of this repository"),
     "render": ("infraflux.cli.render:render", "Write a cluster's Terraform variables and Talos patches"),
     "tools": ("infraflux.cli.tools:app", "Install and list the pinned outside programs"),
+    "plan": ("infraflux.cli.plan:plan", "Show everything that a deploy of a cluster would do."),
     "deploy": ("infraflux.cli.deploy:deploy", "Bring a cluster to what its configuration says."),
     "destroy": ("infraflux.cli.deploy:destroy", "Remove a cluster and all of ours that belongs to it."),
     "approve": ("infraflux.cli.deploy:approve", "Approve or reject the plan of a run that waits for it."),

@@ -63,7 +63,10 @@ def show(name: str, output: OutputOption = Output.TABLE) -> None:
 
 @app.command("diff", cls=TakesJson)
 def diff_command(before: str, after: str, output: OutputOption = Output.TABLE) -> None:
-    """What differs between two releases, and whether it can be undone."""
+    """What differs between two releases, and whether it can be undone.
+
+    What deploying one would do to a cluster: `infraflux plan ENV/CLUSTER --release NAME`.
+    """
     root = project_root()
     changes = diff(find_release(root, before), find_release(root, after))
     if output is not Output.TABLE:

@@ -203,7 +203,7 @@ class ClusterPlan:
         kinds = [one.kind for one in self.actions]
         counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
         count = f"{len(kinds)} change{'' if len(kinds) == 1 else 's'}"
-        return f"{count} ({counts}), disruption: {self.disruption}"
+        return f"{count} ({counts}), disruption: {self.disruption.words}"
 
 
 def _digest(actions: Iterable[Action], terraform: str) -> str:

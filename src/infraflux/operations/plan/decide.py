@@ -62,7 +62,8 @@ def plan_cluster(spec: ClusterSpec, wanted: Wanted, seen: Observed) -> ClusterPl
 
 def _nodes(spec: ClusterSpec, wanted: Wanted, seen: Observed, new: frozenset[str], draft: _Draft) -> None:
     standing = {name: one for name, one in seen.nodes.items() if name not in new}
-    draft.add(_upgrades(spec, standing), otherwise=f"the nodes that answer run Talos {spec.versions.talos}")
+    if standing:
+        draft.add(_upgrades(spec, standing), otherwise=f"the nodes that answer run Talos {spec.versions.talos}")
     first, *others = spec.control_planes
     known = _Nodes(cluster=spec.key, wanted=wanted, standing=standing, reboots=seen.reboots)
     draft.add(_configure([first], known, draft), otherwise=f"{first.name} has its machine config")

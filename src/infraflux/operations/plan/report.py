@@ -66,6 +66,22 @@ def headline(plan: ClusterPlan) -> str:
     return f"{disturbs}{where}. {len(plan.actions)} change{'' if len(plan.actions) == 1 else 's'}.{undo}"
 
 
+def text(plan: ClusterPlan) -> Iterator[str]:
+    """The plan as lines for a log or a terminal without tables, field by field."""
+    yield headline(plan)
+    group = ""
+    for row in rows(plan):
+        if row.group != group:
+            group = row.group
+            yield f"{group}:"
+        what = "" if row.object == row.group else f"{row.object}: "
+        disturbs = "" if row.disruption is Disruption.NONE else f"  [{row.disruption.words}]"
+        yield f"  {what}{row.change}{disturbs}  ({row.why})"
+        yield from (f"      {line}" for line in row.details)
+    yield from (f"later: {line}" for line in plan.later)
+    yield from (f"from Git, by Argo CD: {one.component}: {one.change}" for one in plan.from_git)
+
+
 def markdown(plan: ClusterPlan) -> str:
     """The plan for an approval or an artifact; cut where it is longer than a person reads."""
     text = "\n".join(_lines(plan))
