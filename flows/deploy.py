@@ -26,6 +26,7 @@ PLANNED = (
     "guard",
     "approve",
     "Talos secrets",
+    "leave nodes",
     "apply",
     *dict(CLUSTER),
     "verify",
@@ -55,6 +56,7 @@ def deploy(cluster: str, dry_run: bool = False, auto_approve: bool = False, reas
                 return
             approve_plan(run, planned, auto_approve=auto_approve)
             run.do("Talos secrets", talos.ensure_secrets, planned=planned)
+            run.do("leave nodes", talos.leave_nodes, planned=planned)
             run.do("apply", machines.apply_machines, planned=planned)
             run.do_all(CLUSTER, planned=planned)
             with delivery.proving(run):

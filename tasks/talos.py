@@ -20,6 +20,12 @@ def ensure_secrets(*, opened: OpenCluster, planned: Planned) -> Outcomes:
     return log_outcomes({"identity": identity, "bundle": bundle, "talosconfig": credentials.ensure_talosconfig(talos)})
 
 
+@step("leave nodes")
+def leave_nodes(*, opened: OpenCluster, planned: Planned) -> Outcomes:
+    """Nodes whose machines end are drained, leave etcd, are reset and forgotten, one at a time."""
+    return log_outcomes(execution.leave_nodes(opened, planned))
+
+
 @step("upgrade Talos")
 def upgrade_nodes(*, opened: OpenCluster, planned: Planned) -> Outcomes:
     """Nodes that run another version than is wanted, one at a time, control planes first."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from infraflux.adapters.talos.documents import parse_documents
 from infraflux.adapters.talos.facts import BootstrapMarker, EtcdSeen, NodeSeen, NodeState
-from infraflux.adapters.talos.seen import look, look_at_etcd
+from infraflux.adapters.talos.seen import HasAddress, look, look_at_etcd
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS, Code, Talosctl, TalosTransient, error_code
 from infraflux.adapters.talos.workspace import TalosWorkspace
 from infraflux.config.models import ClusterSpec, Node
@@ -59,7 +59,7 @@ class TalosCluster:
     def admin(self) -> Talosctl:
         return self.workspace.admin
 
-    def look(self, node: Node) -> NodeSeen:
+    def look(self, node: HasAddress) -> NodeSeen:
         return look(node, admin=self.admin, bare=self.workspace.talosctl)
 
     def configure(self, node: Node, planned: PlannedConfigs | None = None) -> Outcome:

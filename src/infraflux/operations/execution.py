@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 
-from infraflux.core.outcomes import Noop, Outcome
+from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.operations.bootstrap import PlannedConfigs
 from infraflux.operations.handoff_secrets import sensitive_values
+from infraflux.operations.leaving import NodeExit
 from infraflux.operations.node_labels import reconcile_labels
 from infraflux.operations.opening import OpenCluster
 from infraflux.operations.plan import actions
 from infraflux.operations.plan.actions import ClusterPlan
+from infraflux.operations.plan.leaving import Leaver
 from infraflux.operations.plan.node_decisions import PlannedConfig, moved
 from infraflux.operations.planning import Planned
 from infraflux.operations.talos_upgrade import upgrade_nodes
@@ -26,6 +28,33 @@ def check_secrets(opened: OpenCluster, planned: Planned) -> None:
     """Raises WorldMoved where the secrets bundle that the plan was made with is gone."""
     if not opened.talos.workspace.has_bundle and not planned.plan.of(actions.MakeSecrets):
         raise moved("the Talos secrets bundle is gone since the plan was made", cluster=opened.key, stage="secrets")
+
+
+def leave_nodes(opened: OpenCluster, planned: Planned) -> Mapping[str, Outcome]:
+    """Dead members and Node objects go, then nodes leave, one at a time: before any machine ends."""
+    plan = planned.plan
+    going = [one for one in plan.actions if isinstance(one, _GOING)]
+    if not going:
+        return {"nodes": Noop("the plan takes no node out of the cluster")}
+    leave = opened.node_exit()
+    outcomes: dict[str, Outcome] = {}
+    for action in going:
+        outcomes[action.object] = _let_go(leave, action)
+    return outcomes
+
+
+_GOING = (actions.RemoveMember, actions.ForgetNode, actions.LeaveCluster)
+
+
+def _let_go(leave: NodeExit, action: actions.Action) -> Outcome:
+    match action:
+        case actions.RemoveMember():
+            return leave.remove_member(action.member, action.node)
+        case actions.LeaveCluster():
+            return leave.leave(Leaver(action.node, action.address, action.control_plane))
+        case _:
+            gone = leave.forget(action.node)
+            return Done(f"Node {action.node} deleted") if gone else Noop(f"there is no Node {action.node}")
 
 
 def upgrade_talos(opened: OpenCluster, planned: Planned) -> Mapping[str, Outcome]:

@@ -10,7 +10,10 @@ from pathlib import Path
 
 from infraflux.adapters.git_head import Head, read_head
 from infraflux.adapters.git_repo import GitRepo
+from infraflux.adapters.kubectl import Kubectl
+from infraflux.adapters.kubernetes.client import Kubernetes
 from infraflux.adapters.secrets.bundle import Learn, ignore
+from infraflux.adapters.tools.locate import locate
 from infraflux.config.load import Examined, Fleet, examine, unknown_cluster
 from infraflux.config.models import ClusterSpec
 from infraflux.config.problems import ConfigProblems
@@ -18,6 +21,7 @@ from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.core.paths import ProjectPaths
 from infraflux.operations.bootstrap import TalosCluster
 from infraflux.operations.frozen import freeze
+from infraflux.operations.leaving import NodeExit
 from infraflux.operations.machines import Machines, open_machines
 from infraflux.operations.platform import Platform, open_platform
 from infraflux.operations.releases import RELEASED_CONTENT
@@ -91,6 +95,16 @@ class OpenCluster:
                 self.spec, root=self.root, tree=self.tree, outputs=self.machines.outputs(), log=self.log
             )
         return self._platform
+
+    def node_exit(self) -> NodeExit:
+        """How nodes of this cluster are drained and leave it."""
+        kubeconfig = self.talos.workspace.kubeconfig
+        return NodeExit(
+            cluster=self.talos,
+            kubectl=Kubectl(binary=locate("kubectl"), kubeconfig=kubeconfig, cluster=self.key),
+            rules=self.spec.policy.rollout,
+            connect=lambda: Kubernetes.from_kubeconfig(kubeconfig, cluster=self.key),
+        )
 
     def forget_platform(self) -> None:
         """After an apply or a new kubeconfig: what was opened before is of before."""

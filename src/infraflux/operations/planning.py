@@ -28,6 +28,7 @@ from infraflux.operations.machines import MachinesPlan, Preflight
 from infraflux.operations.opening import OpenCluster
 from infraflux.operations.plan.actions import ClusterPlan, GitChange
 from infraflux.operations.plan.decide import plan_cluster
+from infraflux.operations.plan.leaving import leavers
 from infraflux.operations.plan.observed import Observed, PlatformSeen, Wanted
 from infraflux.operations.platform import Platform
 
@@ -63,6 +64,7 @@ def make_plan(opened: OpenCluster, *, preflight: Preflight | None = None) -> Pla
         platform = pool.submit(_look_at_platform, opened) if made else _nothing()
         machines = opened.machines.plan(preflight=seen)
         talos, kubernetes = nodes.result(), platform.result()
+    talos["nodes"] = {**talos.get("nodes", {}), **_look_at_leavers(opened, machines, talos)}
     observed = Observed(
         shared=machines.shared.summary,
         machines=machines.cluster.summary,
@@ -138,6 +140,15 @@ def _look_at_nodes(opened: OpenCluster, made: Sequence[Node]) -> dict[str, Any]:
         differing = [node for node in made if _differs(nodes[node.name], configs[node.name])]
         reboots = dict(pool.map(lambda node: (node.name, _reboots(talos, node, configs[node.name])), differing))
         return {**base, "nodes": nodes, "reboots": reboots, "etcd": etcd.result()}
+
+
+def _look_at_leavers(opened: OpenCluster, machines: MachinesPlan, talos: Mapping[str, Any]) -> dict[str, NodeSeen]:
+    """Nodes that are declared no more, before their machines end."""
+    known = talos.get("nodes", {})
+    if not talos["has_secrets"]:
+        return {}
+    out = [one for one in leavers(machines.cluster.summary.changes) if one.name not in known and one.address]
+    return {one.name: opened.talos.look(one) for one in out}
 
 
 def _planes(made: Sequence[Node], spec: ClusterSpec) -> list[Node]:

@@ -8,15 +8,15 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 
 from infraflux.adapters.talos.documents import parse_documents
-from infraflux.adapters.talos.seen import look_at_etcd, look_at_services
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS, TalosTransient
 from infraflux.config.models import Node, Role
 from infraflux.core.clock import wait_for
 from infraflux.core.errors import InfrafluxError, Retryable
 from infraflux.core.outcomes import Done, Noop, Outcome
-from infraflux.operations.bootstrap import ETCD_DEADLINE_S, TalosCluster
+from infraflux.operations.bootstrap import TalosCluster
+from infraflux.operations.etcd_health import require_whole_etcd
 from infraflux.operations.plan.node_decisions import moved
-from infraflux.operations.plan.upgrades import UpgradeNode, etcd_problems, plan_upgrade
+from infraflux.operations.plan.upgrades import UpgradeNode, plan_upgrade
 
 DRAIN_TIMEOUT_S = 300
 """talosctl's own default: how long a PodDisruptionBudget may hold a node back before the rollout stops."""
@@ -60,7 +60,7 @@ def _running(cluster: TalosCluster) -> dict[str, str]:
 
 def _upgrade(cluster: TalosCluster, step: UpgradeNode) -> Outcome:
     if step.node.role is Role.CONTROL_PLANE:
-        _require_whole_etcd(cluster)
+        require_whole_etcd(cluster, stage="upgrade")
     cluster.log(f"upgrading {step}")
     try:
         _call(cluster, step.node)
@@ -71,7 +71,7 @@ def _upgrade(cluster: TalosCluster, step: UpgradeNode) -> Outcome:
         raise _stopped(cluster, step, error.message) from error
     _wait_until_back(cluster, step)
     if step.node.role is Role.CONTROL_PLANE:
-        _require_whole_etcd(cluster)
+        require_whole_etcd(cluster, stage="upgrade")
     return Done(f"{step}")
 
 
@@ -109,38 +109,6 @@ def _wait_until_back(cluster: TalosCluster, step: UpgradeNode) -> None:
     bound_s = float(cluster.spec.talos.boot_timeout_s)
     if wait_for(probe, clock=cluster.clock, deadline_s=bound_s, interval_s=cluster.poll_s) is None:
         raise _stopped(cluster, step, f"within {bound_s:.0f} s it did not run {step.after}; last seen: {last}")
-
-
-def _require_whole_etcd(cluster: TalosCluster) -> None:
-    problems: list[str] = []
-
-    def probe() -> bool | None:
-        nonlocal problems
-        problems = _look_for_problems(cluster)
-        return None if problems else True
-
-    if wait_for(probe, clock=cluster.clock, deadline_s=ETCD_DEADLINE_S, interval_s=cluster.poll_s) is None:
-        raise Retryable(
-            f"no control plane is taken down while etcd is not whole: {'; '.join(problems)}",
-            cluster=cluster.spec.key,
-            stage="upgrade",
-            next_step="bring the named members back, then run again",
-        )
-
-
-def _look_for_problems(cluster: TalosCluster) -> list[str]:
-    planes = cluster.spec.control_planes
-    etcd = look_at_etcd(planes, admin=cluster.admin)
-    members = {one.hostname: one.learner for one in etcd.members} if etcd else {}
-    return etcd_problems(planes, members, {node.name: _etcd_runs(cluster, node) for node in planes})
-
-
-def _etcd_runs(cluster: TalosCluster, node: Node) -> bool:
-    try:
-        service = look_at_services(admin=cluster.admin, address=str(node.address)).get("etcd")
-    except TALOS_ERRORS:
-        return False
-    return service is not None and bool(service.spec.get("running")) and bool(service.spec.get("healthy"))
 
 
 def _stopped(cluster: TalosCluster, step: UpgradeNode, why: str) -> InfrafluxError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from infraflux.adapters.kubernetes.client import Kubernetes
 from infraflux.adapters.kubernetes.facts import Ref
 from infraflux.adapters.talos.facts import NodeState
-from infraflux.adapters.talos.seen import look_at_etcd
+from infraflux.adapters.talos.seen import HasAddress, look_at_etcd
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS
 from infraflux.config.models import Node, Role
 from infraflux.core.clock import wait_for
@@ -56,7 +56,7 @@ def remove_node(cluster: TalosCluster, node: Node, *, graceful: bool = True) -> 
         return Done(f"{node.name} removed from Kubernetes") if forgotten else Noop(f"{node.name} is {seen.state}")
     if node.role is Role.CONTROL_PLANE and graceful:
         _check_members(cluster, node)
-    _reset(cluster, node, graceful=graceful)
+    reset_node(cluster, node, graceful=graceful)
     _forget_in_kubernetes(cluster, node)
     return Done(f"{node.name} {'left etcd and was' if node.role is Role.CONTROL_PLANE and graceful else 'was'} reset")
 
@@ -79,7 +79,8 @@ def _check_members(cluster: TalosCluster, node: Node) -> None:
     check_quorum(members=members, alive=alive, leaving=node.name, cluster=cluster.spec.key)
 
 
-def _reset(cluster: TalosCluster, node: Node, *, graceful: bool) -> None:
+def reset_node(cluster: TalosCluster, node: HasAddress, *, graceful: bool) -> None:
+    """Reset one node and wait until it no longer answers as ours; `graceful` drains it and leaves etcd first."""
     address = str(node.address)
     words = ["reset", f"--graceful={str(graceful).lower()}", "--reboot=false", "--wait=false"]
     try:

@@ -1,6 +1,7 @@
 """What a node shows of itself, read without changing anything."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from infraflux.adapters.talos.facts import EtcdSeen, NodeSeen, NodeState
 from infraflux.adapters.talos.talosctl import (
@@ -12,10 +13,18 @@ from infraflux.adapters.talos.talosctl import (
     TalosTransient,
     error_code,
 )
-from infraflux.config.models import Node
 
 
-def look(node: Node, *, admin: Talosctl | None, bare: Talosctl, with_config: bool = True) -> NodeSeen:
+class HasAddress(Protocol):
+    """A node as far as a look at it needs one: declared, or on its way out."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def address(self) -> object: ...
+
+
+def look(node: HasAddress, *, admin: Talosctl | None, bare: Talosctl, with_config: bool = True) -> NodeSeen:
     """Look at one node: first with our certificate, then without any.
 
     `admin` is None before the cluster has a talosconfig. A node that answers neither is SILENT.
@@ -37,7 +46,7 @@ def look(node: Node, *, admin: Talosctl | None, bare: Talosctl, with_config: boo
         return NodeSeen(name=node.name, address=address, state=state, detail=detail or error.message)
 
 
-def _look_running(node: Node, *, admin: Talosctl, with_config: bool) -> NodeSeen:
+def _look_running(node: HasAddress, *, admin: Talosctl, with_config: bool) -> NodeSeen:
     address = str(node.address)
     uuid, macs = _identity(admin, address=address, insecure=False)
     return NodeSeen(
@@ -51,7 +60,7 @@ def _look_running(node: Node, *, admin: Talosctl, with_config: bool) -> NodeSeen
     )
 
 
-def _look_maintenance(node: Node, *, bare: Talosctl) -> NodeSeen:
+def _look_maintenance(node: HasAddress, *, bare: Talosctl) -> NodeSeen:
     address = str(node.address)
     uuid, macs = _identity(bare, address=address, insecure=True)
     return NodeSeen(name=node.name, address=address, state=NodeState.MAINTENANCE, uuid=uuid, macs=macs)
@@ -74,7 +83,7 @@ def read_machine_config(talosctl: Talosctl, *, address: str) -> str:
     return spec if isinstance(spec, str) else str(spec)
 
 
-def look_at_etcd(nodes: Sequence[Node], *, admin: Talosctl) -> EtcdSeen | None:
+def look_at_etcd(nodes: Sequence[HasAddress], *, admin: Talosctl) -> EtcdSeen | None:
     """The first member list that any control plane gives; None where none has an etcd."""
     for node in nodes:
         try:

@@ -70,6 +70,8 @@ class Change:
     node: str = ""
     """Name of the machine the object belongs to; empty for what belongs to none."""
     control_plane: bool = False
+    machine_address: str = ""
+    """Of a machine that exists: where it answers now."""
     adopted: bool = False
     forced_by: tuple[str, ...] = ()
     """The attributes that make a replacement necessary."""
@@ -156,6 +158,7 @@ def _change(entry: Mapping[str, Any]) -> Change | None:
         node=_node(entry, before, after),
         # Either side: one that lost its tags by hand is a control plane all the same.
         control_plane=CONTROL_PLANE_TAG in {*(before.get("tags") or ()), *(after.get("tags") or ())},
+        machine_address=_address(before) if entry["type"] == VM_TYPE else "",
         adopted=adopted,
         forced_by=tuple(sorted({_dotted(path) for path in raw.get("replace_paths") or ()})),
         fields=tuple(_fields(raw)) if action in (Action.UPDATE, Action.REPLACE) else (),
@@ -168,6 +171,13 @@ def _node(entry: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[st
     if keyed:
         return keyed.group(1)
     return str(before.get("name") or after.get("name") or "") if entry["type"] == VM_TYPE else ""
+
+
+def _address(before: Mapping[str, Any]) -> str:
+    """The first card's address as the cloud-init drive gives it: `initialization.ip_config.ipv4.address`."""
+    for block in ("initialization", "ip_config", "ipv4"):
+        before = (before.get(block) or [{}])[0] or {}
+    return str(before.get("address") or "").partition("/")[0]
 
 
 def _fields(raw: Mapping[str, Any]) -> Iterator[FieldChange]:

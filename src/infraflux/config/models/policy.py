@@ -154,11 +154,29 @@ class DestructionGuard(Section):
     """Objects that may be replaced or destroyed for now."""
 
 
+class DrainTimeout(StrEnum):
+    STOP = "stop"
+    FORCE = "force"
+
+
+class Rollout(Section):
+    """How changes reach nodes that run."""
+
+    drain_timeout_s: int = Field(default=300, ge=1, le=86_400)
+    """How long a node is drained; PodDisruptionBudgets may hold it back that long."""
+    on_drain_timeout: DrainTimeout = DrainTimeout.STOP
+    """What then happens: `stop` ends the run and names the pods, `force` deletes them in spite of their budgets."""
+    max_unavailable: int = Field(default=1, ge=1, le=100)
+    """Workers that may be out of service at the same time; control planes always go one by one."""
+
+
 class Policy(Section):
     """What an environment allows."""
 
     approval: Approval = Approval()
     """Who looks before a change."""
+    rollout: Rollout = Rollout()
+    """How changes reach nodes that run."""
     promotion: Promotion = Promotion()
     """How releases reach this environment."""
     drift: Drift = Drift()

@@ -74,6 +74,31 @@ class ChangeMachine(Action):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeaveCluster(Action):
+    """A node leaves before its machine ends: drained, out of etcd, reset, no Node object."""
+
+    kind = "leave"
+    address: str = ""
+    control_plane: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoveMember(Action):
+    """An etcd member whose machine is gone is taken out of the member list."""
+
+    kind = "etcd member"
+    member: str
+    """Its id, as etcd prints it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgetNode(Action):
+    """A Node object whose machine is gone is deleted, so that its pods run elsewhere."""
+
+    kind = "node object"
+
+
+@dataclass(frozen=True, kw_only=True)
 class ComputeValues(Action):
     """What Terraform computes for the platform: Cilium's values, Argo CD's objects."""
 

@@ -7,10 +7,12 @@ from infraflux.adapters.talos.documents import FieldChange, diff_configs
 from infraflux.adapters.talos.facts import NodeSeen, NodeState
 from infraflux.config.models import ClusterSpec, Node
 from infraflux.config.models.policy import Disruption
+from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.core.outcomes import Noop, Outcome
 from infraflux.operations.plan import actions
 from infraflux.operations.plan.actions import Action, ClusterPlan, Field
 from infraflux.operations.plan.effects import effect_of
+from infraflux.operations.plan.leaving import leaving_actions, undeclared
 from infraflux.operations.plan.machines import machine_actions, new_machines, shared_actions
 from infraflux.operations.plan.node_decisions import Wait, decide_config
 from infraflux.operations.plan.node_labels import plan_labels
@@ -44,8 +46,10 @@ def plan_cluster(spec: ClusterSpec, wanted: Wanted, seen: Observed) -> ClusterPl
                 object="Talos secrets bundle", change="made and encrypted", why="there is none yet", reversible=False
             )
         )
-    draft.add(machine_actions(spec, seen.machines), otherwise="the machines are as declared")
     new = new_machines(seen.machines)
+    _require_etcd(spec, seen, new)
+    draft.actions += leaving_actions(spec, seen, new)
+    draft.add(machine_actions(spec, seen.machines), otherwise="the machines are as declared")
     _nodes(spec, wanted, seen, new, draft)
     _platform(wanted, seen, draft)
     return ClusterPlan(
@@ -54,10 +58,23 @@ def plan_cluster(spec: ClusterSpec, wanted: Wanted, seen: Observed) -> ClusterPl
         later=tuple(draft.later),
         from_git=seen.platform.from_git if seen.platform else (),
         unchanged=tuple(draft.unchanged),
-        warnings=seen.warnings,
+        warnings=(*seen.warnings, *undeclared(spec, seen)),
         shared=seen.shared,
         machines=seen.machines,
     )
+
+
+def _require_etcd(spec: ClusterSpec, seen: Observed, new: frozenset[str]) -> None:
+    """Refuse to make blank control planes where the ones that held etcd are all gone."""
+    confirmed = seen.marker is not None and seen.marker.confirmed
+    if seen.etcd is None and confirmed and all(node.name in new for node in spec.control_planes):
+        raise Permanent(
+            "every control plane is gone, and etcd with them: new ones would start an empty cluster",
+            cluster=spec.key,
+            stage="plan",
+            error_class=ErrorClass.CONFLICT,
+            next_step="restore etcd from a snapshot (docs/operations.md), or destroy the cluster and deploy it anew",
+        )
 
 
 def _nodes(spec: ClusterSpec, wanted: Wanted, seen: Observed, new: frozenset[str], draft: _Draft) -> None:

@@ -1,0 +1,63 @@
+"""Is etcd whole, and would it stay so: asked before and after every step that takes a control plane out of service."""
+
+from infraflux.adapters.talos.seen import look_at_etcd, look_at_services
+from infraflux.adapters.talos.talosctl import TALOS_ERRORS
+from infraflux.config.models import Node
+from infraflux.core.clock import wait_for
+from infraflux.core.errors import ErrorClass, Permanent, Retryable
+from infraflux.operations.bootstrap import ETCD_DEADLINE_S, TalosCluster
+from infraflux.operations.plan.node_decisions import quorum
+from infraflux.operations.plan.upgrades import etcd_problems
+
+
+def require_whole_etcd(cluster: TalosCluster, *, stage: str) -> None:
+    """Wait until every control plane is a full, healthy member. Raises Retryable naming what is missing."""
+    problems: list[str] = []
+
+    def probe() -> bool | None:
+        nonlocal problems
+        problems = look_for_problems(cluster)
+        return None if problems else True
+
+    if wait_for(probe, clock=cluster.clock, deadline_s=ETCD_DEADLINE_S, interval_s=cluster.poll_s) is None:
+        raise Retryable(
+            f"no control plane is taken down while etcd is not whole: {'; '.join(problems)}",
+            cluster=cluster.spec.key,
+            stage=stage,
+            next_step="bring the named members back, then run again",
+        )
+
+
+def look_for_problems(cluster: TalosCluster) -> list[str]:
+    """Why no control plane may go down now."""
+    planes = cluster.spec.control_planes
+    etcd = look_at_etcd(planes, admin=cluster.admin)
+    members = {one.hostname: one.learner for one in etcd.members} if etcd else {}
+    return etcd_problems(planes, members, {node.name: etcd_runs(cluster, node) for node in planes})
+
+
+def etcd_runs(cluster: TalosCluster, node: Node) -> bool:
+    """Whether the node's etcd service runs and is healthy."""
+    try:
+        service = look_at_services(admin=cluster.admin, address=str(node.address)).get("etcd")
+    except TALOS_ERRORS:
+        return False
+    return service is not None and bool(service.spec.get("running")) and bool(service.spec.get("healthy"))
+
+
+def require_majority_without(cluster: TalosCluster, name: str) -> None:
+    """Permanent where etcd without this member would have no majority of members that live."""
+    planes = [node for node in cluster.spec.control_planes if node.name != name]
+    etcd = look_at_etcd(planes, admin=cluster.admin)
+    left = [one for one in (etcd.members if etcd else ()) if one.hostname != name and not one.learner]
+    by_name = {node.name: node for node in planes}
+    alive = [one for one in left if one.hostname in by_name and etcd_runs(cluster, by_name[one.hostname])]
+    if etcd is None or len(alive) < quorum(len(left)):
+        raise Permanent(
+            f"{name} cannot leave etcd: {len(alive)} of {len(left)} other members are healthy,"
+            f" {quorum(len(left))} must remain",
+            cluster=cluster.spec.key,
+            stage="leave nodes",
+            error_class=ErrorClass.CONFLICT,
+            next_step="bring the other control planes back first",
+        )
