@@ -2,7 +2,6 @@
 
 from infraflux.adapters.talos.seen import look_at_etcd, look_at_services
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS
-from infraflux.config.models import Node
 from infraflux.core.clock import wait_for
 from infraflux.core.errors import ErrorClass, Permanent, Retryable
 from infraflux.operations.bootstrap import ETCD_DEADLINE_S, TalosCluster
@@ -33,13 +32,13 @@ def look_for_problems(cluster: TalosCluster) -> list[str]:
     planes = cluster.spec.control_planes
     etcd = look_at_etcd(planes, admin=cluster.admin)
     members = {one.hostname: one.learner for one in etcd.members} if etcd else {}
-    return etcd_problems(planes, members, {node.name: etcd_runs(cluster, node) for node in planes})
+    return etcd_problems(planes, members, {node.name: etcd_runs(cluster, str(node.address)) for node in planes})
 
 
-def etcd_runs(cluster: TalosCluster, node: Node) -> bool:
-    """Whether the node's etcd service runs and is healthy."""
+def etcd_runs(cluster: TalosCluster, address: str) -> bool:
+    """Whether the etcd service of the node at this address runs and is healthy."""
     try:
-        service = look_at_services(admin=cluster.admin, address=str(node.address)).get("etcd")
+        service = look_at_services(admin=cluster.admin, address=address).get("etcd")
     except TALOS_ERRORS:
         return False
     return service is not None and bool(service.spec.get("running")) and bool(service.spec.get("healthy"))
@@ -50,8 +49,8 @@ def require_majority_without(cluster: TalosCluster, name: str) -> None:
     planes = [node for node in cluster.spec.control_planes if node.name != name]
     etcd = look_at_etcd(planes, admin=cluster.admin)
     left = [one for one in (etcd.members if etcd else ()) if one.hostname != name and not one.learner]
-    by_name = {node.name: node for node in planes}
-    alive = [one for one in left if one.hostname in by_name and etcd_runs(cluster, by_name[one.hostname])]
+    # By the address of the member itself: others of them may be on their way out as well, and declared no more.
+    alive = [one for one in left if etcd_runs(cluster, one.address)]
     if etcd is None or len(alive) < quorum(len(left)):
         raise Permanent(
             f"{name} cannot leave etcd: {len(alive)} of {len(left)} other members are healthy,"

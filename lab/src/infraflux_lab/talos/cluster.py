@@ -14,6 +14,7 @@ from infraflux_lab.contracts import EtcdFacts
 from infraflux_lab.talos import quorum
 from infraflux_lab.talos.context import SOURCE, LabContext
 from infraflux_lab.talos.errors import already_exists, failed_precondition, not_found, unavailable
+from infraflux_lab.talos.machine_config import MachineConfig
 from infraflux_lab.talos.node import Node
 from infraflux_lab.talos.store import Member
 
@@ -228,6 +229,9 @@ class Cluster:
         if self.running and (home.key, home.boot_id) != (self.record.home, self._home_boot):
             await self._stop()
         if not self.running:
+            # The start registers every node that the host still takes for up: one that went meanwhile is no more.
+            for name in self._absent():
+                await self._context.kubernetes.node_down(self.id, name)
             await self._start(home)
 
     async def _stop(self) -> None:
@@ -276,10 +280,15 @@ class Cluster:
                 self._registered[name] = wanted
                 node.registered = True
                 self._remember(name)
-        for name in [name for name in self.record.known_nodes if name not in up]:
+        for name in self._absent():
             if self._registered.pop(name, None) is not None or name not in self._reported_down:
                 await self._context.kubernetes.node_down(self.id, name)
                 self._reported_down.add(name)
+
+    def _absent(self) -> list[str]:
+        """Nodes that were registered once and are not up."""
+        up = {node.hostname for node in self.nodes() if node.up}
+        return [name for name in self.record.known_nodes if name not in up]
 
     def _may_register(self, node: Node) -> bool:
         """A control plane's kubelet talks to its own API server, which waits for its own etcd."""
@@ -364,7 +373,7 @@ class Clusters:
     def all(self) -> list[Cluster]:
         return list(self._clusters.values())
 
-    def reconcile_later(self, node: Node) -> None:
-        """Reconcile the machine's cluster in the background."""
-        if node.config is not None:
-            self._context.tasks.spawn(f"reconcile {node.config.cluster_id}", self.of(node).reconcile())
+    def reconcile_later(self, config: MachineConfig | None) -> None:
+        """Reconcile the cluster of a machine with this configuration in the background."""
+        if config is not None:
+            self._context.tasks.spawn(f"reconcile {config.cluster_id}", self.get(config.cluster_id).reconcile())

@@ -62,8 +62,10 @@ class Lifecycle:
     async def powered_off(self, machine: Machine) -> None:
         """Everything the machine did ends; its cluster finds out."""
         if node := self._context.nodes.get(machine.key):
+            # A reset has taken the configuration from the disk: the cluster it was in is to find out all the same.
+            before = node.config
             await self._down(node)
-            self._clusters.reconcile_later(node)
+            self._clusters.reconcile_later(before)
 
     async def deleted(self, machine: Machine) -> None:
         """The machine and its disks are gone for good."""
@@ -74,6 +76,7 @@ class Lifecycle:
             await self._down(node)
         self._context.nodes.pop(machine.key, None)
         self._context.store.forget_machine(machine.key)
+        self._clusters.reconcile_later(config)
         self._data_lost(record, config)
 
     async def _down(self, node: Node) -> None:

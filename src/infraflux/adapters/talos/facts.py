@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 from infraflux.adapters.talos.documents import FieldChange
 
@@ -16,6 +17,11 @@ class EtcdMember:
     hostname: str
     peer_urls: tuple[str, ...]
     learner: bool
+
+    @property
+    def address(self) -> str:
+        """Where the member's node answers; empty where it has no peer URL yet."""
+        return urlsplit(self.peer_urls[0]).hostname or "" if self.peer_urls else ""
 
 
 class NodeState(StrEnum):
