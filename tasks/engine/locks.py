@@ -6,18 +6,17 @@ state lock. The lease is renewed in the background; before each step that change
 still ours, so a holder that was paused or cut off stops before its next write.
 """
 
-import fcntl
 import json
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -29,7 +28,7 @@ from prefect.variables import Variable
 
 from infraflux.core.errors import ErrorClass, Permanent, Retryable
 from infraflux.core.files import make_private_dir
-from infraflux.core.locks import limit_name, lock_file
+from infraflux.core.locks import Taken, hold, limit_name, lock_file
 from infraflux.core.run_records import RunRecord, alive
 from tasks.engine.retry import patiently
 
@@ -190,22 +189,13 @@ def _renew(client: SyncPrefectClient, lease_id: UUID) -> None:
 
 @contextmanager
 def _file_lock(cluster: str, *, directory: Path) -> Iterator[None]:
-    with lock_file(make_private_dir(directory), cluster).open("a+") as handle:
-        _flock(handle, cluster)
-        yield
-
-
-def _flock(handle: IO[str], cluster: str) -> None:
-    deadline = time.monotonic() + BUSY_WAIT_S
-    while True:
+    path = lock_file(make_private_dir(directory), cluster)
+    with ExitStack() as held:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise busy(cluster, read_holder(cluster)) from None
-            time.sleep(0.2)
-        else:
-            return
+            held.enter_context(hold(path, who=f"process {os.getpid()}", wait_s=BUSY_WAIT_S, poll_s=0.2))
+        except Taken:
+            raise busy(cluster, read_holder(cluster)) from None
+        yield
 
 
 def _acquire(client: SyncPrefectClient, cluster: str, *, flow_run_id: str) -> UUID:

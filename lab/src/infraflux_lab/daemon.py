@@ -71,7 +71,7 @@ class LabDaemon:
                 await part.stop()
             self._events.emit("daemon", "stopped", process=os.getpid())
             self._events.close()
-            self._lock.close()
+            self._lock.release()
 
     def _operations(self) -> Mapping[str, Operation]:
         return {

@@ -4,7 +4,6 @@ Small documents live in one SQLite file in WAL mode: a commit is in the operatin
 only a power cut of the laptop itself can lose the last moments, and even that never leaves a torn document.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -14,7 +13,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import TYPE_CHECKING, Any
+
+from infraflux.core.locks import Taken, holder_of, take
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 DEFAULT_STATE_DIR = Path(".infraflux") / "lab"
 # sun_path of a Unix socket holds 108 bytes with the closing NUL.
@@ -156,35 +160,15 @@ class Store:
         self._connection.close()
 
 
-def acquire_lock(path: Path) -> IO[str]:
-    """Take the daemon lock and write our process id into it; keep the returned file open.
-
-    Raises LabError naming the holder where another daemon runs. The kernel drops the lock when its holder dies.
-    """
-    path.touch(mode=0o600, exist_ok=True)
-    file = path.open("r+")
+def acquire_lock(path: Path) -> "FileLock":
+    """Take the daemon lock and write our process id into it; LabError names the holder where another daemon runs."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = file.read().strip() or "unknown"
-        file.close()
-        raise LabError(f"the lab already runs here (process {holder})") from None
-    file.seek(0)
-    file.truncate()
-    file.write(f"{os.getpid()}\n")
-    file.flush()
-    return file
+        return take(path, who=str(os.getpid()))
+    except Taken as taken:
+        raise LabError(f"the lab already runs here (process {taken.holder or 'unknown'})") from None
 
 
 def lock_holder(path: Path) -> int | None:
     """Process id of the running daemon, or None where nobody holds the lock."""
-    try:
-        with path.open("r+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                text = file.read().strip()
-                return int(text) if text.isdigit() else None
-            return None
-    except FileNotFoundError:
-        return None
+    holder = holder_of(path)
+    return int(holder) if holder and holder.isdigit() else None

@@ -4,13 +4,13 @@ A release file is written once and never changed. The ledger is one JSON documen
 that two runs never lose each other's record.
 """
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 
+from filelock import FileLock
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -85,7 +85,8 @@ class LedgerFile:
 
     def append(self, *lines: str) -> None:
         """Add records, on disk when this returns."""
-        with self._locked() as handle:
+        make_private_dir(self.path.parent)
+        with FileLock(self.path.with_suffix(".lock"), mode=0o600, fallback_to_soft=False), self._opened() as handle:
             # A record that a crash cut short was never promised to anybody; the next one must not run into it.
             whole = self.path.read_bytes()
             os.ftruncate(handle, whole.rfind(b"\n") + 1)
@@ -93,11 +94,9 @@ class LedgerFile:
             os.fsync(handle)
 
     @contextmanager
-    def _locked(self) -> Iterator[int]:
-        make_private_dir(self.path.parent)
+    def _opened(self) -> Iterator[int]:
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
             yield handle
         finally:
             os.close(handle)

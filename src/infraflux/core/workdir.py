@@ -49,7 +49,11 @@ def _make(parent: Path) -> tuple[Path, int]:
 
 
 def _hold(path: Path, how: int) -> int:
-    """A descriptor with the lock; OSError where the directory is gone or somebody else has it."""
+    """A descriptor with the lock; OSError where the directory is gone or somebody else has it.
+
+    The lock is on the directory itself (filelock locks files only): a file inside would go with the directory, and one
+    beside it would have to be found and removed as well.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, how)

@@ -64,7 +64,7 @@ def test_one_lock_holder(tmp_path: Path) -> None:
     assert lock_holder(path) == os.getpid()
     with pytest.raises(LabError, match=f"process {os.getpid()}"):
         acquire_lock(path)
-    held.close()
+    held.release()
     assert lock_holder(path) is None
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fakes.clock import FakeClock
 
 from infraflux.adapters.tools.lock import only_installer
 from infraflux.adapters.tools.progress import Note
@@ -82,18 +83,14 @@ def test_nothing_to_do_needs_no_lock(machine: Machine) -> None:
 
 def test_wait_is_bounded_by_the_clock(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    now = [0.0]
+    clock = FakeClock()
     waits: list[str] = []
-
-    def sleep(seconds: float) -> None:
-        now[0] += seconds
-
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with (
             pytest.raises(Retryable),
-            only_installer(path, wait_s=10, on_wait=waits.append, clock=lambda: now[0], sleep=sleep),
+            only_installer(path, wait_s=10, on_wait=waits.append, clock=clock),
         ):
             pytest.fail("the lock was held")
-    assert now[0] == 10.0
+    assert clock.now == 10.0
     assert len(waits) == 1, "said once, not on every poll"
