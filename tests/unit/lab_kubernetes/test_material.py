@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from fakes.authorities import talos_authority
 
 from infraflux_lab.kubernetes.material import Layout, write_material
 from infraflux_lab.kubernetes.pki import LEAF_LIFETIME, Authority, Leaf
-from infraflux_lab.kubernetes.settings import KeyPair, read_settings
+from infraflux_lab.kubernetes.settings import read_settings
 
 NOW = dt.datetime(2027, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 HOME = "127.78.1.11"
@@ -91,22 +91,8 @@ def test_secrets_are_encrypted_with_the_key_of_the_machine_config(layout: Layout
 
 
 def test_an_authority_may_be_ed25519_with_talos_label() -> None:
-    key = ed25519.Ed25519PrivateKey.generate()
-    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "talos")])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(NOW - dt.timedelta(days=1))
-        .not_valid_after(NOW + dt.timedelta(days=1))
-        .sign(key, None)
-    )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).replace(b"PRIVATE KEY", b"ED25519 PRIVATE KEY")
-    pair = KeyPair(certificate=certificate.public_bytes(serialization.Encoding.PEM), key=pem)
+    pair = talos_authority(now=NOW, days=1)
+    certificate = x509.load_pem_x509_certificate(pair.certificate)
 
     leaf = x509.load_pem_x509_certificate(Authority(pair).issue(Leaf(common_name="a"), now=NOW).certificate)
 

@@ -1,48 +1,23 @@
 import base64
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.x509.oid import NameOID
+from fakes import authorities
 
+from infraflux_lab.certificates import KeyPair
 from infraflux_lab.talos.machine_config import dump
-from infraflux_lab.talos.pki import KeyPair
-
-
-def _authority(name: str, *, talos: bool) -> KeyPair:
-    key: Any = ed25519.Ed25519PrivateKey.generate() if talos else ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, name)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=30))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, None if talos else hashes.SHA256())
-    )
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    if talos:
-        pem = pem.replace(b"PRIVATE KEY", b"ED25519 PRIVATE KEY")
-    return KeyPair(certificate=certificate.public_bytes(serialization.Encoding.PEM), key=pem)
 
 
 @pytest.fixture(scope="session")
 def talos_authority() -> KeyPair:
     """As `talosctl gen secrets` makes it: Ed25519 under Talos' own PEM label."""
-    return _authority("talos", talos=True)
+    return authorities.talos_authority()
 
 
 @pytest.fixture(scope="session")
 def kubernetes_authority() -> KeyPair:
-    return _authority("kubernetes", talos=False)
+    return authorities.kubernetes_authority()
 
 
 def _section(pair: KeyPair, *, key: bool = True) -> dict[str, str]:

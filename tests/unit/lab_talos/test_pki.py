@@ -7,13 +7,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import ExtensionOID
 
+from infraflux_lab.certificates import KeyPair, load_key
 from infraflux_lab.talos import pki
-from infraflux_lab.talos.pki import KeyPair
 
 
 def test_talos_label_is_read(talos_authority: KeyPair) -> None:
     assert b"ED25519 PRIVATE KEY" in talos_authority.key
-    assert isinstance(pki.load_key(talos_authority.key), Ed25519PrivateKey)
+    assert isinstance(load_key(talos_authority.key), Ed25519PrivateKey)
 
 
 def test_server_certificate_names_its_addresses(talos_authority: KeyPair) -> None:

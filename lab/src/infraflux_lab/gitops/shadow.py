@@ -9,12 +9,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+import trustme
 from ruamel.yaml import YAML
 
+from infraflux_lab.certificates import KeyPair
 from infraflux_lab.contracts import EventSink
 from infraflux_lab.gitops import standins
 from infraflux_lab.gitops.argo_processes import ArgoProcesses
@@ -23,7 +21,6 @@ from infraflux_lab.gitops.plugins import Plugin, decoded, find_plugins, secret_n
 from infraflux_lab.gitops.standins import Document, Patch
 from infraflux_lab.kubernetes.api import ApiClient, ApiError, eventually
 from infraflux_lab.kubernetes.pki import Authority, Leaf
-from infraflux_lab.kubernetes.settings import KeyPair
 
 _ARGO = "/apis/apps/v1/namespaces/argocd"
 _SERVICES = "/api/v1/services"
@@ -288,25 +285,9 @@ def _text(moment: dt.datetime) -> str:
 
 def _make_authority() -> tuple[Authority, bytes]:
     """A certificate authority for this run: whatever it signs carries its certificate along."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "InfraFlux lab, simulated issuer")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(days=3650))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = certificate.public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return Authority(KeyPair(certificate=pem, key=private)), pem
+    made = trustme.CA(organization_name="InfraFlux lab (simulated)", organization_unit_name="issuer")
+    certificate = made.cert_pem.bytes()
+    return Authority(KeyPair(certificate=certificate, key=made.private_key_pem.bytes())), certificate
 
 
 def _tls_secret(certificate: Document, authority: tuple[Authority, bytes], *, now: dt.datetime) -> dict[str, Any]:

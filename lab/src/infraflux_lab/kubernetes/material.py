@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from infraflux.core.files import make_private_dir, write_private
+from infraflux_lab.certificates import KeyPair
 from infraflux_lab.kubernetes.pki import Authority, Leaf, public_key_pem
-from infraflux_lab.kubernetes.settings import ClusterSettings, Encryption, KeyPair
+from infraflux_lab.kubernetes.settings import ClusterSettings, Encryption
 
 API_PORT = 6443
 ETCD_CLIENT_PORT = 2379

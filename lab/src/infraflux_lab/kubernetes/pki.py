@@ -1,19 +1,16 @@
 """Leaf certificates cut from the certificate authorities of a machine config, as Talos does at boot."""
 
 import datetime as dt
-import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from infraflux_lab.kubernetes.settings import KeyPair
-
-SigningKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
+from infraflux_lab.certificates import Contents, KeyPair, PrivateKey, alternatives, load_key, named, signed
 
 LEAF_LIFETIME = dt.timedelta(days=365)
 # Clocks of laptops drift, and a client may look at a certificate in the second it was made.
@@ -44,34 +41,19 @@ class Authority:
         return x509.load_pem_x509_certificate(self._pair.certificate)
 
     @cached_property
-    def _key(self) -> SigningKey:
-        pem = self._pair.key.replace(b"ED25519 PRIVATE KEY", b"PRIVATE KEY")
-        key = serialization.load_pem_private_key(pem, password=None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey):
-            raise TypeError(f"a key of type {type(key).__name__} does not sign certificates in Talos")
-        return key
+    def _key(self) -> PrivateKey:
+        return load_key(self._pair.key)
 
     def issue(self, leaf: Leaf, *, now: dt.datetime) -> KeyPair:
         """Sign `leaf` for LEAF_LIFETIME; the key is PKCS#8."""
+        contents = Contents(
+            subject=named(leaf.common_name, [leaf.organization] if leaf.organization else []),
+            not_before=now - BACKDATE,
+            not_after=min(now + LEAF_LIFETIME, self.certificate.not_valid_after_utc),
+            extensions=self._extensions(leaf),
+        )
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(_subject(leaf))
-            .issuer_name(self.certificate.subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - BACKDATE)
-            .not_valid_after(min(now + LEAF_LIFETIME, self.certificate.not_valid_after_utc))
-        )
-        for extension, critical in self._extensions(leaf):
-            builder = builder.add_extension(extension, critical=critical)
-        certificate = builder.sign(self._key, _digest(self._key))
-        return KeyPair(
-            certificate=certificate.public_bytes(serialization.Encoding.PEM),
-            key=key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            ),
-        )
+        return signed(contents, key=key, issuer=self.certificate.subject, issuer_key=self._key)
 
     def _extensions(self, leaf: Leaf) -> list[tuple[x509.ExtensionType, bool]]:
         extensions: list[tuple[x509.ExtensionType, bool]] = [
@@ -81,7 +63,7 @@ class Authority:
             (_authority_key_identifier(self.certificate), False),
         ]
         if leaf.sans:
-            extensions.append((x509.SubjectAlternativeName(_general_names(leaf.sans)), False))
+            extensions.append((alternatives(leaf.sans), False))
         return extensions
 
 
@@ -113,28 +95,6 @@ def _authority_key_identifier(authority: x509.Certificate) -> x509.AuthorityKeyI
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(named)
 
 
-def _subject(leaf: Leaf) -> x509.Name:
-    attributes = [x509.NameAttribute(NameOID.COMMON_NAME, leaf.common_name)]
-    if leaf.organization:
-        attributes.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, leaf.organization))
-    return x509.Name(attributes)
-
-
 def _purposes(leaf: Leaf) -> list[x509.ObjectIdentifier]:
     server = [ExtendedKeyUsageOID.SERVER_AUTH] if leaf.server else []
     return server + ([ExtendedKeyUsageOID.CLIENT_AUTH] if leaf.client else [])
-
-
-def _general_names(sans: Sequence[str]) -> list[x509.GeneralName]:
-    return [_general_name(san) for san in dict.fromkeys(sans)]
-
-
-def _general_name(san: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(san))
-    except ValueError:
-        return x509.DNSName(san)
-
-
-def _digest(key: SigningKey) -> hashes.SHA256 | None:
-    return None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()

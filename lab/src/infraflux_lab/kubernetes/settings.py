@@ -7,20 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from infraflux_lab.certificates import KeyPair
+
 DEFAULT_POD_SUBNETS = ("10.244.0.0/16",)
 DEFAULT_SERVICE_SUBNETS = ("10.96.0.0/12",)
 DEFAULT_DNS_DOMAIN = "cluster.local"
-
-
-@dataclass(frozen=True, kw_only=True)
-class KeyPair:
-    """PEM of a certificate authority; `repr` never shows the key."""
-
-    certificate: bytes
-    key: bytes
-
-    def __repr__(self) -> str:
-        return "KeyPair(***)"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,8 @@ from cryptography import x509
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from infraflux_lab.certificates import load_key
 from infraflux_lab.talos.machine_config import CONTROL_PLANE, WORKER, MachineConfig, mapping
-from infraflux_lab.talos.pki import load_key
 
 
 def _words(text: str) -> frozenset[str]:

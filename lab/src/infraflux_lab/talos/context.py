@@ -5,10 +5,10 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from infraflux_lab.certificates import KeyPair
 from infraflux_lab.contracts import EventSink, Faults, KubernetesHost, Latency, PowerControl
 from infraflux_lab.talos.front import Connections
 from infraflux_lab.talos.node import Node
-from infraflux_lab.talos.pki import KeyPair
 from infraflux_lab.talos.store import Store
 
 SOURCE = "talos"

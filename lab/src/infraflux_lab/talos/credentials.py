@@ -7,12 +7,13 @@ from io import BytesIO
 
 from ruamel.yaml import YAML
 
+from infraflux_lab.certificates import KeyPair
 from infraflux_lab.talos import pki
 from infraflux_lab.talos.errors import failed_precondition
 from infraflux_lab.talos.machine_config import MachineConfig
 
 
-def admin_certificate(config: MachineConfig) -> pki.KeyPair:
+def admin_certificate(config: MachineConfig) -> KeyPair:
     """A fresh client certificate of `system:masters`."""
     authority = config.kubernetes_authority
     if authority is None:
@@ -49,17 +50,17 @@ def kubeconfig(config: MachineConfig) -> bytes:
     return _dump(document)
 
 
-def talos_client(config: MachineConfig, *, roles: Sequence[str], lifetime: timedelta) -> pki.KeyPair:
+def talos_client(config: MachineConfig, *, roles: Sequence[str], lifetime: timedelta) -> KeyPair:
     """Client certificate for the Talos API; each role is an organization of its subject."""
     authority = config.authority
     assert authority is not None
     pair = pki.client_certificate(authority, common_name="", organizations=roles, lifetime=lifetime)
     # Talos' own label for the same content.
     key = pair.key.replace(b"BEGIN PRIVATE", b"BEGIN ED25519 PRIVATE").replace(b"END PRIVATE", b"END ED25519 PRIVATE")
-    return pki.KeyPair(certificate=pair.certificate, key=key)
+    return KeyPair(certificate=pair.certificate, key=key)
 
 
-def talosconfig(config: MachineConfig, pair: pki.KeyPair, *, roles: Sequence[str]) -> bytes:
+def talosconfig(config: MachineConfig, pair: KeyPair, *, roles: Sequence[str]) -> bytes:
     """YAML with one context, `reader@<cluster>` for a single role, else the cluster's name."""
     name = f"{roles[0].removeprefix('os:')}@{config.cluster_name}" if len(roles) == 1 else config.cluster_name
     context = {

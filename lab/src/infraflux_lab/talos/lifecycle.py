@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import uuid
 
+from infraflux_lab.certificates import KeyPair
 from infraflux_lab.contracts import Machine
 from infraflux_lab.talos import pki
 from infraflux_lab.talos.cluster import Clusters
@@ -184,7 +185,7 @@ class Lifecycle:
             elif node.address:
                 await self._open_running(node, authority)
 
-    async def _open_running(self, node: Node, authority: pki.KeyPair) -> None:
+    async def _open_running(self, node: Node, authority: KeyPair) -> None:
         assert node.config is not None
         names = [node.hostname, *(name for name in node.config.cert_sans if not _is_address(name))]
         addresses = [node.address, *(name for name in node.config.cert_sans if _is_address(name))]

@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from ruamel.yaml import YAML
 
-from infraflux_lab.talos.pki import KeyPair
+from infraflux_lab.certificates import KeyPair
 
 CONTROL_PLANE = "controlplane"
 WORKER = "worker"
