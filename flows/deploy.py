@@ -2,11 +2,13 @@
 
 from prefect import flow
 
+from infraflux.config.models.hooks import HookStage
 from tasks import delivery, machines, plans, platform, talos
 from tasks.engine.agreement import approve_plan, show_plan
 from tasks.engine.context import run_name
 from tasks.engine.results import announce_deployed
 from tasks.engine.stages import recipe
+from tasks.hooks import run_hooks
 
 CLUSTER = (
     ("upgrade Talos", talos.upgrade_nodes),
@@ -48,6 +50,8 @@ def deploy(cluster: str, dry_run: bool = False, auto_approve: bool = False, reas
     with recipe(cluster, planned=PLANNED) as run:
         run.open()
         with run.locked():
+            if not dry_run:
+                run_hooks(run, HookStage.BEFORE_PLAN)
             seen = run.look("preflight", machines.preflight)
             planned = run.look("plan", plans.plan_cluster, preflight=seen)
             show_plan(run, planned)
@@ -55,12 +59,15 @@ def deploy(cluster: str, dry_run: bool = False, auto_approve: bool = False, reas
             if dry_run:
                 return
             approve_plan(run, planned, auto_approve=auto_approve)
+            run_hooks(run, HookStage.BEFORE_APPLY, planned)
             run.do("Talos secrets", talos.ensure_secrets, planned=planned)
             run.do("leave nodes", talos.leave_nodes, planned=planned)
             run.do("apply", machines.apply_machines, planned=planned)
             run.do_all(CLUSTER, planned=planned)
+            run_hooks(run, HookStage.AFTER_APPLY, planned)
             with delivery.proving(run):
                 run.look("verify", talos.wait_for_health, require_ready=True)
                 run.look("sync", platform.wait_until_synced)
+                run_hooks(run, HookStage.AFTER_VERIFY, planned)
             proof = run.look("record", delivery.record_verification)
         announce_deployed(run, planned, proof, reason=reason)

@@ -2,12 +2,14 @@
 
 from prefect import flow
 
+from infraflux.config.models.hooks import HookStage
 from tasks import machines, talos
 from tasks.configuration import check_destroy
 from tasks.engine.agreement import approve_plan, show_plan
 from tasks.engine.context import run_name
 from tasks.engine.results import announce_destroyed
 from tasks.engine.stages import recipe
+from tasks.hooks import run_hooks
 
 PLANNED = ("load", "confirm", "plan", "approve", "reset nodes", "machines", "forget")
 
@@ -33,7 +35,9 @@ def destroy(cluster: str, confirm: str = "", dry_run: bool = False, reason: str 
             if dry_run:
                 return
             approve_plan(run, planned, auto_approve=True)
+            run_hooks(run, HookStage.BEFORE_DESTROY, planned)
             run.do("reset nodes", talos.reset_nodes)
             run.do("machines", machines.destroy_machines)
             run.do("forget", talos.forget_cluster)
+            run_hooks(run, HookStage.AFTER_DESTROY, planned)
         announce_destroyed(run, planned, reason=reason)

@@ -22,7 +22,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
         "image.installer_registry", "platform.chart_repository", "gitops.*.url", "gitops.*.credentials", "secrets.*",
     ),
     "issuer": ("*.issuer", "*.issuer.*", "*.clusterIssuer", "platform.gateway.tls_hosts"),
-    "policy": ("policy.*",),
+    "policy": ("policy.*", "hooks*"),
     # An environment is ahead of the next one while a release is promoted through them.
     "promotion": ("release", "versions.*", "platform.components.*.version", "gitops.*.revision", "image.sha256"),
 }  # fmt: skip

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from infraflux.adapters.proxmox.facts import Guest
 from infraflux.config.models import ClusterSpec
+from infraflux.config.models.hooks import Hook, HookStage
 from infraflux.config.models.policy import Disruption
+from infraflux.core.markdown import cell
+from infraflux.operations.plan.hooks import fingerprint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +25,8 @@ class Destruction:
     """Names that the state knows and Proxmox does not: only forgotten."""
     shared: int = 0
     """Objects that the environment's clusters share, where this is the last of them."""
+    hooks: tuple[Hook, ...] = ()
+    """What the configuration wants run before and after it."""
 
     @property
     def empty(self) -> bool:
@@ -31,7 +36,8 @@ class Destruction:
     def digest(self) -> str:
         """Equal for the same machines, wherever they run and whatever they do."""
         parts = [f"{guest.vm_id} {guest.name}" for guest in self.guests]
-        text = "\n".join([self.cluster, *parts, *self.vanished, str(self.shared)])
+        hooks = [fingerprint(hook) for hook in self.hooks]
+        text = "\n".join([self.cluster, *parts, *self.vanished, str(self.shared), *hooks])
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
@@ -82,6 +88,7 @@ def plan_destruction(
         recorded=frozenset(known),
         vanished=tuple(sorted(name for vm_id, name in known.items() if vm_id not in present)),
         shared=shared,
+        hooks=(*spec.hooks_at(HookStage.BEFORE_DESTROY), *spec.hooks_at(HookStage.AFTER_DESTROY)),
     )
 
 
@@ -100,4 +107,5 @@ def markdown(destruction: Destruction) -> str:
         lines.append(
             f"| destroy | shared | {environment} | {_count(destruction.shared, 'object', 'no other cluster needs')} |"
         )
+    lines += [f"| run | hook | {hook.name} | {hook.stage}: {cell(hook.command)} |" for hook in destruction.hooks]
     return "\n".join([*lines, "", "Disks go with their machines. The Talos secrets bundle is kept."])

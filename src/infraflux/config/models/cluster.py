@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from infraflux.config.models.base import Name, Section, Text
 from infraflux.config.models.derive import derive_nodes
+from infraflux.config.models.hooks import Hook, HookStage
 from infraflux.config.models.network import Network
 from infraflux.config.models.nodes import Node, NodePool, Role
 from infraflux.config.models.platform import GitOps, Platform
@@ -42,6 +43,8 @@ class ClusterSpec(Section):
     platform: Platform
     gitops: GitOps
     policy: Policy = Policy()
+    hooks: tuple[Hook, ...] = ()
+    """Commands that runs start at set moments."""
 
     @property
     def key(self) -> str:
@@ -78,6 +81,10 @@ class ClusterSpec(Section):
     def node(self, name: str) -> Node:
         """The node of this name; KeyError where there is none."""
         return {node.name: node for node in self.nodes}[name]
+
+    def hooks_at(self, stage: HookStage) -> tuple[Hook, ...]:
+        """The hooks of one moment, in the order in which they are declared."""
+        return tuple(hook for hook in self.hooks if hook.stage is stage)
 
     @model_validator(mode="after")
     def pools_have_addresses_and_nodes(self) -> Self:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from infraflux.adapters.terraform.plan import PlanSummary
+from infraflux.config.models.hooks import Hook
 from infraflux.config.models.policy import Disruption
 
 A = TypeVar("A", bound="Action")
@@ -163,6 +164,7 @@ class RunHook(Action):
     """A command that the configuration names."""
 
     kind = "hook"
+    hook: Hook
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from infraflux.core.outcomes import Noop, Outcome
 from infraflux.operations.plan import actions
 from infraflux.operations.plan.actions import Action, ClusterPlan, Field
 from infraflux.operations.plan.effects import effect_of
+from infraflux.operations.plan.hooks import with_hooks
 from infraflux.operations.plan.leaving import leaving_actions, undeclared
 from infraflux.operations.plan.machines import machine_actions, new_machines, shared_actions
 from infraflux.operations.plan.node_decisions import Wait, decide_config
@@ -54,7 +55,7 @@ def plan_cluster(spec: ClusterSpec, wanted: Wanted, seen: Observed) -> ClusterPl
     _platform(wanted, seen, draft)
     return ClusterPlan(
         cluster=spec.key,
-        actions=tuple(draft.actions),
+        actions=with_hooks(spec, draft.actions),
         later=tuple(draft.later),
         from_git=seen.platform.from_git if seen.platform else (),
         unchanged=tuple(draft.unchanged),
