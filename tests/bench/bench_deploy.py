@@ -189,7 +189,7 @@ def report_run(run: Run, lab: Stage) -> None:
 def report_repeats(again: Sequence[Run], plans: Sequence[float]) -> None:
     """A deploy that changes nothing against the plan alone."""
     wall, bare = statistics.median(run.wall_s for run in again), statistics.median(plans)
-    plan = statistics.median(run.seconds("plan machines") for run in again)
+    plan = statistics.median(run.seconds("plan cluster") for run in again)
     sync = statistics.median(run.seconds("wait for Git") for run in again)
     over = statistics.median(1000 * run.overhead_s / len(run.bodies) for run in again)
     say(

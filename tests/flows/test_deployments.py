@@ -17,16 +17,16 @@ from ruamel.yaml import YAML
 
 from infraflux.adapters.git_head import Head
 from infraflux.config.load import Fleet
-from infraflux.config.models.policy import Policy
+from infraflux.config.models.policy import Approval, Disruption, Policy
 from infraflux.core.errors import Permanent
-from infraflux.operations import destruction
+from infraflux.operations.destruction import Destruction
+from infraflux.operations.opening import OpenCluster, require_commit
 from infraflux.service.forms import environment_of, with_clusters
-from tasks.configuration import check_commit, facts_of, judge_destroy, secret_references
-from tasks.engine.approval import Approval, Ask, Refuse, Skip, decide
+from tasks.configuration import judge_destroy, secret_references
+from tasks.engine.agreement import approved_before
+from tasks.engine.approval import ApprovalForm, Ask, Question, Refuse, Skip, decide
 from tasks.engine.context import cluster_key
 from tasks.engine.events import ClusterEvent, resource
-from tasks.engine.plans import approved_before
-from tasks.engine.stages import Recipe
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = YAML(typ="safe").load(ROOT / "prefect.yaml")
@@ -194,27 +194,55 @@ def test_no_way_into_another_environment(cluster: str, bound: str, message: str)
         cluster_key(cluster, bound=bound)
 
 
+def asking(
+    *, changes: int = 3, ends: int = 0, disruption: Disruption = Disruption.NONE, digest: str = "d1"
+) -> Question:
+    return Question(digest=digest, summary="", changes=changes, ends=ends, disruption=disruption, markdown="")
+
+
+FREE, ALWAYS = Approval(), Approval(required=True)
+RESTARTS = Approval(from_disruption=Disruption.NODE_RESTART)
+
+
 @pytest.mark.parametrize(
-    ("given", "kind"),
+    ("question", "rules", "given", "kind", "says"),
     [
-        pytest.param({}, Skip, id="free-environment"),
-        pytest.param({"required": True}, Ask, id="policy-asks"),
-        pytest.param({"required": True, "auto_approve": True}, Ask, id="policy-is-never-spared"),
-        pytest.param({"required": True, "changes": 0}, Skip, id="nothing-to-approve"),
-        pytest.param({"destroys": 1}, Ask, id="destruction-asks-anywhere"),
-        pytest.param({"destroys": 1, "auto_approve": True}, Skip, id="destruction-auto-approved"),
-        pytest.param({"asked": "d1"}, Ask, id="resumed-with-the-same-plan"),
-        pytest.param({"asked": "d0"}, Refuse, id="resumed-with-another-plan"),
-        pytest.param({"asked": "d0", "changes": 0}, Refuse, id="resumed-and-nothing-left-to-do"),
+        pytest.param(asking(), FREE, {}, Skip, "asks for no approval", id="free-environment"),
+        pytest.param(asking(), ALWAYS, {}, Ask, "policy asks for approval", id="policy-asks"),
+        pytest.param(asking(), ALWAYS, {"auto_approve": True}, Ask, "policy asks", id="policy-is-never-spared"),
+        pytest.param(asking(changes=0), ALWAYS, {}, Skip, "changes nothing", id="nothing-to-approve"),
+        pytest.param(asking(ends=1), FREE, {}, Ask, "destroys or replaces 1", id="destruction-asks-anywhere"),
+        pytest.param(asking(ends=1), FREE, {"auto_approve": True}, Skip, "auto", id="destruction-auto-approved"),
+        pytest.param(
+            asking(disruption=Disruption.SERVICE_RESTART), RESTARTS, {}, Skip, "no approval", id="below-the-threshold"
+        ),
+        pytest.param(
+            asking(disruption=Disruption.NODE_RESTART),
+            RESTARTS,
+            {"auto_approve": True},
+            Ask,
+            "asks from node restart on, and the worst of the plan is node restart",
+            id="at-the-threshold",
+        ),
+        pytest.param(
+            asking(disruption=Disruption.DATA_LOST, ends=1), RESTARTS, {}, Ask, "is data lost", id="over-the-threshold"
+        ),
+        pytest.param(
+            asking(changes=0, disruption=Disruption.DATA_LOST), RESTARTS, {}, Skip, "nothing", id="nothing-over-it"
+        ),
+        pytest.param(asking(), FREE, {"asked": "d1"}, Ask, "asked already", id="resumed-with-the-same-plan"),
+        pytest.param(asking(), FREE, {"asked": "d0"}, Refuse, "was d0, it is d1", id="resumed-with-another-plan"),
+        pytest.param(asking(changes=0), FREE, {"asked": "d0"}, Refuse, "changed", id="resumed-and-nothing-left-to-do"),
     ],
 )
-def test_decide_approval(given: dict[str, Any], kind: type) -> None:
-    situation = {"required": False, "changes": 3, "destroys": 0, "auto_approve": False, "asked": "", "digest": "d1"}
-    assert isinstance(decide(**{**situation, **given}), kind)
+def test_decide_approval(question: Question, rules: Approval, given: dict[str, Any], kind: type, says: str) -> None:
+    found = decide(question, rules=rules, **{"auto_approve": False, "asked": "", **given})
+    assert isinstance(found, kind)
+    assert says in found.reason
 
 
 def test_an_empty_answer_is_a_rejection() -> None:
-    assert Approval().decision == "reject"
+    assert ApprovalForm().decision == "reject"
 
 
 @pytest.mark.parametrize(
@@ -253,7 +281,7 @@ def test_what_protects_a_cluster_is_known_before_anything_is_touched(policy: dic
 
 def test_the_shipped_prod_is_protected_and_the_others_are_not() -> None:
     fleet = Fleet.load(ROOT)
-    protected = {key: bool(facts_of(spec, Head("abc", False))["protection"]) for key, spec in fleet.clusters.items()}
+    protected = {key: bool(spec.policy.protection) for key, spec in fleet.clusters.items()}
     assert protected == {"dev/dev-1": False, "staging/staging-1": False, "prod/prod-1": True}
 
 
@@ -261,10 +289,10 @@ def test_a_dirty_tree_is_refused_where_the_policy_says_so() -> None:
     fleet = Fleet.load(ROOT)
     prod, dev = fleet.cluster("prod/prod-1"), fleet.cluster("dev/dev-1")
     for head in (Head("abc", True), Head("", False)):
-        check_commit(dev, head)
+        require_commit(dev, head)
         with pytest.raises(Permanent, match="acts for commits only"):
-            check_commit(prod, head)
-    check_commit(prod, Head("abc", False))
+            require_commit(prod, head)
+    require_commit(prod, Head("abc", False))
 
 
 def test_every_secret_reference_is_found() -> None:
@@ -274,5 +302,5 @@ def test_every_secret_reference_is_found() -> None:
 
 
 def test_no_promotion_approves_a_destruction() -> None:
-    plan = destruction.facts(destruction.Destruction(cluster="dev/dev-1", guests=(), recorded=frozenset()))
-    assert approved_before(cast(Recipe, None), plan, {}) == ""
+    destruction = Destruction(cluster="dev/dev-1", guests=(), recorded=frozenset())
+    assert approved_before(cast(OpenCluster, None), destruction) == ""

@@ -5,13 +5,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
+from infraflux.config.models.policy import Approval, Disruption
 from infraflux.core.errors import Permanent
 from tasks.engine import approval
+from tasks.engine.approval import Question
 
 pytestmark = pytest.mark.prefect
 
@@ -53,7 +54,7 @@ def test_a_flow_runs_without_a_service_and_leaves_nothing_running(tmp_path: Path
 
 def test_a_run_that_nobody_could_resume_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(approval, "asked_digest", lambda: "")
-    plan: dict[str, Any] = {"digest": "d1", "changes": 1, "destroys": 0}
-    asked = {"cluster": "prod/prod-1", "plan": plan, "markdown": "", "required": True, "auto_approve": True}
+    question = Question(digest="d1", summary="", changes=1, ends=0, disruption=Disruption.NONE, markdown="")
+    rules = Approval(required=True, timeout_s=60)
     with pytest.raises(Permanent, match=r"approval.*without --local"):
-        approval.approve(**asked, timeout_s=60)
+        approval.approve(cluster="prod/prod-1", question=question, rules=rules, auto_approve=True)

@@ -11,6 +11,8 @@ from prefect.exceptions import TerminationSignal
 from prefect.logging.handlers import APILogWorker
 
 from infraflux.core.errors import ErrorClass, Permanent
+from infraflux.core.outcomes import Done, Noop
+from tasks.engine import masking
 from tasks.engine.artifacts import publish
 from tasks.engine.context import running
 from tasks.engine.events import ClusterEvent, emit, payload, resource
@@ -24,7 +26,7 @@ CANARY = "canary-3f9c1d-secret"
 @pytest.fixture(autouse=True)
 def _fresh_mask(monkeypatch: pytest.MonkeyPatch) -> Any:
     before = logging.getLogRecordFactory()
-    monkeypatch.setattr("tasks.engine.masking._known", type(__import__("tasks.engine.masking").masking._known)())
+    monkeypatch.setattr("tasks.engine.masking._known", type(masking._known)())
     yield
     logging.setLogRecordFactory(before)
 
@@ -111,8 +113,9 @@ def test_events_are_flat_and_named() -> None:
 @pytest.mark.parametrize(
     ("result", "text"),
     [
-        ({"a": "nothing to do: there", "b": "made b"}, "1 done, 1 with nothing to do"),
-        ({"summary": "2 to add", "digest": "x"}, "2 to add"),
+        ({"a": Noop("there"), "b": Done("made b")}, "1 done, 1 with nothing to do"),
+        ({"a": Noop("there")}, "1 with nothing to do"),
+        (Noop("there"), "nothing to do: there"),
         ("wrote kubeconfig", "wrote kubeconfig"),
         (None, ""),
     ],

@@ -18,11 +18,12 @@ from prefect.client.schemas.objects import State
 from flows.promote import promote
 from flows.rollback import rollback
 from infraflux.config.load import Fleet
+from infraflux.config.models.policy import Approval
 from infraflux.delivery.records import Hold, Promoted, Verified
 from infraflux.delivery.release import Release
 from infraflux.operations.releases import DeliveryLedger, cut_release
 from tasks import promotion
-from tasks.engine.approval import Agreed, Rejected
+from tasks.engine.approval import Agreed, Question, Rejected
 from tasks.engine.children import ChildEnded
 from tasks.engine.locks import cluster_lock
 
@@ -67,10 +68,10 @@ class World:
         self.verify(release, key)
         return ChildEnded("run-x", "COMPLETED", "")
 
-    def approve(self, *, plan: dict[str, Any], markdown: str, required: bool, **_rest: Any) -> Agreed:
-        if not required:
+    def approve(self, *, question: Question, rules: Approval, **_rest: Any) -> Agreed:
+        if not rules.required:
             return Agreed("no approval needed")
-        self.asked.append(markdown)
+        self.asked.append(question.markdown)
         if self.answers.pop(0) == "reject":
             raise Rejected("rejected by ann: not today", stage="approve")
         return Agreed("approved by ann", "ann")

@@ -6,7 +6,8 @@ import pytest
 from fakes.specs import make_spec
 
 from infraflux.adapters.proxmox.facts import Guest
-from infraflux.operations.destruction import Destruction, facts, markdown, plan_destruction
+from infraflux.config.models.policy import Disruption
+from infraflux.operations.destruction import Destruction, markdown, plan_destruction
 
 SPEC = make_spec()
 OURS = frozenset({SPEC.ownership_tag})
@@ -43,8 +44,9 @@ CASES = {
 def test_plan(guests, known, shared, ours, vanished, text):
     found = plan_destruction(SPEC, guests=guests, known=known, shared=shared)
     assert (found.guests, found.vanished, str(found)) == (ours, vanished, text)
-    assert facts(found)["changes"] == len(ours) + len(vanished) + shared
-    assert found.empty == (facts(found)["changes"] == 0)
+    assert (found.changes, found.ends) == (len(ours) + len(vanished) + shared, len(ours) + shared)
+    assert found.empty == (found.changes == 0)
+    assert found.disruption is (Disruption.DATA_LOST if ours else Disruption.NONE)
 
 
 def planned(*guests: Guest, **changes: object) -> Destruction:

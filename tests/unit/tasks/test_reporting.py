@@ -4,7 +4,6 @@ import pytest
 from fakes.specs import make_spec
 
 from infraflux.config.models.proxmox import SIMULATED
-from tasks.configuration import facts_of
 from tasks.engine.artifacts import Report, marked
 from tasks.engine.timeline import Stage
 
@@ -19,11 +18,7 @@ from tasks.engine.timeline import Stage
     ],
 )
 def test_what_is_on_loopback_is_simulated(endpoint: str, simulated: str):
-    from infraflux.adapters.git_head import Head  # noqa: PLC0415
-
-    spec = make_spec()
-    spec = spec.model_copy(update={"proxmox": spec.proxmox.model_copy(update={"endpoint": endpoint})})
-    assert facts_of(spec, Head("abc", False))["simulated"] == simulated
+    assert make_spec().proxmox.model_copy(update={"endpoint": endpoint}).simulated == simulated
 
 
 @pytest.mark.parametrize(
