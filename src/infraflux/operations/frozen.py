@@ -8,6 +8,7 @@ are not configuration.
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +20,9 @@ from infraflux.core.files import built_once, make_private_dir
 from infraflux.core.paths import ProjectPaths
 
 KEPT = 6
-"""Trees of former commits stay for runs that still read them: fewer deploys than this run at once on one machine."""
+"""So many trees stay in any case: the next run of the same commit finds its own."""
+IN_USE_S = 24 * 3600.0
+"""A younger tree may be one that a run still reads; none takes that long, since after an approval it opens anew."""
 DIGEST_CHARS = 20
 
 
@@ -31,7 +34,7 @@ def freeze(root: Path, head: Head) -> Path:
     trees = make_private_dir(ProjectPaths(root).state / "trees")
     tree = _commit_tree(root, head.commit, trees) if head.commit and not head.dirty else _copy_tree(root, head, trees)
     os.utime(tree)  # the ones that were used last are kept
-    _prune(trees, keep=KEPT, newest=tree)
+    _prune(trees, newest=tree, now=time.time())
     return tree
 
 
@@ -54,6 +57,7 @@ def _copy_tree(root: Path, head: Head, trees: Path) -> Path:
                     path = building / name
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(content)
+                    path.chmod((root / name).stat().st_mode & 0o777)  # a script stays one
         return target
     raise Permanent(
         "a file of the project went away while the run began",
@@ -82,7 +86,16 @@ def _digest(contents: dict[str, bytes]) -> str:
     return digest.hexdigest()[:DIGEST_CHARS]
 
 
-def _prune(trees: Path, *, keep: int, newest: Path) -> None:
+def _prune(trees: Path, *, newest: Path, now: float) -> None:
     others = [path for path in trees.iterdir() if path.is_dir() and path != newest and path.name[0] != "."]
-    for old in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)[keep - 1 :]:
-        shutil.rmtree(old, ignore_errors=True)
+    for old in sorted(others, key=_used_at, reverse=True)[KEPT - 1 :]:
+        if now - _used_at(old) > IN_USE_S:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _used_at(tree: Path) -> float:
+    """When a run opened it last; long ago for one that another run has just removed."""
+    try:
+        return tree.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -31,6 +31,7 @@ from infraflux.operations.plan.decide import plan_cluster
 from infraflux.operations.plan.leaving import leavers
 from infraflux.operations.plan.observed import Observed, PlatformSeen, Wanted
 from infraflux.operations.platform import Platform
+from infraflux.operations.sources import source_trees
 
 LOOKS_AT_ONCE = 8
 """Each look is a few short calls to one node; more at once only makes this machine wait for itself."""
@@ -96,7 +97,7 @@ def _wanted(opened: OpenCluster, machines: MachinesPlan) -> Wanted:
     return Wanted(
         configs=configs,
         fingerprints={node.name: _fingerprint(talos, node) for node in spec.nodes},
-        components=tuple(MARKERS),
+        components=_component_fingerprints(spec, source_trees(spec, root=opened.root, tree=opened.tree) / "platform"),
         handoff=tuple(_names(_manifests(machines.cluster.summary.planned_outputs))),
     )
 
@@ -106,6 +107,20 @@ def _fingerprint(talos: TalosCluster, node: Node) -> str:
     patches, versions = talos.workspace.patches, talos.spec.versions
     parts = [patches.all, patches.for_role(node.role), patches.node[node.name], versions.talos, versions.kubernetes]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _component_fingerprints(spec: ClusterSpec, platform: Path) -> dict[str, str]:
+    """Of the files and settings that each first install reads, beside the values that Terraform computes."""
+    kinds = sorted(platform.glob("infrastructure/*/component.yaml"))  # Argo CD's brings the CRDs of every component
+    found = {}
+    for name in MARKERS:
+        digest = hashlib.sha256(spec.platform.model_dump_json().encode())
+        own = sorted(path for path in (platform / "infrastructure" / name).rglob("*") if path.is_file())
+        for path in (*(kinds if name == "argocd" else ()), *own):
+            content = path.read_bytes()
+            digest.update(f"\n{path.relative_to(platform)} {len(content)}\n".encode() + content)
+        found[name] = digest.hexdigest()
+    return found
 
 
 def _manifests(outputs: Mapping[str, Any] | None) -> Sequence[Manifest]:

@@ -212,24 +212,32 @@ def _platform(wanted: Wanted, seen: Observed, draft: _Draft) -> None:
             return
         draft.actions += _first_platform(wanted)
         return
-    draft.add(_installs(platform.installs), otherwise="Argo CD owns Cilium and itself")
+    draft.add(_installs(platform.installs, wanted), otherwise="Argo CD owns Cilium and itself")
     draft.add(_objects(platform.handoff), otherwise="the objects of the handoff are as declared")
 
 
 def _first_platform(wanted: Wanted) -> Iterator[Action]:
-    for component in wanted.components:
+    for component, fingerprint in wanted.components.items():
         yield actions.InstallComponent(
-            object=component, change="installed with helm", why="the cluster has none yet", reversible=False
+            object=component,
+            change="installed with helm",
+            why="the cluster has none yet",
+            reversible=False,
+            fingerprint=fingerprint,
         )
     for name in wanted.handoff:
         yield actions.ApplyObject(object=name, change="applied", why="Git takes the cluster over")
 
 
-def _installs(installs: Mapping[str, Outcome]) -> Iterator[Action]:
+def _installs(installs: Mapping[str, Outcome], wanted: Wanted) -> Iterator[Action]:
     for component, outcome in installs.items():
         if not isinstance(outcome, Noop):
             yield actions.InstallComponent(
-                object=component, change=outcome.what, why="Argo CD does not own it yet", reversible=False
+                object=component,
+                change=outcome.what,
+                why="Argo CD does not own it yet",
+                reversible=False,
+                fingerprint=wanted.components[component],
             )
 
 

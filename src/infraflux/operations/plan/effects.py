@@ -3,6 +3,8 @@
 Whether Talos needs a reboot is Talos' own answer to a dry run of the node (`CanApplyImmediate`, v1alpha1_runtime.go of
 Talos 1.13). Which service starts again follows from its controllers: `kubelet_service.go` starts the kubelet again when
 its spec changes, `control_plane_static_pod.go` writes new static pods, `etcd.go` reads its arguments at its start only.
+What goes into these specs from elsewhere in the config: `control_plane.go` takes endpoint and networks of the cluster,
+`kubelet_config.go` its DNS domain and, for the address of DNS, its services' network.
 """
 
 from collections.abc import Iterable
@@ -15,6 +17,11 @@ _RESTARTS = (
     ("cluster.apiServer", "kube-apiserver restarts"),
     ("cluster.controllerManager", "kube-controller-manager restarts"),
     ("cluster.scheduler", "kube-scheduler restarts"),
+    ("cluster.controlPlane.endpoint", "kube-apiserver restarts"),
+    ("cluster.network.podSubnets", "kube-controller-manager restarts"),
+    ("cluster.network.serviceSubnets", "kube-apiserver, kube-controller-manager and kubelet restart"),
+    ("cluster.network.dnsDomain", "kubelet restarts"),
+    ("cluster.externalCloudProvider", "control plane components and kubelet restart"),
     ("cluster.ca", "control plane components restart"),
     ("cluster.aggregatorCA", "control plane components restart"),
     ("cluster.serviceAccount", "control plane components restart"),
@@ -30,6 +37,8 @@ _WHEN = (
     ("cluster.extraManifests", "applied by the next Kubernetes upgrade, or at the bootstrap"),
     ("cluster.inlineManifests", "applied by the next Kubernetes upgrade, or at the bootstrap"),
     ("cluster.coreDNS", "applied by the next Kubernetes upgrade, or at the bootstrap"),
+    ("cluster.proxy", "applied by the next Kubernetes upgrade, or at the bootstrap"),
+    ("cluster.network.cni", "applied by the next Kubernetes upgrade, or at the bootstrap"),
 )
 """Talos stores these and does not act on them at once; bootstrap manifests are created only where they are absent
 (`manifest_apply.go`)."""

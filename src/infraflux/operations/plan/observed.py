@@ -51,7 +51,7 @@ class Wanted:
     """Machine config by node; empty before there are secrets to make them with."""
     fingerprints: Mapping[str, str]
     """Digest of each node's patches and versions: known before there are secrets, and holds none."""
-    components: Sequence[str]
-    """What is installed first, in order: Cilium, Argo CD."""
+    components: Mapping[str, str]
+    """What is installed first, in order: Cilium, Argo CD; each with a digest of the files it is installed from."""
     handoff: Sequence[str]
     """Objects of the handoff, by name, in order."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from infraflux.config.models.policy import Disruption
-from infraflux.core.markdown import cell
+from infraflux.core.markdown import cell, code
 from infraflux.operations.plan.actions import Action, ClusterPlan
 
 MAX_MARKDOWN = 20_000
@@ -109,7 +109,7 @@ def _details(found: Sequence[Row]) -> Iterator[str]:
     for row in found:
         if row.details:
             yield from ("", f"<details><summary>{row.group}: {row.kind}, field by field</summary>", "")
-            yield from (f"- `{line}`" for line in row.details)
+            yield from (f"- {code(line)}" for line in row.details)
             yield from ("", "</details>")
 
 
