@@ -47,6 +47,8 @@ class FakeTalos:
     upgrades: list[str] = field(default_factory=list)
     stuck: set[str] = field(default_factory=set)
     """Nodes that boot their old image again after an upgrade."""
+    rebooting: set[str] = field(default_factory=set)
+    """Nodes that cannot take a configuration without a reboot."""
     lose_reply: set[str] = field(default_factory=set)
     joins: bool = True
     argv: list[list[str]] = field(default_factory=list)
@@ -113,6 +115,9 @@ class FakeTalos:
     def _apply_config(self, machine: FakeMachine, words: list[str]) -> Completed:
         if machine.refuse:
             return self._answer("", machine.refuse)
+        if "--dry-run" in words:
+            how = "with" if machine.node.name in self.rebooting else "without"
+            return self._answer(f"Dry run summary:\nApplied configuration {how} a reboot (skipped in dry-run).")
         machine.config = Path(words[words.index("--file") + 1]).read_text()
         self.pushed.append(machine.node.name)
         name = machine.node.name
@@ -159,6 +164,9 @@ class FakeWorkspace:
     marker: BootstrapMarker | None = None
     cluster_id: str = "cluster-id-1"
     untouched: bool = False
+    has_bundle: bool = True
+    added: str = ""
+    """Lines below `machine:` of every wanted configuration."""
 
     @property
     def admin(self) -> Talosctl:
@@ -183,7 +191,7 @@ class FakeWorkspace:
     def config(self, node: Node) -> str:
         image = f"factory.talos.dev/nocloud-installer/x:{self.spec.versions.talos}"
         install = f"  install:\n    image: {image}\n"
-        machine = f"machine:\n  type: {node.role.machine_type}\n  name: {node.name}\n{install}"
+        machine = f"machine:\n  type: {node.role.machine_type}\n  name: {node.name}\n{self.added}{install}"
         return f"{machine}cluster:\n  id: {self.cluster_id}\n"
 
     def read_marker(self) -> BootstrapMarker | None:
