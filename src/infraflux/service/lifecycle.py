@@ -154,7 +154,8 @@ class Service:
     def status(self) -> Status:
         return Status(
             programs=self.supervisor.status(),
-            healthy=healthy(self.settings.api_url),
+            # Where none was ever started here, what answers at the port is the service of another checkout.
+            healthy=self.paths.credentials.exists() and healthy(self.settings.api_url),
             url=self.settings.url,
             credentials=self.paths.credentials,
             logs=self.paths.logs,
