@@ -1,7 +1,6 @@
 """Runs that a flow starts and waits for: deployments on other queues, so that parent and child never wait for the same
 slot."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
 
+from infraflux.core.clock import Clock, NotYet, SystemClock, wait_until
 from infraflux.core.errors import Permanent, Retryable
 from tasks.engine.step import log_line
 
@@ -63,30 +63,37 @@ def _start(
     return client.create_flow_run_from_deployment(found.id, name=name, parameters=dict(parameters), tags=[tag])
 
 
-def _wait(client: SyncPrefectClient, run: UUID, *, deployment: str, deadline_s: float) -> ChildEnded:
-    deadline, last = time.monotonic() + deadline_s, ""
-    while time.monotonic() < deadline:
-        state = _state(client, run)
-        if state and state[1] != last:
-            last = state[1]
-            log_line(f"{deployment}: {last}")
-        if state and state[0] in OVER:
-            return ChildEnded(str(run), state[0], state[2])
-        time.sleep(POLL_S)
-    raise Retryable(
-        f"{deployment} (run {run}) is still {last} after {deadline_s:.0f} s",
-        stage="deploy",
-        next_step="look at that run; start this one again when it has ended",
+def _wait(
+    client: SyncPrefectClient, run: UUID, *, deployment: str, deadline_s: float, clock: Clock | None = None
+) -> ChildEnded:
+    found = wait_until(
+        lambda: _look(client, run),
+        clock=clock or SystemClock(),
+        deadline_s=deadline_s,
+        interval_s=POLL_S,
+        what=deployment,
+        log=lambda state: log_line(f"{deployment}: {state}"),
     )
+    if isinstance(found, NotYet):
+        raise Retryable(
+            f"{deployment} (run {run}) has not ended within {deadline_s:.0f} s; last seen: {found}",
+            stage="deploy",
+            next_step="look at that run; start this one again when it has ended",
+        )
+    return found
 
 
-def _state(client: SyncPrefectClient, run: UUID) -> tuple[str, str, str] | None:
-    """Type, name and message; None while the server is away, which it may be for a restart."""
+def _look(client: SyncPrefectClient, run: UUID) -> ChildEnded | NotYet:
     try:
         state = client.read_flow_run(run).state
-    except httpx.HTTPError:
-        return None
-    return (state.type.value, state.name or "", state.message or "") if state else None
+    except httpx.HTTPError as error:
+        # The server may be away for a restart.
+        return NotYet(f"no answer from the server ({type(error).__name__})")
+    if state is None:
+        return NotYet("a run without a state")
+    if state.type.value not in OVER:
+        return NotYet(str(state.name))
+    return ChildEnded(str(run), state.type.value, state.message or "")
 
 
 def require_completed(ended: ChildEnded, *, what: str, fail: Callable[[str], None]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from fakes.clock import FakeClock
 
 from infraflux.core import process
-from infraflux.core.clock import wait_for
+from infraflux.core.clock import NotYet, wait_until
 from infraflux.core.spans import Kind, Span, listening, note, program_name, span
 
 TF = ["/opt/terraform", "-chdir=/w", "apply", "-input=false", "plan.tfplan"]
@@ -61,20 +61,14 @@ def test_a_span_is_noted_when_its_body_fails():
 
 
 def test_an_answer_at_once_is_no_wait_and_a_later_one_is_one_wait_with_its_probes():
-    answers = iter([None, None, "yes"])
+    answers = iter([NotYet("a"), NotYet("b"), "yes"])
 
     def probe():
         with span(Kind.PROGRAM, "probe"):
             return next(answers)
 
     with listening() as heard:
-        assert wait_for(lambda: "yes", clock=FakeClock(), deadline_s=5) == "yes"
+        assert wait_until(lambda: "yes", clock=FakeClock(), deadline_s=5, what="etcd") == "yes"
         assert heard == []
-        assert wait_for(probe, clock=FakeClock(), deadline_s=5, what="etcd") == "yes"
+        assert wait_until(probe, clock=FakeClock(), deadline_s=5, what="etcd") == "yes"
     assert [(one.kind, one.name) for one in heard] == [(Kind.PROGRAM, "probe"), (Kind.WAIT, "etcd")]
-
-
-def test_a_wait_probes_once_more_at_its_deadline():
-    clock, seen = FakeClock(), []
-    assert wait_for(lambda: seen.append(clock.now), clock=clock, deadline_s=1.2, interval_s=0.5) is None
-    assert seen == [0.0, 0.5, 1.0, 1.2]

@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from infraflux.core.errors import InfrafluxError
 from infraflux.core.spans import Kind, span
 
 T = TypeVar("T")
@@ -27,21 +29,45 @@ class SystemClock:
             time.sleep(seconds)
 
 
-def wait_for(
-    probe: Callable[[], T | None], *, clock: Clock, deadline_s: float, interval_s: float = 0.5, what: str = "an answer"
-) -> T | None:
-    """The first answer of `probe` that is not None; None when the deadline passed. Probes at least once.
+@dataclass(frozen=True)
+class NotYet:
+    """What a probe answers while it waits: what it saw instead."""
 
-    `what` is waited for: it names the time on the timeline, once the first look was in vain.
+    reason: str
+    cause: InfrafluxError | None = None
+    """The error that it stands for, where there was one."""
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+def wait_until(
+    probe: Callable[[], T | NotYet],
+    *,
+    clock: Clock,
+    deadline_s: float,
+    interval_s: float = 0.5,
+    what: str,
+    log: Callable[[str], None] = lambda _reason: None,
+) -> T | NotYet:
+    """The first answer of `probe` that is not NotYet; at the deadline the last NotYet. Probes at least once.
+
+    `what` is waited for: it names the time on the timeline, once the first look was in vain. `log` hears each reason
+    that differs from the one before.
     """
     until = clock.monotonic() + deadline_s
     answer = probe()
-    if answer is not None or deadline_s <= 0:
+    if not isinstance(answer, NotYet):
+        return answer
+    log(answer.reason)
+    if deadline_s <= 0:
         return answer
     with span(Kind.WAIT, what):
         while (left := until - clock.monotonic()) > 0:
             clock.sleep(min(interval_s, left))
-            answer = probe()
-            if answer is not None:
+            before, answer = answer.reason, probe()
+            if not isinstance(answer, NotYet):
                 return answer
-    return None
+            if answer.reason != before:
+                log(answer.reason)
+    return answer

@@ -1,21 +1,20 @@
 """Bringing a cluster's machines to a running Talos, step by step; every step looks first and can be run again."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from infraflux.adapters.talos.documents import parse_documents
-from infraflux.adapters.talos.facts import BootstrapMarker, EtcdSeen, NodeSeen, NodeState
-from infraflux.adapters.talos.seen import HasAddress, look, look_at_etcd
+from infraflux.adapters.talos.facts import BootstrapMarker, EtcdMember, EtcdSeen, NodeSeen, NodeState
+from infraflux.adapters.talos.seen import HasAddress, look, look_for_etcd
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS, Code, Talosctl, TalosTransient, error_code
 from infraflux.adapters.talos.workspace import TalosWorkspace
 from infraflux.config.models import ClusterSpec, Node
-from infraflux.core.clock import Clock, SystemClock, wait_for
+from infraflux.core.clock import Clock, NotYet, SystemClock, wait_until
 from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent, Retryable
 from infraflux.core.files import write_private
 from infraflux.core.outcomes import Done, Noop, Outcome
-from infraflux.core.spans import Kind, span
 from infraflux.core.workdir import private_workdir
 from infraflux.operations.plan.node_decisions import (
     Bootstrap,
@@ -31,6 +30,8 @@ from infraflux.operations.plan.node_decisions import (
 
 ETCD_DEADLINE_S = 300.0
 """Talos pulls etcd's image before it starts; slow lines have been seen to take minutes."""
+BOOTSTRAP_ANSWER_S = 20.0
+"""How long an accepted bootstrap may take to show a member before it is asked for again."""
 
 
 PlannedConfigs = Mapping[str, PlannedConfig]
@@ -69,25 +70,25 @@ class TalosCluster:
         Retryable naming what was last seen when the node's deadline passes, Permanent for a wrong machine or a refused
         configuration.
         """
-        wanted = self.workspace.configs.by_node[node.name]
-        until = self.clock.monotonic() + self.spec.talos.boot_timeout_s
-        done: Done | None = None
-        while True:
-            decision = decide_config(node, self.look(node), wanted=wanted, cluster=self.spec.key)
-            if isinstance(decision, Noop):
-                return done or decision
-            if isinstance(decision, PushConfig | UpdateConfig):
-                if planned is not None:
-                    allowed, pushed = planned.get(node.name), done is not None
-                    require_planned(decision, allowed, pushed=pushed, cluster=self.spec.key)
-                done = self._apply(node, decision, wanted=wanted) or done
-            if self.clock.monotonic() >= until:
-                raise self._never_came(node, decision)
-            with span(Kind.WAIT, f"{node.name} to run"):
-                self.clock.sleep(self.poll_s)
+        bound_s = self.spec.talos.boot_timeout_s
+        outcome: Outcome | NotYet = wait_until(
+            _Configuring(self, node, planned).look,
+            clock=self.clock,
+            deadline_s=bound_s,
+            interval_s=self.poll_s,
+            what=f"{node.name} to run",
+        )
+        if isinstance(outcome, NotYet):
+            raise Retryable(
+                f"{node.name} ({node.address}) did not come up within {bound_s} s; last seen: {outcome}",
+                cluster=self.spec.key,
+                stage="boot",
+                next_step=f"look at the console of VM {node.vm_id} on {node.host}, then run again",
+            )
+        return outcome
 
-    def _apply(self, node: Node, decision: PushConfig | UpdateConfig, *, wanted: str) -> Done | None:
-        """Send the configuration; None where the node was busy or the reply was lost: the next look tells."""
+    def apply(self, node: Node, decision: PushConfig | UpdateConfig, *, wanted: str) -> Done | NotYet:
+        """Send the configuration; NotYet where the node was busy or the reply was lost: the next look tells."""
         first = isinstance(decision, PushConfig)
         talosctl = self.workspace.talosctl if first else self.admin
         self.log(f"{node.name}: {'first configuration' if first else f'updating {decision}'}")
@@ -97,7 +98,7 @@ class TalosCluster:
                 talosctl.call("apply-config", "--file", path, node=str(node.address), insecure=first)
             except TalosTransient as error:
                 self.log(f"{node.name}: {error.message}")
-                return None
+                return NotYet(error.message)
             except TALOS_ERRORS as error:
                 raise self.refused(node, error) from error
         return Done(f"{node.name} configured" if first else f"{node.name} updated: {decision}")
@@ -110,16 +111,6 @@ class TalosCluster:
             stage="machine-config",
             error_class=ErrorClass.CONFIG,
             next_step="correct talos.patches; the node keeps the configuration it had",
-        )
-
-    def _never_came(self, node: Node, decision: object) -> Retryable:
-        seen = decision.last_seen if isinstance(decision, Wait) else f"still needs {decision}"
-        bound_s = self.spec.talos.boot_timeout_s
-        return Retryable(
-            f"{node.name} ({node.address}) did not come up within {bound_s} s; last seen: {seen}",
-            cluster=self.spec.key,
-            stage="boot",
-            next_step=f"look at the console of VM {node.vm_id} on {node.host}, then run again",
         )
 
     def configure_first_control_plane(self, planned: PlannedConfigs | None = None) -> Outcome:
@@ -151,11 +142,19 @@ class TalosCluster:
     def _look_for_known_etcd(self) -> EtcdSeen | None:
         """Where etcd was bootstrapped before, give it time to answer: a node that reboots is no lost cluster."""
         marker = self.workspace.read_marker()
-        patience = ETCD_DEADLINE_S if marker is not None and marker.confirmed else 0.0
-        return wait_for(
-            lambda: look_at_etcd(self.spec.control_planes, admin=self.admin),
+        known = marker is not None and marker.confirmed
+        found = self._wait_for_etcd(deadline_s=ETCD_DEADLINE_S if known else 0.0)
+        if isinstance(found, EtcdSeen):
+            return found
+        if known:
+            self.log(f"no etcd within {ETCD_DEADLINE_S:.0f} s; last seen: {found}")
+        return None
+
+    def _wait_for_etcd(self, *, deadline_s: float) -> EtcdSeen | NotYet:
+        return wait_until(
+            lambda: look_for_etcd(self.spec.control_planes, admin=self.admin),
             clock=self.clock,
-            deadline_s=patience,
+            deadline_s=deadline_s,
             interval_s=self.poll_s,
             what="etcd",
         )
@@ -182,35 +181,33 @@ class TalosCluster:
         """Call until etcd lists its member; repeats only what Talos itself makes safe to repeat."""
         node = next(node for node in self.spec.control_planes if node.name == decision.node)
         until = self.clock.monotonic() + ETCD_DEADLINE_S
-        last = "no call was made"
-        while self.clock.monotonic() < until:
-            try:
-                self.admin.call("bootstrap", node=str(node.address))
-                last = "accepted"
-            except TALOS_ERRORS as error:
-                last = error.message
-                if not isinstance(error, TalosTransient) and error_code(error) is not Code.ALREADY_EXISTS:
-                    raise
-            if self._etcd_answers(until):
-                return
-        raise Retryable(
-            f"etcd did not come up on {node.name} within {ETCD_DEADLINE_S:.0f} s; bootstrap said: {last}",
-            cluster=self.spec.key,
-            stage="bootstrap",
-            next_step="run again; the bootstrap is repeated on this node only",
-        )
 
-    def _etcd_answers(self, until: float) -> bool:
-        """Whether a member list comes within a short patience: an accepted call needs no second one."""
-        patience = min(20.0, max(0.0, until - self.clock.monotonic()))
-        found = wait_for(
-            lambda: look_at_etcd(self.spec.control_planes, admin=self.admin),
-            clock=self.clock,
-            deadline_s=patience,
-            interval_s=self.poll_s,
-            what="etcd",
+        def attempt() -> EtcdSeen | NotYet:
+            said = self._ask_for_bootstrap(node)
+            left = until - self.clock.monotonic()
+            found = self._wait_for_etcd(deadline_s=min(BOOTSTRAP_ANSWER_S, left))
+            return NotYet(f"bootstrap said: {said}; {found}") if isinstance(found, NotYet) else found
+
+        found = wait_until(
+            attempt, clock=self.clock, deadline_s=ETCD_DEADLINE_S, interval_s=self.poll_s, what="another bootstrap call"
         )
-        return found is not None
+        if isinstance(found, NotYet):
+            raise Retryable(
+                f"etcd did not come up on {node.name} within {ETCD_DEADLINE_S:.0f} s; last seen: {found}",
+                cluster=self.spec.key,
+                stage="bootstrap",
+                next_step="run again; the bootstrap is repeated on this node only",
+            )
+
+    def _ask_for_bootstrap(self, node: Node) -> str:
+        """What the node said. Raises what Talos does not make safe to repeat."""
+        try:
+            self.admin.call("bootstrap", node=str(node.address))
+        except TALOS_ERRORS as error:
+            if not isinstance(error, TalosTransient) and error_code(error) is not Code.ALREADY_EXISTS:
+                raise
+            return error.message
+        return "accepted"
 
     def join_nodes(self, planned: PlannedConfigs | None = None) -> dict[str, Outcome]:
         """The other control planes one at a time, then the workers side by side; one failure does not stop the rest.
@@ -257,33 +254,65 @@ class TalosCluster:
     def _join_control_plane(self, node: Node, planned: PlannedConfigs | None) -> Outcome:
         """Configure one control plane and wait until etcd counts it as a full member: quorum is never risked twice."""
         outcome = self.configure(node, planned)
-        joined = wait_for(
-            lambda: self._is_member(node, self.spec.control_planes),
+        joined = wait_until(
+            lambda: self._find_member(node),
             clock=self.clock,
             deadline_s=ETCD_DEADLINE_S,
             interval_s=self.poll_s,
             what=f"{node.name} to be an etcd member",
         )
-        if joined is None:
+        if isinstance(joined, NotYet):
             raise Retryable(
-                f"{node.name} did not become a full etcd member within {ETCD_DEADLINE_S:.0f} s",
+                f"{node.name} did not become a full etcd member within {ETCD_DEADLINE_S:.0f} s; last seen: {joined}",
                 cluster=self.spec.key,
                 stage="join",
                 next_step=f"look at `talosctl -n {node.address} service etcd`, then run again",
             )
         return outcome
 
-    def _is_member(self, node: Node, asked: Iterable[Node]) -> bool | None:
+    def _find_member(self, node: Node) -> EtcdMember | NotYet:
         # The node itself is asked last: what the others count is what quorum rests on.
-        order = sorted(asked, key=lambda one: one.name == node.name)
-        etcd = look_at_etcd(order, admin=self.admin)
-        members = etcd.members if etcd else ()
-        return True if any(one.hostname == node.name and not one.learner for one in members) else None
+        order = sorted(self.spec.control_planes, key=lambda one: one.name == node.name)
+        etcd = look_for_etcd(order, admin=self.admin)
+        if isinstance(etcd, NotYet):
+            return etcd
+        found = next((one for one in etcd.members if one.hostname == node.name), None)
+        if found is None:
+            return NotYet(f"{etcd.asked} lists {', '.join(one.hostname for one in etcd.members)}")
+        return NotYet(f"{node.name} is still a learner") if found.learner else found
 
     def running(self) -> list[NodeSeen]:
         """The nodes that run with our configuration right now."""
         seen = [self.look(node) for node in self.spec.nodes]
         return [one for one in seen if one.state is NodeState.RUNNING]
+
+
+@dataclass
+class _Configuring:
+    """One node on its way to its machine config: one look, and one step where a step is needed."""
+
+    cluster: TalosCluster
+    node: Node
+    planned: PlannedConfigs | None
+    done: Done | None = None
+    """What this run did to it already."""
+
+    def look(self) -> Outcome | NotYet:
+        cluster, node = self.cluster, self.node
+        wanted = cluster.workspace.configs.by_node[node.name]
+        decision = decide_config(node, cluster.look(node), wanted=wanted, cluster=cluster.spec.key)
+        if isinstance(decision, Noop):
+            return self.done or decision
+        if isinstance(decision, Wait):
+            return NotYet(decision.last_seen)
+        if self.planned is not None:
+            allowed, pushed = self.planned.get(node.name), self.done is not None
+            require_planned(decision, allowed, pushed=pushed, cluster=cluster.spec.key)
+        sent = cluster.apply(node, decision, wanted=wanted)
+        if isinstance(sent, NotYet):
+            return sent
+        self.done = sent
+        return NotYet(f"{sent}, and it has not taken effect")
 
 
 def fetch_kubeconfig(admin: Talosctl, *, node: Node, workdir: Path) -> str:

@@ -13,7 +13,7 @@ from ruamel.yaml.error import YAMLError
 
 from infraflux.adapters.secrets.bundle import credential_values
 from infraflux.adapters.talos.talosctl import TalosTransient
-from infraflux.core.clock import wait_for
+from infraflux.core.clock import NotYet, wait_until
 from infraflux.core.errors import Retryable
 from infraflux.core.files import write_private
 from infraflux.core.outcomes import Done, Noop, Outcome
@@ -87,20 +87,20 @@ def ensure_kubeconfig(cluster: TalosCluster, *, now: datetime | None = None) -> 
 
 
 def _fetch(cluster: TalosCluster) -> str:
-    def probe() -> str | None:
-        try:
-            return fetch_kubeconfig(
-                cluster.admin, node=cluster.spec.control_planes[0], workdir=cluster.workspace.directory
-            )
-        except TalosTransient:
-            return None
+    node = cluster.spec.control_planes[0]
 
-    text = wait_for(
+    def probe() -> str | NotYet:
+        try:
+            return fetch_kubeconfig(cluster.admin, node=node, workdir=cluster.workspace.directory)
+        except TalosTransient as error:
+            return NotYet(error.message)
+
+    text = wait_until(
         probe, clock=cluster.clock, deadline_s=KUBECONFIG_DEADLINE_S, interval_s=cluster.poll_s, what="kubeconfig"
     )
-    if text is None:
+    if isinstance(text, NotYet):
         raise Retryable(
-            f"{cluster.spec.control_planes[0].name} gave no kubeconfig within {KUBECONFIG_DEADLINE_S:.0f} s",
+            f"{node.name} gave no kubeconfig within {KUBECONFIG_DEADLINE_S:.0f} s; last seen: {text}",
             cluster=cluster.spec.key,
             stage="kubeconfig",
             next_step="run again",

@@ -2,7 +2,7 @@
 
 from infraflux.adapters.talos.seen import look_at_etcd, look_at_services
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS
-from infraflux.core.clock import wait_for
+from infraflux.core.clock import NotYet, wait_until
 from infraflux.core.errors import ErrorClass, Permanent, Retryable
 from infraflux.operations.bootstrap import ETCD_DEADLINE_S, TalosCluster
 from infraflux.operations.plan.node_decisions import quorum
@@ -11,16 +11,17 @@ from infraflux.operations.plan.upgrades import etcd_problems
 
 def require_whole_etcd(cluster: TalosCluster, *, stage: str) -> None:
     """Wait until every control plane is a full, healthy member. Raises Retryable naming what is missing."""
-    problems: list[str] = []
 
-    def probe() -> bool | None:
-        nonlocal problems
+    def probe() -> NotYet | None:
         problems = look_for_problems(cluster)
-        return None if problems else True
+        return NotYet("; ".join(problems)) if problems else None
 
-    if wait_for(probe, clock=cluster.clock, deadline_s=ETCD_DEADLINE_S, interval_s=cluster.poll_s) is None:
+    late = wait_until(
+        probe, clock=cluster.clock, deadline_s=ETCD_DEADLINE_S, interval_s=cluster.poll_s, what="etcd to be whole"
+    )
+    if late is not None:
         raise Retryable(
-            f"no control plane is taken down while etcd is not whole: {'; '.join(problems)}",
+            f"no control plane is taken down while etcd is not whole; after {ETCD_DEADLINE_S:.0f} s last seen: {late}",
             cluster=cluster.spec.key,
             stage=stage,
             next_step="bring the named members back, then run again",

@@ -14,7 +14,7 @@ from infraflux.adapters.talos.facts import EtcdSeen
 from infraflux.adapters.talos.seen import look_at_etcd, look_at_services
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS
 from infraflux.config.models import ClusterSpec, Node, Role
-from infraflux.core.clock import wait_for
+from infraflux.core.clock import NotYet, wait_until
 from infraflux.core.errors import InfrafluxError, Retryable
 from infraflux.operations.bootstrap import TalosCluster
 from infraflux.operations.plan.node_labels import identity_of, read_owned
@@ -139,22 +139,24 @@ def kubernetes_node(item: Manifest) -> KubernetesNode:
 
 def wait_healthy(cluster: TalosCluster, *, require_ready: bool) -> ClusterSeen:
     """Look until nothing is wrong; Retryable with the last list of problems when the deadline passes."""
-    last: list[str] = []
 
-    def probe() -> ClusterSeen | None:
-        nonlocal last
+    def probe() -> ClusterSeen | NotYet:
         seen = look_at_cluster(cluster)
         problems = judge(cluster.spec, seen, require_ready=require_ready)
-        if problems != last:
-            cluster.log("; ".join(problems) or "healthy")
-        last = problems
-        return None if problems else seen
+        return NotYet("; ".join(problems)) if problems else seen
 
     deadline_s = cluster.spec.talos.health_timeout_s
-    seen = wait_for(probe, clock=cluster.clock, deadline_s=deadline_s, interval_s=cluster.poll_s, what="health")
-    if seen is None:
+    seen = wait_until(
+        probe,
+        clock=cluster.clock,
+        deadline_s=deadline_s,
+        interval_s=cluster.poll_s,
+        what="health",
+        log=cluster.log,
+    )
+    if isinstance(seen, NotYet):
         raise Retryable(
-            f"not healthy within {deadline_s} s; last seen: {'; '.join(last)}",
+            f"not healthy within {deadline_s} s; last seen: {seen}",
             cluster=cluster.spec.key,
             stage="health",
             next_step="see each line above; run again once the cause is gone",

@@ -20,9 +20,9 @@ from infraflux.adapters.argocd.facts import Application
 from infraflux.adapters.helm import Chart, Release
 from infraflux.adapters.kubernetes.client import KindMissing, Kubernetes
 from infraflux.adapters.kubernetes.facts import Manifest, Ref
-from infraflux.adapters.kubernetes.workloads import Unready, read_unready
+from infraflux.adapters.kubernetes.workloads import read_unready
 from infraflux.config.models import ClusterSpec
-from infraflux.core.clock import Clock, wait_for
+from infraflux.core.clock import Clock, NotYet, wait_until
 from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent, Retryable
 from infraflux.core.outcomes import Done, Noop, Outcome
 
@@ -182,7 +182,7 @@ class Installer:
             "metadata": {"name": "infraflux-webhook-probe"},
             "spec": {"selfSigned": {}},
         }
-        self._patiently(lambda: self.kubernetes.apply(probe, dry_run=True), deadline_s=WEBHOOK_DEADLINE_S)
+        self._repeat(lambda: self.kubernetes.apply(probe, dry_run=True), deadline_s=WEBHOOK_DEADLINE_S)
 
     def owner(self, component: str) -> str:
         """Who writes a component now: `Argo CD (Application cilium)`, `InfraFlux (helm)` or `nobody`."""
@@ -237,17 +237,17 @@ class Installer:
     def _wait_for_kinds(self, *kinds: str, api_version: str = API, deadline_s: float = CRD_DEADLINE_S) -> None:
         for kind in kinds:
             probe = Ref(api_version=api_version, kind=kind, namespace="argocd", name="infraflux-probe")
-            self._patiently(partial(self.kubernetes.require_kind, probe), deadline_s=deadline_s)
+            self._repeat(partial(self.kubernetes.require_kind, probe), deadline_s=deadline_s)
 
     def _wait_until_runs(self, chart: Chart, *, deadline_s: float) -> None:
-        def look() -> bool | None:
-            unready[:] = read_unready(self.kubernetes, namespace=chart.namespace, release=chart.release)
-            return None if unready else True
+        def look() -> NotYet | None:
+            unready = read_unready(self.kubernetes, namespace=chart.namespace, release=chart.release)
+            return NotYet("; ".join(str(one) for one in unready)) if unready else None
 
-        unready: list[Unready] = []
-        if wait_for(look, clock=self.clock, deadline_s=deadline_s, what=f"the pods of {chart.release}") is None:
+        late = wait_until(look, clock=self.clock, deadline_s=deadline_s, what=f"the pods of {chart.release}")
+        if late is not None:
             raise Retryable(
-                f"after {deadline_s:.0f} s not all of {chart.release} runs: " + "; ".join(str(one) for one in unready),
+                f"after {deadline_s:.0f} s not all of {chart.release} runs; last seen: {late}",
                 cluster=self.spec.key,
                 stage="platform",
                 next_step=f"kubectl --namespace {chart.namespace} describe pods, then run the same command again",
@@ -270,20 +270,19 @@ class Installer:
                 " (docs/handoff.md, Gateway and certificates)",
             ) from error
 
-    def _patiently(self, call: Callable[[], object], *, deadline_s: float) -> None:
+    def _repeat(self, call: Callable[[], object], *, deadline_s: float) -> None:
         """Repeat a call while it fails in a way that passes; the last error is raised at the deadline."""
-        last: list[InfrafluxError] = []
 
-        def attempt() -> bool | None:
+        def attempt() -> NotYet | None:
             try:
                 call()
             except Retryable as error:
-                last[:] = [error]
-                return None
-            return True
+                return NotYet(error.message, error)
+            return None
 
-        if wait_for(attempt, clock=self.clock, deadline_s=deadline_s, interval_s=1.0, what="the API server") is None:
-            raise last[0].located(cluster=self.spec.key, stage="platform")
+        late = wait_until(attempt, clock=self.clock, deadline_s=deadline_s, interval_s=1.0, what="the API server")
+        if late is not None and late.cause is not None:
+            raise late.cause.located(cluster=self.spec.key, stage="platform")
 
 
 def read_component(tree: Path, name: str) -> dict[str, str]:

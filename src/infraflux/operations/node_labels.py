@@ -4,9 +4,9 @@ from collections.abc import Collection
 from contextlib import closing
 
 from infraflux.adapters.kubernetes.client import FieldConflict, Kubernetes
-from infraflux.adapters.kubernetes.facts import Ref
+from infraflux.adapters.kubernetes.facts import Manifest, Ref
 from infraflux.config.models import ClusterSpec, Node
-from infraflux.core.clock import wait_for
+from infraflux.core.clock import NotYet, wait_until
 from infraflux.core.errors import Retryable
 from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.operations.bootstrap import TalosCluster
@@ -23,17 +23,17 @@ def reconcile_labels(cluster: TalosCluster, planned: Collection[str] | None = No
     outcomes: dict[str, Outcome] = {}
     with closing(Kubernetes.from_kubeconfig(cluster.workspace.kubeconfig, cluster=cluster.spec.key)) as kubernetes:
         deadline_s = cluster.spec.talos.health_timeout_s
-        if wait_for(
+        late = wait_until(
             lambda: _reconcile_all(cluster.spec, kubernetes, outcomes, planned),
             clock=cluster.clock,
             deadline_s=deadline_s,
             interval_s=cluster.poll_s,
             what="nodes to register",
-        ):
-            return outcomes
-    missing = ", ".join(node.name for node in cluster.spec.nodes if node.name not in outcomes)
+        )
+    if late is None:
+        return outcomes
     raise Retryable(
-        f"no labels or taints on {missing} within {deadline_s} s: not registered, or changed by others all the time",
+        f"not every node has its labels and taints within {deadline_s} s; last seen: {late}",
         cluster=cluster.spec.key,
         stage="label nodes",
         next_step="`kubectl get nodes` shows who registered; run again once the cause is gone",
@@ -42,18 +42,18 @@ def reconcile_labels(cluster: TalosCluster, planned: Collection[str] | None = No
 
 def _reconcile_all(
     spec: ClusterSpec, kubernetes: Kubernetes, outcomes: dict[str, Outcome], planned: Collection[str] | None
-) -> bool | None:
+) -> NotYet | None:
+    """Adds to `outcomes` what could be done at this look; says of every other node why not."""
     live = {one["metadata"]["name"]: one for one in kubernetes.list_objects("v1", "Node")}
+    missing = []
     for node in spec.nodes:
-        if node.name in outcomes:
-            continue
-        if node.name in live:
-            plan = plan_labels(node, live[node.name])
-            _require_planned(spec, plan, planned)
-            _reconcile_one(node, plan, kubernetes, outcomes)
-        elif not (node.labels or node.taints):
-            outcomes[node.name] = Noop(f"{node.name} is not registered yet and has no labels or taints")
-    return True if len(outcomes) == len(spec.nodes) else None
+        if node.name not in outcomes:
+            outcome = _reconcile_one(spec, node, live.get(node.name), kubernetes, planned)
+            if isinstance(outcome, NotYet):
+                missing.append(f"{node.name} {outcome}")
+            else:
+                outcomes[node.name] = outcome
+    return NotYet("; ".join(missing)) if missing else None
 
 
 def _require_planned(spec: ClusterSpec, plan: LabelChange | Noop, planned: Collection[str] | None) -> None:
@@ -61,13 +61,20 @@ def _require_planned(spec: ClusterSpec, plan: LabelChange | Noop, planned: Colle
         raise moved(f"{plan} is not in the plan", cluster=spec.key, stage="label nodes")
 
 
-def _reconcile_one(node: Node, plan: LabelChange | Noop, kubernetes: Kubernetes, outcomes: dict[str, Outcome]) -> None:
+def _reconcile_one(
+    spec: ClusterSpec, node: Node, live: Manifest | None, kubernetes: Kubernetes, planned: Collection[str] | None
+) -> Outcome | NotYet:
+    if live is None:
+        if node.labels or node.taints:
+            return NotYet("is not registered")
+        return Noop(f"{node.name} is not registered yet and has no labels or taints")
+    plan = plan_labels(node, live)
+    _require_planned(spec, plan, planned)
     if isinstance(plan, Noop):
-        outcomes[node.name] = plan
-        return
+        return plan
     try:
         kubernetes.merge(Ref(api_version="v1", kind="Node", name=node.name), plan.body)
-    except FieldConflict:
+    except FieldConflict as error:
         # Changed since it was read, as a Node often is: the next look plans anew.
-        return
-    outcomes[node.name] = Done(str(plan))
+        return NotYet(f"was changed by others meanwhile ({error.message})")
+    return Done(str(plan))

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from infraflux.adapters.talos.documents import parse_documents
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS, TalosTransient
 from infraflux.config.models import Node, Role
-from infraflux.core.clock import wait_for
+from infraflux.core.clock import NotYet, wait_until
 from infraflux.core.errors import InfrafluxError, Retryable
 from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.operations.bootstrap import TalosCluster
@@ -96,19 +96,18 @@ def _endpoint(cluster: TalosCluster, node: Node) -> str:
 
 
 def _wait_until_back(cluster: TalosCluster, step: UpgradeNode) -> None:
-    last = "no answer"
-
-    def probe() -> bool | None:
-        nonlocal last
+    def probe() -> str | NotYet:
         try:
-            last = cluster.admin.version(node=str(step.node.address))
+            version = cluster.admin.version(node=str(step.node.address))
         except TALOS_ERRORS as error:
-            last = error.message
-        return True if last == step.after else None
+            return NotYet(error.message)
+        return version if version == step.after else NotYet(version)
 
     bound_s = float(cluster.spec.talos.boot_timeout_s)
-    if wait_for(probe, clock=cluster.clock, deadline_s=bound_s, interval_s=cluster.poll_s) is None:
-        raise _stopped(cluster, step, f"within {bound_s:.0f} s it did not run {step.after}; last seen: {last}")
+    what = f"{step.node.name} to run {step.after}"
+    back = wait_until(probe, clock=cluster.clock, deadline_s=bound_s, interval_s=cluster.poll_s, what=what)
+    if isinstance(back, NotYet):
+        raise _stopped(cluster, step, f"within {bound_s:.0f} s it did not run {step.after}; last seen: {back}")
 
 
 def _stopped(cluster: TalosCluster, step: UpgradeNode, why: str) -> InfrafluxError:

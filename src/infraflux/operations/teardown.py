@@ -10,7 +10,7 @@ from infraflux.adapters.talos.facts import NodeState
 from infraflux.adapters.talos.seen import HasAddress, look_at_etcd
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS
 from infraflux.config.models import Node, Role
-from infraflux.core.clock import wait_for
+from infraflux.core.clock import NotYet, wait_until
 from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent
 from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.operations.bootstrap import TalosCluster
@@ -88,16 +88,21 @@ def reset_node(cluster: TalosCluster, node: HasAddress, *, graceful: bool) -> No
     except TALOS_ERRORS as error:
         # The reply may be lost because the node obeyed; the look below tells.
         cluster.log(f"{node.name}: reset said {error.message}")
-    gone = wait_for(
-        lambda: True if cluster.look(node).state is not NodeState.RUNNING else None,
+
+    def still_runs() -> NotYet | None:
+        seen = cluster.look(node)
+        return NotYet(f"it is {seen.state} with Talos {seen.version}") if seen.state is NodeState.RUNNING else None
+
+    late = wait_until(
+        still_runs,
         clock=cluster.clock,
         deadline_s=RESET_DEADLINE_S,
         interval_s=cluster.poll_s,
         what=f"{node.name} to reset",
     )
-    if gone is None:
+    if late is not None:
         raise Permanent(
-            f"{node.name} still runs {RESET_DEADLINE_S:.0f} s after its reset",
+            f"{node.name} was not reset within {RESET_DEADLINE_S:.0f} s; last seen: {late}",
             cluster=cluster.spec.key,
             stage="teardown",
             error_class=ErrorClass.TRANSIENT,

@@ -3,7 +3,6 @@
 import http.client
 import os
 import sys
-import time
 import xmlrpc.client
 from collections.abc import Iterator, Mapping, Sequence
 from configparser import RawConfigParser
@@ -15,6 +14,7 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
+from infraflux.core.clock import NotYet, SystemClock, wait_until
 from infraflux.core.errors import ErrorClass, Permanent, Retryable
 from infraflux.core.process import start_daemon
 from infraflux.service.files import write_if_changed
@@ -114,27 +114,29 @@ class Supervisor:
 
     def running(self) -> bool:
         """Whether supervisord answers."""
+        return self._look() is None
+
+    def _look(self) -> NotYet | None:
         try:
             with self._rpc() as rpc:
-                return str(rpc.getState()["statename"]) == "RUNNING"
-        except (OSError, http.client.HTTPException, xmlrpc.client.Error):
-            return False
+                state = str(rpc.getState()["statename"])
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
+            return NotYet(f"no answer ({error})")
+        return None if state == "RUNNING" else NotYet(f"it is {state}")
 
     def start(self, environment: Mapping[str, str], *, timeout_s: float = 20) -> None:
         """Start supervisord in the background; returns when it answers."""
         write_if_changed(self.paths.supervisor_config, render_config(self.paths))
         argv = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.paths.supervisor_config)]
         start_daemon(argv, env=environment, cwd=self.paths.project, deadline_s=DAEMON_DEADLINE_S)
-        deadline = time.monotonic() + timeout_s
-        while not self.running():
-            if time.monotonic() > deadline:
-                raise Retryable(
-                    "supervisord does not answer",
-                    stage="service",
-                    error_class=ErrorClass.INTERNAL,
-                    next_step=f"read {self.paths.logs / 'supervisord.log'}",
-                )
-            time.sleep(0.05)
+        late = wait_until(self._look, clock=SystemClock(), deadline_s=timeout_s, interval_s=0.05, what="supervisord")
+        if late is not None:
+            raise Retryable(
+                f"supervisord does not run after {timeout_s:.0f} s; last seen: {late}",
+                stage="service",
+                error_class=ErrorClass.INTERNAL,
+                next_step=f"read {self.paths.logs / 'supervisord.log'}",
+            )
 
     def stop(self, *, timeout_s: float = 90) -> bool:
         """Stop everything in reverse order and wait until supervisord is gone; False where nothing ran."""

@@ -13,7 +13,7 @@ from infraflux.adapters.kubernetes.client import KindMissing
 from infraflux.adapters.kubernetes.facts import Ref
 from infraflux.adapters.tools.locate import locate
 from infraflux.config.models import ClusterSpec
-from infraflux.core.clock import SystemClock, wait_for
+from infraflux.core.clock import NotYet, SystemClock, wait_until
 from infraflux.core.errors import ErrorClass, InfrafluxError
 from infraflux.core.outcomes import Done, Noop
 from infraflux.core.process import run
@@ -94,13 +94,13 @@ def test_the_api_server_accepts_every_overlay(site, name):
 
 def with_kind(site, manifest):
     """A CRD that was made a moment ago is served a moment later."""
-    found = wait_for(lambda: served(site, manifest), clock=SystemClock(), deadline_s=30)
-    assert found, f"{manifest['kind']} is never served"
+    late = wait_until(lambda: served(site, manifest), clock=SystemClock(), deadline_s=30, what="the kind")
+    assert late is None, late
 
 
 def served(site, manifest):
     try:
         site.kubernetes.require_kind(Ref.of(manifest))
-    except KindMissing:
-        return None
-    return True
+    except KindMissing as error:
+        return NotYet(error.message)
+    return None

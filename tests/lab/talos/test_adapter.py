@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 import pytest
 from fakes.specs import make_spec
 
-from infraflux.core.clock import SystemClock, wait_for
+from infraflux.core.clock import NotYet, SystemClock, wait_until
 from infraflux.core.errors import InfrafluxError, Permanent
 from infraflux.core.outcomes import Noop
 from infraflux.operations.credentials import ensure_kubeconfig, ensure_talosconfig
@@ -137,7 +137,8 @@ def test_a_worker_gets_labels_and_taints_that_it_may_not_write_itself(real, tmp_
     assert ROLE not in seen().labels
     assert "gpu:NoSchedule" not in seen().taints
     # Talos takes away its own.
-    assert wait_for(lambda: "tier" not in seen().labels or None, clock=SystemClock(), deadline_s=30)
+    probe = lambda: NotYet("tier is there") if "tier" in seen().labels else None  # noqa: E731
+    assert wait_until(probe, clock=SystemClock(), deadline_s=30, what="the label to go") is None
 
 
 def test_talos_cannot_taint_a_worker(real, tmp_path):

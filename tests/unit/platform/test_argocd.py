@@ -114,7 +114,7 @@ def test_waits_until_the_root_and_all_others_are_done():
 
 
 def test_applications_without_a_root_are_not_enough():
-    with pytest.raises(HandoffSlow, match="still waiting"):
+    with pytest.raises(HandoffSlow, match=r"last seen: Application other is Synced/Progressing"):
         ArgoCd(FakeKubernetes([application("other", health="Progressing")])).wait_until_synced(
             clock=FakeClock(), deadline_s=10
         )

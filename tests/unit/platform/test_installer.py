@@ -133,7 +133,7 @@ def test_an_argo_cd_that_does_not_start_is_named():
 
 
 def test_a_cilium_that_does_not_start_is_named():
-    with pytest.raises(Retryable, match=r"not all of cilium runs: Deployment cilium-operator: 0 of 1 ready"):
+    with pytest.raises(Retryable, match=r"not all of cilium runs; last seen: Deployment cilium-operator: 0 of 1 ready"):
         installer(kubernetes=Recorder(starting=["cilium-operator"] * 10_000)).install_cilium()
 
 

@@ -10,9 +10,8 @@ from typing import Any
 from infraflux.adapters.argocd.facts import ROOT, Application
 from infraflux.adapters.kubernetes.client import KindMissing, Kubernetes
 from infraflux.adapters.kubernetes.facts import Ref
-from infraflux.core.clock import Clock, wait_for
+from infraflux.core.clock import Clock, NotYet, wait_until
 from infraflux.core.errors import ErrorClass, Permanent, Retryable
-from infraflux.core.spans import Kind, span
 
 API = "argoproj.io/v1alpha1"
 NAMESPACE = "argocd"
@@ -181,12 +180,16 @@ class ArgoCd:
             ref = Ref(api_version=API, kind=kind, name=name, namespace=NAMESPACE)
             self._kubernetes.drop_finalizers(ref)
             self._kubernetes.delete(ref, orphan=orphan)
-        gone = wait_for(
-            lambda: None if left() else True, clock=clock, deadline_s=until - clock.monotonic(), what=f"{kind} to go"
-        )
-        if gone is None:
+
+        def still_there() -> NotYet | None:
+            names = left()
+            return NotYet(", ".join(names)) if names else None
+
+        deadline_s = until - clock.monotonic()
+        late = wait_until(still_there, clock=clock, deadline_s=deadline_s, what=f"{kind} to go")
+        if late is not None:
             raise Retryable(
-                f"{kind} {', '.join(left())} would not go",
+                f"not every {kind} went within {deadline_s:.0f} s; last seen: {late}",
                 cluster=self._cluster,
                 stage="release",
                 next_step="run the same command again",
@@ -207,30 +210,31 @@ class ArgoCd:
         Application, the resource and what Argo CD said last.
         """
         watch = _Watch(on_change=on_change)
-        until = clock.monotonic() + deadline_s
-        seen = self._look(watch, clock=clock, until=until)
-        with span(Kind.WAIT, "Git's state"):
-            while not (seen and seen[0].name == ROOT and all(one.done for one in seen)):
-                if stuck := watch.failing_for(patience_s, now=clock.monotonic()):
-                    raise self._degraded(stuck)
-                if clock.monotonic() >= until:
-                    raise self._slow(seen, deadline_s)
-                clock.sleep(POLL_S)
-                seen = self._look(watch, clock=clock, until=until) or seen
+
+        def look() -> list[Application] | NotYet:
+            seen = self._look(watch, now=clock.monotonic())
+            if isinstance(seen, NotYet) and (stuck := watch.failing_for(patience_s, now=clock.monotonic())):
+                raise self._degraded(stuck)
+            return seen
+
+        seen = wait_until(look, clock=clock, deadline_s=deadline_s, interval_s=POLL_S, what="Argo CD to sync")
+        if isinstance(seen, NotYet):
+            raise seen.cause or self._slow(seen, deadline_s)
         return seen
 
-    def _look(self, watch: "_Watch", *, clock: Clock, until: float) -> list[Application]:
-        """What there is, and a nudge for what stands still; nothing where the API server restarts, which is no verdict
-        before the deadline."""
+    def _look(self, watch: "_Watch", *, now: float) -> list[Application] | NotYet:
+        """All there is once it is as in Git; until then a nudge for what stands still. An API server that restarts is
+        no verdict before the deadline."""
         try:
             seen = self.read()
-            watch.note(seen, now=clock.monotonic())
-            self.refresh(watch.standing(now=clock.monotonic()), hard=False)
-        except Retryable:
-            if clock.monotonic() >= until:
-                raise
-            return []
-        return seen
+            watch.note(seen, now=now)
+            self.refresh(watch.standing(now=now), hard=False)
+        except Retryable as error:
+            return NotYet(error.message, error)
+        if seen and seen[0].name == ROOT and all(one.done for one in seen):
+            return seen
+        left = [str(one) for one in seen if not one.done]
+        return NotYet("; ".join(left) or "Argo CD shows no root Application")
 
     def _degraded(self, stuck: Sequence[Application]) -> HandoffDegraded:
         return HandoffDegraded(
@@ -240,10 +244,9 @@ class ArgoCd:
             next_step="correct it in Git (or the repository's credentials) and run the same command again",
         )
 
-    def _slow(self, seen: Sequence[Application], deadline_s: float) -> HandoffSlow:
-        left = [str(one) for one in seen if not one.done] or ["Argo CD shows no Applications at all"]
+    def _slow(self, last: NotYet, deadline_s: float) -> HandoffSlow:
         return HandoffSlow(
-            f"after {deadline_s:.0f} s still waiting for " + "; ".join(left),
+            f"not all is as in Git within {deadline_s:.0f} s; last seen: {last}",
             cluster=self._cluster,
             stage="handoff",
             next_step="look at it with `infraflux platform status` and run the same command again",

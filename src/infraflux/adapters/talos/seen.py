@@ -13,6 +13,7 @@ from infraflux.adapters.talos.talosctl import (
     TalosTransient,
     error_code,
 )
+from infraflux.core.clock import NotYet
 
 
 class HasAddress(Protocol):
@@ -85,14 +86,23 @@ def read_machine_config(talosctl: Talosctl, *, address: str) -> str:
 
 def look_at_etcd(nodes: Sequence[HasAddress], *, admin: Talosctl) -> EtcdSeen | None:
     """The first member list that any control plane gives; None where none has an etcd."""
+    found = look_for_etcd(nodes, admin=admin)
+    return found if isinstance(found, EtcdSeen) else None
+
+
+def look_for_etcd(nodes: Sequence[HasAddress], *, admin: Talosctl) -> EtcdSeen | NotYet:
+    """The first member list that any control plane gives; else what each of them said instead."""
+    said = []
     for node in nodes:
         try:
             members = admin.etcd_members(node=str(node.address))
-        except (TalosTransient, TalosRefused):
+        except (TalosTransient, TalosRefused) as error:
+            said.append(f"{node.name}: {error.message}")
             continue
         if members:
             return EtcdSeen(tuple(members), node.name)
-    return None
+        said.append(f"{node.name} lists no etcd members")
+    return NotYet("; ".join(said))
 
 
 def look_at_services(*, admin: Talosctl, address: str) -> dict[str, Resource]:
