@@ -5,6 +5,8 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from infraflux.core.outcomes import Noop
+from infraflux.delivery.pipeline import Deploy, Merge, Pin, Refused, Wait
 from tasks import promotion
 from tasks.engine.context import environment_run_name
 
@@ -25,12 +27,18 @@ def promote(release: str = "", automatic: bool = False, reason: str = "", source
         seen = promotion.look(
             environment=run.environment, release=release, automatic=automatic, run=run.run.flow_run_id
         )
-        wanted, why = seen.release, reason or (f"event {source_event}" if source_event else "")
-        if wanted is None or not (promotion.wants_pin(seen) or promotion.wants_deploy(seen)):
-            return promotion.settle(run, seen)
-        if promotion.wants_pin(seen):
-            promotion.agree(run, seen, wanted, changes=seen.verdict.changes if seen.verdict else (), reason=why)
-            if branch := promotion.pin(run, seen, wanted, reason=why):
-                return promotion.awaiting_merge(run, wanted, branch)
-        promotion.deploy(run, seen, wanted, reason=why)
-        return promotion.finish(run, wanted)
+        why = reason or (f"event {source_event}" if source_event else "")
+        match seen.step:
+            case Noop() | Wait() | Refused():
+                return promotion.settle(run, seen)
+            case Pin(wanted, verdict):
+                promotion.agree(run, seen, wanted, changes=verdict.changes, reason=why)
+                left = promotion.pin(run, seen, wanted, reason=why)
+            case Deploy():
+                left = seen.step
+        match left:
+            case Merge():
+                return promotion.await_merge(run, left)
+            case Deploy():
+                promotion.deploy(run, left, reason=why)
+                return promotion.finish(run, left.release)

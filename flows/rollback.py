@@ -5,6 +5,8 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from infraflux.delivery.pipeline import Deploy, Merge
+from infraflux.delivery.promotion import Rollback
 from tasks import promotion
 from tasks.engine.context import environment_run_name
 
@@ -20,11 +22,17 @@ def rollback(reason: str = "") -> State[Any]:
         if run.busy:
             raise run.busy
         seen, back = promotion.look_back(environment=run.environment)
-        to, why = promotion.way_back(seen, back), reason or "rollback"
-        if promotion.wants_rollback(back):
-            promotion.agree(run, seen, to, changes=back.changes, reason=why)
-            promotion.hold(run, seen, reason=why)
-            if branch := promotion.pin(run, seen, to, reason=why):
-                return promotion.awaiting_merge(run, to, branch)
-        promotion.deploy(run, seen, to, reason=why)
-        return promotion.finish(run, to)
+        why = reason or "rollback"
+        match back:
+            case Rollback():
+                promotion.agree(run, seen, back.to, changes=back.changes, reason=why)
+                promotion.hold(run, back.current, reason=why)
+                left = promotion.pin(run, seen, back.to, reason=why)
+            case Deploy():
+                left = back
+        match left:
+            case Merge():
+                return promotion.await_merge(run, left)
+            case Deploy():
+                promotion.deploy(run, left, reason=why)
+                return promotion.finish(run, left.release)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeGuard
+from typing import Any
 from uuid import UUID
 
 from prefect.artifacts import create_markdown_artifact
@@ -18,13 +18,14 @@ from infraflux.config.load import Fleet
 from infraflux.config.models.policy import Disruption
 from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.core.outcomes import Noop
-from infraflux.delivery.pipeline import Deploy, Pin, Refused, Wait
+from infraflux.delivery.pipeline import Deploy, Merge, Pin, Refused, Wait
 from infraflux.delivery.promotion import Rollback, hold_after_rollback
-from infraflux.delivery.records import Approved, Promoted
-from infraflux.delivery.release import Release
+from infraflux.delivery.records import Approved, Promoted, PromotionState
+from infraflux.delivery.release import Release, ReleaseChange
 from infraflux.delivery.text import change_rows, describe, gate_rows, pipeline_markdown
 from infraflux.operations.plan import report
 from infraflux.operations.promotion import (
+    PinWritten,
     Preview,
     Situation,
     look_at_promotion,
@@ -66,7 +67,7 @@ class PromotionRun:
     def environment(self) -> str:
         return self.run.environment
 
-    def record(self, release: Release, state: Any, detail: str = "") -> None:
+    def record(self, release: Release, state: PromotionState, detail: str = "") -> None:
         """Say in the ledger where this promotion stands."""
         record = Promoted(
             digest=release.digest,
@@ -116,7 +117,7 @@ def promoting() -> Iterator[PromotionRun]:
                     _take_up_the_next(found)
 
 
-@step("look at the gates", retries=0)
+@step("check promotion gates", retries=0)
 def look(*, environment: str, release: str, automatic: bool, run: str) -> Situation:
     """What is known, and the next step; a person's wish that is refused raises Permanent with the gate."""
     seen = look_at_promotion(project_root(), environment, release=release, automatic=automatic, run=run, now=now())
@@ -133,18 +134,19 @@ def look(*, environment: str, release: str, automatic: bool, run: str) -> Situat
     return seen
 
 
-@step("look for the way back", retries=0)
+@step("plan rollback", retries=0)
 def look_back(*, environment: str) -> tuple[Situation, Rollback | Deploy]:
     """The release to go back to, or what an earlier run left to deploy; Permanent where a change cannot be undone."""
     seen, back = look_at_rollback(project_root(), environment)
-    if isinstance(back, Rollback):
-        log_line(f"{environment}: back to {back.to.name}, {len(back.changes)} change(s)")
-    else:
-        log_line(f"{environment}: pinned by an earlier run, to be deployed: {', '.join(back.clusters)}")
+    match back:
+        case Rollback():
+            log_line(f"{environment}: back to {back.to.name}, {len(back.changes)} change(s)")
+        case Deploy():
+            log_line(f"{environment}: pinned by an earlier run, to be deployed: {', '.join(back.clusters)}")
     return seen, back
 
 
-@step("plan with the pin", retries=0)
+@step("plan clusters with the pin", retries=0)
 def plan(*, environment: str, release: str) -> list[Preview]:
     """What the pin would do to the machines of every cluster; nothing is written yet."""
     found = plan_promotion(project_root(), environment, release, today=now(), log=log_line, learn=add_secrets)
@@ -168,7 +170,9 @@ def question_of(release: Release, previews: Sequence[Preview], *, markdown: str)
     )
 
 
-def approval_markdown(release: Release, seen: Situation, previews: Sequence[Preview], changes: Sequence[Any]) -> str:
+def approval_markdown(
+    release: Release, seen: Situation, previews: Sequence[Preview], changes: Sequence[ReleaseChange]
+) -> str:
     """What an approver reads: the difference, the way back, the gates, the plans (pure)."""
     before = seen.current.name if seen.current else "the checkout"
     lines = [f"**{before} → {release.name}** (`{release.digest[:19]}`)", "", *change_rows(changes)]
@@ -179,7 +183,9 @@ def approval_markdown(release: Release, seen: Situation, previews: Sequence[Prev
     return "\n".join(lines)
 
 
-def agree(run: PromotionRun, seen: Situation, release: Release, *, changes: Sequence[Any], reason: str) -> Agreed:
+def agree(
+    run: PromotionRun, seen: Situation, release: Release, *, changes: Sequence[ReleaseChange], reason: str
+) -> Agreed:
     """Plan with the pin, show it, and ask where the environment's policy says so; the answer is kept.
 
     Raises Rejected, or Permanent where the plan is another one than was shown.
@@ -232,27 +238,27 @@ def _keep_approval(run: PromotionRun, previews: Sequence[Preview], agreed: Agree
     )
 
 
-@step("write the pin", retries=0)
-def _write(*, situation: Situation, release: Release, reason: str) -> dict[str, str]:
+@step("write pin", retries=0)
+def _write(*, situation: Situation, release: Release, reason: str) -> PinWritten:
     written = write_pin(project_root(), situation, release, reason=reason)
     where = f"branch {written.branch}" if written.branch else "the present branch"
     log_line(f"{situation.environment} pins {release.name}: commit {written.commit[:12]} on {where}")
-    return {"commit": written.commit, "branch": written.branch}
+    return written
 
 
-def pin(run: PromotionRun, seen: Situation, release: Release, *, reason: str) -> str:
-    """Write the pin through Git; the branch that waits to be merged, empty where there is none to wait for."""
+def pin(run: PromotionRun, seen: Situation, release: Release, *, reason: str) -> Deploy | Merge:
+    """Write the pin through Git; says what is left to do."""
     written = _write(situation=seen, release=release, reason=reason)
-    run.record(release, "pinned", written["branch"])
-    run.tell(ClusterEvent.PROMOTION_PINNED, release, commit=written["commit"], branch=written["branch"])
-    return written["branch"]
+    run.record(release, "pinned", written.branch)
+    run.tell(ClusterEvent.PROMOTION_PINNED, release, commit=written.commit, branch=written.branch)
+    return Merge(release, written.branch) if written.branch else Deploy(release, seen.clusters)
 
 
-def deploy(run: PromotionRun, seen: Situation, release: Release, *, reason: str) -> None:
-    """Deploy every cluster of the environment, one after the other; Permanent with the first that fails."""
-    clusters = seen.step.clusters if isinstance(seen.step, Deploy) else seen.clusters
+def deploy(run: PromotionRun, left: Deploy, *, reason: str) -> None:
+    """Deploy the clusters, one after the other; Permanent with the first that fails."""
+    release = left.release
     text = f"promotion of {release.name}" + (f": {reason}" if reason else "")
-    for key in clusters:
+    for key in left.clusters:
         name = key.partition("/")[2]
         ended = run_child(
             f"deploy/{run.environment}",
@@ -283,21 +289,12 @@ def finish(run: PromotionRun, release: Release) -> State[Any]:
     return Completed(message=f"{run.environment} runs {release.name}, verified on {len(seen.clusters)} cluster(s)")
 
 
-def way_back(seen: Situation, back: Rollback | Deploy) -> Release:
-    """The release a rollback goes to (pure)."""
-    if isinstance(back, Rollback):
-        return back.to
-    assert seen.current is not None  # an earlier run pinned it
-    return seen.current
-
-
-def hold(run: PromotionRun, seen: Situation, *, reason: str) -> None:
+def hold(run: PromotionRun, current: Release, *, reason: str) -> None:
     """So that no automation undoes a rollback; before the pin is written, so that it holds whatever happens next."""
-    assert seen.current is not None  # there is something to go back from
     DeliveryLedger(run.run.root).add(
-        hold_after_rollback(run.environment, at=now(), from_release=seen.current.name, reason=reason)
+        hold_after_rollback(run.environment, at=now(), from_release=current.name, reason=reason)
     )
-    run.record(seen.current, "rolled-back", reason)
+    run.record(current, "rolled-back", reason)
     log_line(f"automatic promotion to {run.environment} is held: `infraflux promotion release-hold {run.environment}`")
 
 
@@ -305,13 +302,15 @@ def settle(run: PromotionRun, seen: Situation) -> State[Any]:
     """The end of a run that has nothing to do now; one that only waits for a time is started again then."""
     show_pipeline()
     text = describe(seen.step)
-    if isinstance(seen.step, Noop):
-        return Completed(name="NothingToPromote", message=text)
-    if isinstance(seen.step, Wait):
-        release = seen.release.name if seen.release else ""
-        again = look_again(run, release, at=seen.step.opens_at) if seen.step.opens_at else ""
-        return Completed(name="Waiting", message=f"{text}{again}")
-    return Completed(name="NotReady", message=text)
+    match seen.step:
+        case Noop():
+            return Completed(name="NothingToPromote", message=text)
+        case Wait(opens_at=opens_at):
+            release = seen.release.name if seen.release else ""
+            again = look_again(run, release, at=opens_at) if opens_at else ""
+            return Completed(name="Waiting", message=f"{text}{again}")
+        case _:
+            return Completed(name="NotReady", message=text)
 
 
 def wait_for_turn(run: PromotionRun) -> State[Any]:
@@ -322,13 +321,11 @@ def wait_for_turn(run: PromotionRun) -> State[Any]:
     return Completed(name="Waiting", message=f"{run.busy.message if run.busy else 'busy'}{again}")
 
 
-def awaiting_merge(run: PromotionRun, release: Release, branch: str) -> State[Any]:
+def await_merge(run: PromotionRun, left: Merge) -> State[Any]:
     """The pin is on a branch for review."""
     show_pipeline()
-    return Completed(
-        name="AwaitingMerge",
-        message=f"branch {branch} pins {run.environment} to {release.name}; once merged, the next run deploys it",
-    )
+    text = f"branch {left.branch} pins {run.environment} to {left.release.name}; once merged, the next run deploys it"
+    return Completed(name="AwaitingMerge", message=text)
 
 
 def _take_up_the_next(run: PromotionRun) -> None:
@@ -336,8 +333,9 @@ def _take_up_the_next(run: PromotionRun) -> None:
     if flow_run.get_flow_name() != "promote":  # after a rollback, automation is held
         return
     seen = look_at_promotion(run.run.root, run.environment, automatic=True, now=now())
-    if seen.release and wants_pin(seen):
-        log_line(f"{seen.release.name} was waiting{look_again(run, seen.release.name, at=now(), automatic=True)}")
+    match seen.step:
+        case Pin(release):
+            log_line(f"{release.name} was waiting{look_again(run, release.name, at=now(), automatic=True)}")
 
 
 def look_again(run: PromotionRun, release: str, *, at: datetime, **changed: Any) -> str:
@@ -361,18 +359,3 @@ def show_pipeline() -> None:
     """The pipeline as an artifact with a stable key."""
     text = pipeline_markdown(read_pipeline(project_root(), now=now()))
     create_markdown_artifact(masked(text), key="promotion-pipeline", description="Releases and environments")
-
-
-def wants_pin(seen: Situation) -> bool:
-    """Whether the pin is still to be written (pure)."""
-    return isinstance(seen.step, Pin)
-
-
-def wants_deploy(seen: Situation) -> bool:
-    """Whether the pin is there and the clusters are still to follow (pure)."""
-    return isinstance(seen.step, Deploy)
-
-
-def wants_rollback(back: Rollback | Deploy) -> TypeGuard[Rollback]:
-    """Whether the way back is still to be pinned (pure)."""
-    return isinstance(back, Rollback)

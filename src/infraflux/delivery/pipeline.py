@@ -53,6 +53,7 @@ class Refused:
 class Pin:
     """Ask where somebody has to be asked, then write the pin."""
 
+    release: Release
     verdict: Verdict
 
 
@@ -60,7 +61,16 @@ class Pin:
 class Deploy:
     """It is pinned and not everywhere deployed yet."""
 
+    release: Release
     clusters: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Merge:
+    """The pin is on a branch for review; once it is merged, the next run deploys it."""
+
+    release: Release
+    branch: str
 
 
 Step = Noop | Wait | Refused | Pin | Deploy
@@ -80,7 +90,7 @@ def next_step(question: Question, *, target_clusters: Sequence[str], run: str = 
     if isinstance(verdict, Noop):
         return verdict
     blocking = verdict.blocking
-    return Pin(verdict) if blocking is None else _closed(blocking)
+    return Pin(release, verdict) if blocking is None else _closed(blocking)
 
 
 def _closed(gate: Gate) -> Wait | Refused:
@@ -96,7 +106,7 @@ def _after_the_pin(question: Question, last: Promoted | None, target_clusters: S
         return Noop(f"{question.target} pins {release.name}, and every cluster of it stands verified with it")
     if question.automatic and last is not None and last.state == "failed":
         return Refused("deploy", f"{release.name} failed in {question.target}: {last.detail}; a person starts it again")
-    return Deploy(left)
+    return Deploy(release, left)
 
 
 def _stopped(question: Question, last: Promoted | None, *, run: str) -> Step | None:

@@ -201,10 +201,11 @@ def _reversibility(changes: Sequence[ReleaseChange]) -> Gate:
     return Gate("reversibility", GateState.PASS, f"each of {len(changes)} change(s) can be undone")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rollback:
     """Go back to this release and hold automatic promotion."""
 
+    current: Release
     to: Release
     changes: tuple[ReleaseChange, ...]
 
@@ -229,7 +230,7 @@ def decide_rollback(
     if final:
         text = "; ".join(f"{one.path} {one.before} -> {one.after}: {one.why}" for one in final)
         raise _refused(target, f"{current.name} cannot be undone: {text}", "promote a release that fixes it forward")
-    return Rollback(to, tuple(changes))
+    return Rollback(current=current, to=to, changes=tuple(changes))
 
 
 def hold_after_rollback(target: str, *, at: datetime, from_release: str, reason: str = "") -> Hold:

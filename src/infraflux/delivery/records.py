@@ -33,6 +33,9 @@ class Verified(Section):
         return data
 
 
+PromotionState = Literal["asked", "pinned", "deployed", "rejected", "failed", "rolled-back"]
+
+
 class Promoted(Section):
     """A promotion's way; the last record of a pair (digest, environment) is where it stands."""
 
@@ -40,7 +43,7 @@ class Promoted(Section):
     digest: str
     release: str
     environment: str
-    state: Literal["asked", "pinned", "deployed", "rejected", "failed", "rolled-back"]
+    state: PromotionState
     """`asked`: a person has to decide; `pinned`: written to Git; `rolled-back`: left for an earlier release."""
     at: datetime
     by: str = ""

@@ -54,7 +54,7 @@ def describe(step: Step) -> str:
             return f"refused ({gate}): {reason}"
         case Pin():
             return "every gate is open"
-        case Deploy(clusters):
+        case Deploy(clusters=clusters):
             return f"pinned, to be deployed: {', '.join(clusters)}"
 
 

@@ -272,7 +272,7 @@ def look_at_rollback(root: Path, environment: str) -> tuple[Situation, Rollback 
             next_step="promote a release first; an environment that pins none follows the checkout",
         )
     if left := unfinished_rollback(situation.ledger, situation.current, environment, situation.clusters):
-        return situation, Deploy(left)
+        return situation, Deploy(situation.current, left)
     rollback = decide_rollback(
         target=environment,
         clusters=situation.clusters,
