@@ -3,34 +3,22 @@
 from prefect import flow
 
 from infraflux.config.models.hooks import HookStage
-from tasks import delivery, machines, plans, platform, talos
+from tasks import delivery, machines, plans, platform, steps, talos
 from tasks.engine.agreement import approve_plan, show_plan
 from tasks.engine.context import run_name
 from tasks.engine.results import announce_deployed
 from tasks.engine.stages import recipe
 from tasks.hooks import run_hooks
 
-CLUSTER = (
-    ("upgrade Talos", talos.upgrade_nodes),
-    ("first control plane", talos.configure_first_control_plane),
-    ("etcd", talos.bootstrap_etcd),
-    ("kubeconfig", talos.write_kubeconfig),
-    ("join nodes", talos.join_nodes),
-    ("label nodes", talos.label_nodes),
-    ("Cilium", platform.install_cilium),
-    ("Argo CD", platform.install_argocd),
-    ("handoff", platform.hand_off),
-)
 PLANNED = (
     "load",
     "preflight",
     "plan",
     "guard",
     "approve",
-    "Talos secrets",
-    "leave nodes",
+    *dict(steps.BEFORE_MACHINES),
     "apply",
-    *dict(CLUSTER),
+    *dict(steps.AFTER_MACHINES),
     "verify",
     "sync",
     "record",
@@ -60,10 +48,9 @@ def deploy(cluster: str, dry_run: bool = False, auto_approve: bool = False, reas
                 return
             approve_plan(run, planned, auto_approve=auto_approve)
             run_hooks(run, HookStage.BEFORE_APPLY, planned)
-            run.do("Talos secrets", talos.ensure_secrets, planned=planned)
-            run.do("leave nodes", talos.leave_nodes, planned=planned)
+            run.do_all(steps.BEFORE_MACHINES, planned=planned)
             run.do("apply", machines.apply_machines, planned=planned)
-            run.do_all(CLUSTER, planned=planned)
+            run.do_all(steps.AFTER_MACHINES, planned=planned)
             run_hooks(run, HookStage.AFTER_APPLY, planned)
             with delivery.proving(run):
                 run.look("verify", talos.wait_for_health, require_ready=True)

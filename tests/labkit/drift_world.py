@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from labkit.bring_up import bring_up
 from labkit.project import PARTS, Project, project_with_lab
 
 from infraflux.adapters.kubernetes.client import Kubernetes
@@ -20,11 +21,8 @@ from infraflux.config.load import load_cluster
 from infraflux.config.models import ClusterSpec
 from infraflux.core.clock import SystemClock
 from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, Layer
-from infraflux.operations import credentials
-from infraflux.operations import talos_secrets as setup
 from infraflux.operations.bootstrap import TalosCluster
 from infraflux.operations.drift_fleet import check_fleet
-from infraflux.operations.node_labels import reconcile_labels
 from infraflux.operations.platform import Platform, open_platform
 from infraflux.operations.talos import open_talos
 from infraflux_lab.cli import installed_programs
@@ -230,7 +228,7 @@ def deployed_world(root: Path) -> Iterator[World]:
         world = World(project)
         world.redeploy_machines(DEV)
         world.redeploy_machines(STAGING)
-        _bootstrap(world.talos)
+        bring_up(world.talos)
         installer = world.platform.installer
         installer.install_cilium()
         installer.install_argocd()
@@ -240,13 +238,3 @@ def deployed_world(root: Path) -> Iterator[World]:
             yield world
         finally:
             world.kubernetes.close()
-
-
-def _bootstrap(talos: TalosCluster) -> None:
-    setup.ensure_secrets(talos.workspace)
-    credentials.ensure_talosconfig(talos)
-    talos.configure_first_control_plane()
-    talos.bootstrap_etcd()
-    talos.join_nodes()
-    credentials.ensure_kubeconfig(talos)
-    reconcile_labels(talos)

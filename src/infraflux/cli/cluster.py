@@ -1,5 +1,6 @@
 """`infraflux cluster`: Talos and Kubernetes of one cluster, without the service."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -8,12 +9,14 @@ import typer
 from infraflux.cli.cluster_new import new
 from infraflux.cli.project import console, project_root, say_simulated
 from infraflux.config.load import load_cluster
+from infraflux.core import process
 from infraflux.operations.bootstrap import TalosCluster
 from infraflux.operations.credentials import ensure_kubeconfig, ensure_talosconfig, merge_kubeconfig
+from infraflux.operations.execution import BOOTSTRAP, SECRETS
 from infraflux.operations.health import wait_healthy
-from infraflux.operations.node_labels import reconcile_labels
+from infraflux.operations.opening import open_cluster
+from infraflux.operations.planning import make_plan
 from infraflux.operations.talos import open_talos
-from infraflux.operations.talos_secrets import ensure_secrets
 
 app = typer.Typer(no_args_is_help=True, help="Talos and Kubernetes of one cluster.")
 app.command("new")(new)
@@ -29,18 +32,15 @@ def _open(key: str) -> TalosCluster:
 @app.command()
 def bootstrap(cluster: Cluster) -> None:
     """Configure the machines, bootstrap etcd once, join every node, write the credentials, wait for health."""
-    talos = _open(cluster)
     out = console()
-    for outcome in ensure_secrets(talos.workspace):
-        out.print(str(outcome))
-    out.print(str(ensure_talosconfig(talos)))
-    out.print(str(talos.configure_first_control_plane()))
-    out.print(str(talos.bootstrap_etcd()))
-    for outcome in talos.join_nodes().values():
-        out.print(str(outcome))
-    out.print(str(ensure_kubeconfig(talos)))
-    for marked in reconcile_labels(talos).values():
-        out.print(str(marked))
+    opened = open_cluster(project_root(), cluster, log=lambda line: out.print(f"  {line}", style="dim"))
+    with process.guard():
+        planned = make_plan(opened)
+    for one in (SECRETS, *BOOTSTRAP):
+        found = one.run(opened, planned)
+        for outcome in found.values() if isinstance(found, Mapping) else (found,):
+            out.print(str(outcome))
+    talos = opened.talos
     wait_healthy(talos, require_ready=False)
     out.print(f"[green]{cluster} is healthy[/green]: kubectl --kubeconfig {talos.workspace.kubeconfig} get nodes")
     say_simulated(talos.spec.proxmox.simulated)

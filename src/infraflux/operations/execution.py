@@ -1,8 +1,11 @@
-"""The executors of a plan: each does what its actions say, looks again before it does, and refuses to do more."""
+"""The executors of a plan, in their order: each does what its actions say, looks again before it does, and refuses to
+do more. Whoever brings a cluster up goes through these steps: the deploy, and `infraflux cluster bootstrap`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from infraflux.core.outcomes import Done, Noop, Outcome
+from infraflux.operations import credentials, talos_secrets
 from infraflux.operations.bootstrap import PlannedConfigs
 from infraflux.operations.handoff_secrets import sensitive_values
 from infraflux.operations.leaving import NodeExit
@@ -15,6 +18,19 @@ from infraflux.operations.plan.node_decisions import PlannedConfig, moved
 from infraflux.operations.planning import Planned
 from infraflux.operations.talos_upgrade import upgrade_nodes
 
+Outcomes = Mapping[str, Outcome]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a plan's execution."""
+
+    stage: str
+    """Its place on the timeline."""
+    name: str
+    """What it does, as a person reads it."""
+    run: Callable[[OpenCluster, Planned], Outcome | Outcomes]
+
 
 def planned_configs(plan: ClusterPlan) -> PlannedConfigs:
     """What a plan allows to be done to each node's machine config (pure)."""
@@ -24,13 +40,19 @@ def planned_configs(plan: ClusterPlan) -> PlannedConfigs:
     }
 
 
-def check_secrets(opened: OpenCluster, planned: Planned) -> None:
-    """Raises WorldMoved where the secrets bundle that the plan was made with is gone."""
+def prepare_secrets(opened: OpenCluster, planned: Planned) -> Outcomes:
+    """Identity, bundle and talosconfig; stops the run before anything is touched where one cannot be had.
+
+    Raises WorldMoved where the secrets bundle that the plan was made with is gone.
+    """
     if not opened.talos.workspace.has_bundle and not planned.plan.of(actions.MakeSecrets):
         raise moved("the Talos secrets bundle is gone since the plan was made", cluster=opened.key, stage="secrets")
+    identity, bundle = talos_secrets.ensure_secrets(opened.talos.workspace)
+    talosconfig = credentials.ensure_talosconfig(opened.talos)
+    return {"identity": identity, "bundle": bundle, "talosconfig": talosconfig}
 
 
-def leave_nodes(opened: OpenCluster, planned: Planned) -> Mapping[str, Outcome]:
+def leave_nodes(opened: OpenCluster, planned: Planned) -> Outcomes:
     """Dead members and Node objects go, then nodes leave, one at a time: before any machine ends."""
     plan = planned.plan
     going = [one for one in plan.actions if isinstance(one, _GOING)]
@@ -57,8 +79,8 @@ def _let_go(leave: NodeExit, action: actions.Action) -> Outcome:
             return Done(f"Node {action.node} deleted") if gone else Noop(f"there is no Node {action.node}")
 
 
-def upgrade_talos(opened: OpenCluster, planned: Planned) -> Mapping[str, Outcome]:
-    """The planned upgrades, one node at a time."""
+def upgrade_talos(opened: OpenCluster, planned: Planned) -> Outcomes:
+    """The planned upgrades, one node at a time, control planes first."""
     steps = {one.node for one in planned.plan.of(actions.UpgradeTalos)}
     if not steps:
         return {"Talos": Noop("the plan upgrades no node")}
@@ -66,7 +88,7 @@ def upgrade_talos(opened: OpenCluster, planned: Planned) -> Mapping[str, Outcome
 
 
 def configure_first(opened: OpenCluster, planned: Planned) -> Outcome:
-    """The first control plane's machine config."""
+    """Wait for the first control plane's boot, prove its identity, give it its machine config."""
     allowed, node = planned_configs(planned.plan), opened.spec.control_planes[0]
     if node.name not in allowed:
         return Noop(f"{node.name} has the wanted machine config")
@@ -82,15 +104,22 @@ def bootstrap_etcd(opened: OpenCluster, planned: Planned) -> Outcome:
     return opened.talos.bootstrap_etcd(planned=wanted)
 
 
-def join_nodes(opened: OpenCluster, planned: Planned) -> Mapping[str, Outcome]:
-    """The other nodes' machine configs, and each control plane's place in etcd."""
+def write_kubeconfig(opened: OpenCluster, _planned: Planned) -> Outcome:
+    """Private, renewed a month before it ends. A file of this machine, so no part of a cluster's plan."""
+    outcome = credentials.ensure_kubeconfig(opened.talos)
+    opened.forget_platform()
+    return outcome
+
+
+def join_nodes(opened: OpenCluster, planned: Planned) -> Outcomes:
+    """The other nodes' machine configs: control planes one at a time, each until etcd counts it, then the workers."""
     allowed = planned_configs(planned.plan)
     if not allowed and planned.seen.etcd is not None:
         return {"nodes": Noop("the plan configures no node")}
     return opened.talos.join_nodes(allowed)
 
 
-def label_nodes(opened: OpenCluster, planned: Planned) -> Mapping[str, Outcome]:
+def label_nodes(opened: OpenCluster, planned: Planned) -> Outcomes:
     """Labels and taints of the planned nodes; a new node's are read when it has registered."""
     new = {one.node for one in planned.plan.of(actions.ConfigureNode) if one.first}
     labelled = {one.node for one in planned.plan.of(actions.LabelNode)}
@@ -100,14 +129,14 @@ def label_nodes(opened: OpenCluster, planned: Planned) -> Mapping[str, Outcome]:
 
 
 def install_cilium(opened: OpenCluster, planned: Planned) -> Outcome:
-    """Cilium, where the plan installs it."""
+    """Cilium, where the plan installs it: before any node can be Ready, and nothing once Argo CD owns it."""
     if not _installs(planned, "cilium"):
         return Noop("Argo CD owns cilium, or nothing of its first install is left to do")
     return opened.platform().installer.install_cilium()
 
 
 def install_argocd(opened: OpenCluster, planned: Planned) -> Outcome:
-    """Argo CD, where the plan installs it."""
+    """Argo CD, where the plan installs it: its secrets, every component's CRDs, then the chart."""
     if not _installs(planned, "argocd"):
         return Noop("Argo CD owns itself, or nothing of its first install is left to do")
     platform = opened.platform()
@@ -121,7 +150,7 @@ def _installs(planned: Planned, component: str) -> bool:
     return component in {one.object for one in planned.plan.of(actions.InstallComponent)}
 
 
-def hand_off(opened: OpenCluster, planned: Planned) -> Mapping[str, Outcome]:
+def hand_off(opened: OpenCluster, planned: Planned) -> Outcomes:
     """The objects of the handoff that are not as declared."""
     if planned.seen.platform is not None and not planned.plan.of(actions.ApplyObject):
         return {"handoff": Noop("the objects of the handoff are as declared")}
@@ -130,3 +159,23 @@ def hand_off(opened: OpenCluster, planned: Planned) -> Mapping[str, Outcome]:
     opened.learn(frozenset(sensitive_values(secrets)))
     outcomes = platform.installer.hand_off(secrets)
     return {str(number): outcome for number, outcome in enumerate(outcomes, start=1)}
+
+
+SECRETS = Step("Talos secrets", "prepare Talos secrets", prepare_secrets)
+BEFORE_MACHINES = (SECRETS, Step("leave nodes", "leave nodes", leave_nodes))
+"""What comes before Terraform changes machines."""
+BOOTSTRAP = (
+    Step("first control plane", "configure first control plane", configure_first),
+    Step("etcd", "bootstrap etcd", bootstrap_etcd),
+    Step("kubeconfig", "write kubeconfig", write_kubeconfig),
+    Step("join nodes", "join control planes and workers", join_nodes),
+    Step("label nodes", "label and taint nodes", label_nodes),
+)
+"""From machines that booted to a Kubernetes of nodes, which no CNI makes Ready yet."""
+AFTER_MACHINES = (
+    Step("upgrade Talos", "upgrade Talos", upgrade_talos),
+    *BOOTSTRAP,
+    Step("Cilium", "install Cilium", install_cilium),
+    Step("Argo CD", "install Argo CD", install_argocd),
+    Step("handoff", "hand over to Git", hand_off),
+)

@@ -4,16 +4,14 @@ from ipaddress import IPv4Address
 
 import pytest
 from fakes.specs import make_spec
+from labkit.bring_up import bring_up
 
 from infraflux.core.clock import NotYet, SystemClock, wait_until
 from infraflux.core.errors import InfrafluxError, Permanent
 from infraflux.core.outcomes import Noop
-from infraflux.operations.credentials import ensure_kubeconfig, ensure_talosconfig
 from infraflux.operations.health import read_nodes, wait_healthy
-from infraflux.operations.node_labels import reconcile_labels
 from infraflux.operations.talos import open_talos
 from infraflux.operations.talos_facts import read_facts
-from infraflux.operations.talos_secrets import ensure_secrets
 from infraflux.operations.talos_upgrade import upgrade_nodes
 from infraflux.operations.teardown import teardown
 from infraflux_lab.contracts import Disk, Machine, Nic
@@ -66,10 +64,7 @@ def power_on(world, spec):
 
 
 def bootstrap(talos):
-    """What `infraflux cluster bootstrap` does."""
-    outcomes = [*ensure_secrets(talos.workspace), ensure_talosconfig(talos), talos.configure_first_control_plane()]
-    outcomes += [talos.bootstrap_etcd(), *talos.join_nodes().values(), ensure_kubeconfig(talos)]
-    outcomes += reconcile_labels(talos).values()
+    outcomes = bring_up(talos)
     wait_healthy(talos, require_ready=True)
     return outcomes
 
