@@ -15,6 +15,7 @@ from prefect.states import Completed
 
 from infraflux.config.load import Fleet
 from infraflux.core.locks import one_at_a_time
+from infraflux.core.outcomes import Outcome
 from infraflux.core.paths import ProjectPaths
 from infraflux.drift.findings import ClusterDrift, Verdict
 from infraflux.drift.history import trend_markdown
@@ -118,11 +119,11 @@ def passed_over(target: str, reason: str) -> State[Any]:
     return Completed(name="DriftSkipped", message=reason)
 
 
-def final_state(reports: Sequence[ClusterDrift], repairs: Mapping[str, str] | None = None) -> State[Any]:
+def final_state(reports: Sequence[ClusterDrift], repairs: Mapping[str, Outcome] | None = None) -> State[Any]:
     """The look worked, so the run is Completed; its name says what was seen. Unknown is never called clean (pure)."""
     verdicts = {report.verdict for report in reports}
     lines = [f"{report.cluster}: {headline(report)}" for report in reports]
-    text = "; ".join([*lines, *(f"{cluster}: repair: {said}" for cluster, said in (repairs or {}).items())])
+    text = "; ".join([*lines, *(f"{cluster}: repair: {outcome}" for cluster, outcome in (repairs or {}).items())])
     if Verdict.DRIFTED in verdicts:
         return Completed(name="DriftFound", message=text)
     return Completed(name="DriftUnknown", message=text) if Verdict.UNKNOWN in verdicts else Completed(message=text)

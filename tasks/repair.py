@@ -3,7 +3,7 @@
 The check that starts it does not wait for it: the deployment may stand before an approval for days.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -37,7 +37,7 @@ NAMED = 3
 
 
 @step("repair what the policy allows", retries=0)
-def repair(*, reports: Sequence[ClusterDrift]) -> dict[str, str]:
+def repair(*, reports: Sequence[ClusterDrift]) -> Mapping[str, Outcome]:
     """Start `deploy/<env>` for each drifted cluster whose policy covers all that was found; says why not for others."""
     root = project_root()
     fleet = Fleet.load(root)
@@ -46,8 +46,8 @@ def repair(*, reports: Sequence[ClusterDrift]) -> dict[str, str]:
         if report.verdict is Verdict.DRIFTED:
             spec = fleet.cluster(report.cluster)
             allowed = fix_of(root, spec, report)
-            outcomes[spec.key] = Noop(allowed) if isinstance(allowed, str) else start_deploy(spec, allowed)
-    return {key: str(outcome) for key, outcome in log_outcomes(outcomes).items()}
+            outcomes[spec.key] = allowed if isinstance(allowed, Noop) else start_deploy(spec, allowed)
+    return log_outcomes(outcomes)
 
 
 def start_deploy(spec: ClusterSpec, findings: Sequence[Finding]) -> Outcome:

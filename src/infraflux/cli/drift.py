@@ -11,6 +11,7 @@ from infraflux.cli.project import console, project_root, say_simulated
 from infraflux.config.load import Fleet
 from infraflux.core import process
 from infraflux.core.errors import ErrorClass, Permanent
+from infraflux.core.outcomes import Noop
 from infraflux.core.output import Output, OutputOption, TakesJson
 from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, Layer, Verdict
 from infraflux.drift.history import looks_markdown, sparkline
@@ -76,9 +77,9 @@ def fix(
     root = project_root()
     spec = Fleet.load(root).cluster(cluster)
     allowed = fix_of(root, spec, last_report(root, spec))
-    if isinstance(allowed, str):
+    if isinstance(allowed, Noop):
         raise Permanent(
-            allowed,
+            allowed.reason,
             cluster=cluster,
             stage="drift",
             error_class=ErrorClass.CONFLICT,

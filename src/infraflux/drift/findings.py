@@ -7,6 +7,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from infraflux.config.models.policy import DriftFix, DriftIgnore
+from infraflux.core.outcomes import Noop
 
 EVIDENCE_LASTS = timedelta(hours=24)
 """A repair acts on what was seen; what was seen longer ago may be different by now."""
@@ -155,22 +156,23 @@ _FIXABLE = {
 }
 
 
-def decide_fix(report: ClusterDrift, *, policy: DriftFix, commit: str, now: datetime) -> tuple[Finding, ...] | str:
+def decide_fix(report: ClusterDrift, *, policy: DriftFix, commit: str, now: datetime) -> tuple[Finding, ...] | Noop:
     """The findings that may be put right now, or why none may (pure).
 
     Evidence must be of the same commit and fresh: what differs from yesterday's wish may be today's.
     """
     if refused := _no_evidence(report, commit=commit, now=now):
-        return refused
+        return Noop(refused)
     counting = [finding for finding in report.findings if finding.counts]
     if not counting:
-        return f"{report.cluster} has no drift"
+        return Noop(f"{report.cluster} has no drift")
     dangerous = [finding for finding in counting if finding.drift_class is DriftClass.DANGEROUS]
     if dangerous:
-        return f"{dangerous[0].object} {dangerous[0].field} is dangerous: deploy by hand, with the plan in view"
+        return Noop(f"{dangerous[0].object} {dangerous[0].field} is dangerous: deploy by hand, with the plan in view")
     allowed = tuple(finding for finding in counting if finding.drift_class in _FIXABLE[policy])
     if len(allowed) < len(counting):
-        return f"policy.drift.fix is {policy}, which does not cover {len(counting) - len(allowed)} of the findings"
+        left = len(counting) - len(allowed)
+        return Noop(f"policy.drift.fix is {policy}, which does not cover {left} of the findings")
     return allowed
 
 

@@ -12,7 +12,7 @@ from infraflux.adapters.helm import Run, merge_maps, merge_values
 from infraflux.adapters.kubernetes.manifests import read_manifests, repeated_entries
 from infraflux.config.models import ClusterSpec
 from infraflux.config.problems import dotted
-from infraflux.config.suggest import did_you_mean
+from infraflux.config.suggest import nearest
 from infraflux.core.process import run as run_process
 from infraflux.operations.installer import read_component
 
@@ -173,9 +173,9 @@ class ChartCheck:
         level: Any = next((one.defaults for (chart, _), one in self.archives.items() if chart == name), {})
         for part in key[:-1]:
             level = level.get(part) if isinstance(level, dict) else None
-        near = did_you_mean(key[-1], level) if isinstance(level, dict) else ""
-        near = f"; {near}" if near.startswith("did you mean") else ""
-        return f"{dotted(key)}: chart {name} has no such value, it renders the same without it{near}"
+        near = nearest(key[-1], level) if isinstance(level, dict) else None
+        hint = f"; did you mean {near}?" if near else ""
+        return f"{dotted(key)}: chart {name} has no such value, it renders the same without it{hint}"
 
 
 def _blamed(case: Case, key: KeyPath) -> Path | str:

@@ -18,6 +18,7 @@ from infraflux.config.secrets_ref import resolve
 from infraflux.core.errors import InfrafluxError, Permanent
 from infraflux.core.files import write_private
 from infraflux.core.locks import is_held
+from infraflux.core.outcomes import Noop
 from infraflux.core.paths import ProjectPaths
 from infraflux.core.process import guard
 from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, Finding, Layer, Verdict, decide_fix
@@ -171,7 +172,7 @@ def fleet_reports(root: Path, fleet: Fleet, fresh: Sequence[ClusterDrift]) -> li
 
 def fix_of(
     root: Path, spec: ClusterSpec, report: ClusterDrift, *, now: datetime | None = None
-) -> tuple[Finding, ...] | str:
+) -> tuple[Finding, ...] | Noop:
     """What a deploy may put right by the environment's policy, or why nothing."""
     now = now or datetime.now(UTC)
     return decide_fix(report, policy=spec.policy.drift.fix, commit=evidence_commit(root), now=now)

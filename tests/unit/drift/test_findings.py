@@ -6,6 +6,7 @@ import pytest
 
 from infraflux.config.models.policy import DriftFix, DriftIgnore
 from infraflux.config.models.proxmox import SIMULATED
+from infraflux.core.outcomes import Noop
 from infraflux.drift.findings import (
     ClusterDrift,
     DriftClass,
@@ -111,8 +112,8 @@ REFUSED = {
 @pytest.mark.parametrize(("found", "policy", "commit", "words"), REFUSED.values(), ids=REFUSED.keys())
 def test_repairs_that_are_refused_say_why(found: ClusterDrift, policy: DriftFix, commit: str, words: str):
     answer = decide_fix(found, policy=policy, commit=commit, now=NOW + timedelta(hours=1))
-    assert isinstance(answer, str)
-    assert words in answer
+    assert isinstance(answer, Noop)
+    assert words in answer.reason
 
 
 def test_repairs_leave_expected_and_ignored_findings_alone():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infraflux_lab.talos.quorum import choose_home, has_quorum, removal_refused
+from infraflux_lab.talos.quorum import Refusal, choose_home, has_quorum, removal_refused
 from infraflux_lab.talos.store import Member
 
 
@@ -40,16 +40,16 @@ def test_home_stays_while_it_lives_and_moves_when_it_dies() -> None:
 @pytest.mark.parametrize(
     ("size", "alive", "leaves", "refused"),
     [
-        pytest.param(3, {"m1", "m2", "m3"}, 3, False, id="one of three"),
-        pytest.param(3, {"m1", "m2"}, 3, False, id="the dead one of three"),
-        pytest.param(3, {"m1", "m2"}, 2, True, id="a living one beside a dead one"),
-        pytest.param(3, {"m1"}, 3, True, id="no quorum"),
-        pytest.param(2, {"m1", "m2"}, 2, False, id="one of two"),
-        pytest.param(1, {"m1"}, 1, True, id="the last"),
+        pytest.param(3, {"m1", "m2", "m3"}, 3, None, id="one of three"),
+        pytest.param(3, {"m1", "m2"}, 3, None, id="the dead one of three"),
+        pytest.param(3, {"m1", "m2"}, 2, Refusal.NOT_ENOUGH_STARTED, id="a living one beside a dead one"),
+        pytest.param(3, {"m1"}, 3, Refusal.NO_LEADER, id="no quorum"),
+        pytest.param(2, {"m1", "m2"}, 2, None, id="one of two"),
+        pytest.param(1, {"m1"}, 1, Refusal.NOT_ENOUGH_STARTED, id="the last"),
     ],
 )
-def test_removal(size: int, alive: set[str], leaves: int, refused: bool) -> None:
-    assert (removal_refused(members(size), alive, leaves) is not None) is refused
+def test_removal(size: int, alive: set[str], leaves: int, refused: Refusal | None) -> None:
+    assert removal_refused(members(size), alive, leaves) is refused
 
 
 @given(st.integers(min_value=1, max_value=7), st.data())

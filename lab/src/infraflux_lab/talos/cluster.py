@@ -16,6 +16,7 @@ from infraflux_lab.talos.context import SOURCE, LabContext
 from infraflux_lab.talos.errors import already_exists, failed_precondition, not_found, unavailable
 from infraflux_lab.talos.machine_config import MachineConfig
 from infraflux_lab.talos.node import Node
+from infraflux_lab.talos.quorum import Refusal
 from infraflux_lab.talos.store import Member
 
 # Members answer on the ports Talos gives etcd.
@@ -147,9 +148,11 @@ class Cluster:
         await self.reconcile()
 
     def _remove(self, member_id: int) -> None:
-        refused = quorum.removal_refused(self.members, self.alive(), member_id)
-        if refused:
-            raise unavailable(refused) if "leader" in refused else failed_precondition(refused)
+        match quorum.removal_refused(self.members, self.alive(), member_id):
+            case Refusal.NO_LEADER as refused:
+                raise unavailable(refused)
+            case Refusal.NOT_ENOUGH_STARTED as refused:
+                raise failed_precondition(refused)
         self.record.members = [member for member in self.members if member.id != member_id]
         self._save()
 
