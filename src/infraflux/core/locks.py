@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infraflux.core.clock import Clock, SystemClock, wait_for
+from infraflux.core.clock import Clock, NotYet, SystemClock, wait_until
 from infraflux.core.files import make_private_dir
 
 if TYPE_CHECKING:
@@ -52,22 +52,21 @@ def hold(
 
     `on_wait` hears once who is waited for.
     """
-    clock, last, told = clock or SystemClock(), "", False
+    clock, told = clock or SystemClock(), False
 
-    def attempt() -> "FileLock | None":
-        nonlocal last, told
+    def attempt() -> "FileLock | NotYet":
+        nonlocal told
         try:
             return take(path, who=who)
         except Taken as taken:
-            last = taken.holder
-        if on_wait and wait_s > 0 and not told:
-            told = True
-            on_wait(last)
-        return None
+            if on_wait and wait_s > 0 and not told:
+                told = True
+                on_wait(taken.holder)
+            return NotYet(taken.holder)
 
-    lock = wait_for(attempt, clock=clock, deadline_s=wait_s, interval_s=poll_s, what=f"the lock {path.name}")
-    if lock is None:
-        raise Taken(last)
+    lock = wait_until(attempt, clock=clock, deadline_s=wait_s, interval_s=poll_s, what=f"the lock {path.name}")
+    if isinstance(lock, NotYet):
+        raise Taken(lock.reason)
     try:
         yield
     finally:
