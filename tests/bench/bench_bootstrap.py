@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from infraflux.cli.lab import installed_programs
 from infraflux.config.load import Fleet
 from infraflux.operations import credentials, health
 from infraflux.operations import talos_secrets as setup
@@ -20,7 +21,6 @@ from infraflux.operations.bootstrap import TalosCluster
 from infraflux.operations.machines import open_machines
 from infraflux.operations.talos import open_talos
 from infraflux_lab import lifecycle
-from infraflux_lab.cli import installed_programs
 
 REPOSITORY = Path(__file__).parents[2]
 KEY = "prod/prod-1"

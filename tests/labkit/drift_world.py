@@ -17,6 +17,7 @@ from labkit.project import PARTS, Project, project_with_lab
 
 from infraflux.adapters.kubernetes.client import Kubernetes
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS
+from infraflux.cli.lab import installed_programs
 from infraflux.config.load import load_cluster
 from infraflux.config.models import ClusterSpec
 from infraflux.core.clock import SystemClock
@@ -25,7 +26,6 @@ from infraflux.operations.bootstrap import TalosCluster
 from infraflux.operations.drift_fleet import check_fleet
 from infraflux.operations.platform import Platform, open_platform
 from infraflux.operations.talos import open_talos
-from infraflux_lab.cli import installed_programs
 
 DEV, STAGING = "dev/dev-1", "staging/staging-1"
 SYNC_DEADLINE_S = 180.0

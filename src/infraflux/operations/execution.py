@@ -40,13 +40,15 @@ def planned_configs(plan: ClusterPlan) -> PlannedConfigs:
     }
 
 
-def prepare_secrets(opened: OpenCluster, planned: Planned) -> Outcomes:
-    """Identity, bundle and talosconfig; stops the run before anything is touched where one cannot be had.
-
-    Raises WorldMoved where the secrets bundle that the plan was made with is gone.
-    """
+def check_secrets(opened: OpenCluster, planned: Planned) -> None:
+    """Raises WorldMoved where the secrets bundle that the plan was made with is gone."""
     if not opened.talos.workspace.has_bundle and not planned.plan.of(actions.MakeSecrets):
         raise moved("the Talos secrets bundle is gone since the plan was made", cluster=opened.key, stage="secrets")
+
+
+def prepare_secrets(opened: OpenCluster, planned: Planned) -> Outcomes:
+    """Identity, bundle and talosconfig; stops the run before anything is touched where one cannot be had."""
+    check_secrets(opened, planned)
     identity, bundle = talos_secrets.ensure_secrets(opened.talos.workspace)
     talosconfig = credentials.ensure_talosconfig(opened.talos)
     return {"identity": identity, "bundle": bundle, "talosconfig": talosconfig}

@@ -13,10 +13,10 @@ import psutil
 import pytest
 
 from infraflux.adapters.talos.seen import look_at_etcd
+from infraflux.cli.lab import installed_programs
 from infraflux.config.load import load_cluster
 from infraflux.operations.talos import open_talos
 from infraflux_lab import lifecycle
-from infraflux_lab.cli import installed_programs
 
 pytestmark = [pytest.mark.lab, pytest.mark.tools]
 
