@@ -67,7 +67,7 @@ class PromotionRun:
     def environment(self) -> str:
         return self.run.environment
 
-    def record(self, release: Release, state: PromotionState, detail: str = "") -> None:
+    def record(self, release: Release, state: PromotionState, detail: str = "", *, branch: str = "") -> None:
         """Say in the ledger where this promotion stands."""
         record = Promoted(
             digest=release.digest,
@@ -77,6 +77,7 @@ class PromotionRun:
             at=now(),
             by=self.run.flow_run_id,
             detail=detail,
+            branch=branch,
         )
         DeliveryLedger(self.run.root).add(record)
 
@@ -249,7 +250,7 @@ def _write(*, situation: Situation, release: Release, reason: str) -> PinWritten
 def pin(run: PromotionRun, seen: Situation, release: Release, *, reason: str) -> Deploy | Merge:
     """Write the pin through Git; says what is left to do."""
     written = _write(situation=seen, release=release, reason=reason)
-    run.record(release, "pinned", written.branch)
+    run.record(release, "pinned", branch=written.branch)
     run.tell(ClusterEvent.PROMOTION_PINNED, release, commit=written.commit, branch=written.branch)
     return Merge(release, written.branch) if written.branch else Deploy(release, seen.clusters)
 

@@ -113,8 +113,8 @@ def _stopped(question: Question, last: Promoted | None, *, run: str) -> Step | N
     """What an earlier run of the same promotion left; a person may start anew after a decision or a failure."""
     if last is None:
         return None
-    if last.state == "pinned" and last.detail:
-        return Wait("merge", f"branch {last.detail} pins {question.release.name} and waits to be merged")
+    if last.state == "pinned" and last.branch:
+        return Wait("merge", f"branch {last.branch} pins {question.release.name} and waits to be merged")
     if not question.automatic or last.by == run:
         return None
     if last.state == "rejected":

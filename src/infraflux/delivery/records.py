@@ -49,7 +49,17 @@ class Promoted(Section):
     by: str = ""
     """The flow run, or the person."""
     detail: str = ""
-    """For `pinned`: the branch that has to be merged, empty where the pin is on the branch itself."""
+    """Why: of `rejected`, `failed` and `rolled-back`."""
+    branch: str = ""
+    """Of `pinned`: the branch that has to be merged, empty where the checkout has the pin."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_branch(cls, data: Any) -> Any:
+        """Records of before there was `branch` have it as their detail."""
+        if isinstance(data, dict) and data.get("state") == "pinned" and "branch" not in data:
+            return {**data, "branch": data.get("detail", ""), "detail": ""}
+        return data
 
 
 class Approved(Section):

@@ -321,5 +321,5 @@ def _stage(root: Path, environment: str, *, now: datetime | None) -> Stage:
 
 
 def _told(last: Promoted) -> str:
-    detail = f" ({last.detail})" if last.detail else ""
-    return f"last: {last.release} {last.state} {last.at:%Y-%m-%d %H:%M}{detail}"
+    more = last.branch or last.detail
+    return f"last: {last.release} {last.state} {last.at:%Y-%m-%d %H:%M}" + (f" ({more})" if more else "")

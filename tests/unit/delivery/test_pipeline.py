@@ -31,7 +31,7 @@ def verified(one: Release, cluster: str, *, ok: bool = True, hours_ago: float = 
     return Verified(digest=one.digest, release=one.name, cluster=cluster, at=at, ok=ok)
 
 
-def promoted(one: Release, state: str, *, by: str = "run-1", detail: str = "", minutes_ago: float = 10) -> Promoted:
+def promoted(one: Release, state: str, *, by: str = "run-1", minutes_ago: float = 10, **more: str) -> Promoted:
     return Promoted(
         digest=one.digest,
         release=one.name,
@@ -39,7 +39,7 @@ def promoted(one: Release, state: str, *, by: str = "run-1", detail: str = "", m
         state=state,
         at=NOON - timedelta(minutes=minutes_ago),
         by=by,
-        detail=detail,
+        **more,
     )
 
 
@@ -98,7 +98,7 @@ STEPS = {
     "rejected, and a person comes": ([PROVED, promoted(R2, "rejected")], {"automatic": False}, Pin, ""),
     "rolled back from it": ([PROVED, promoted(R2, "rolled-back")], {}, Noop, "rolled back from r2"),
     "on a branch for review": (
-        [PROVED, promoted(R2, "pinned", detail="promote/staging-r2")],
+        [PROVED, promoted(R2, "pinned", branch="promote/staging-r2")],
         {},
         Wait,
         "waits to be merged",

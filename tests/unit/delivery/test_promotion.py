@@ -1,5 +1,6 @@
 """Each gate stops what it is for, in order, and says when it opens."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -174,6 +175,13 @@ def test_rollback_over_a_kubernetes_minor_is_refused_with_the_reason():
 def test_rollback_without_a_verified_release_is_refused(records: list):
     with pytest.raises(Permanent, match="no other release was ever verified there"):
         rollback(R2, *records)
+
+
+def test_a_record_of_before_there_were_branches_is_read():
+    document = {"kind": "promoted", "digest": R2.digest, "release": "r2", "environment": "staging"}
+    line = json.dumps({**document, "state": "pinned", "at": NOON.isoformat(), "detail": "promote/staging-r2"})
+    found = parse_record(line)
+    assert (found.branch, found.detail) == ("promote/staging-r2", "")
 
 
 def test_records_round_trip():

@@ -58,7 +58,8 @@ def read_application(document: Mapping[str, Any]) -> Application:
     sync = status.get("sync") or {}
     operation = status.get("operationState") or {}
     said = operation.get("message", "")
-    # While it retries the phase stays Running; only the text tells that an attempt failed.
+    # While it retries the phase stays Running; only the text tells that an attempt failed ("%s. Retrying attempt #%d at
+    # %s.": https://github.com/argoproj/argo-cd/blob/v3.6.1/controller/appcontroller.go).
     failed = operation.get("phase") in {"Failed", "Error"} or "Retrying attempt" in said
     health = (status.get("health") or {}).get("status", "Unknown")
     error = _condition(status) or (said if failed else "")
