@@ -210,18 +210,23 @@ class TalosCluster:
         return "accepted"
 
     def join_nodes(self, planned: PlannedConfigs | None = None) -> dict[str, Outcome]:
-        """The other control planes one at a time, then the workers side by side; one failure does not stop the rest.
+        """Control planes one at a time, then the workers side by side; one failure does not stop the rest.
 
-        Raises NodesFailed at the end, naming every node that did not come up.
+        Of `planned` nodes only, where a plan binds it: the others stay as they are. Raises NodesFailed at the end,
+        naming every node that did not come up.
         """
         outcomes: dict[str, Outcome] = {}
         failures: dict[str, InfrafluxError] = {}
-        for node in self.spec.control_planes:
+        planes, workers = (
+            [node for node in nodes if planned is None or node.name in planned]
+            for nodes in (self.spec.control_planes, self.spec.workers)
+        )
+        for node in planes:
             self._collect(node, lambda one: self._join_control_plane(one, planned), outcomes, failures)
         # Side by side within a bound: each needs a talosctl process here and an image pull there.
         with ThreadPoolExecutor(max_workers=self.spec.talos.worker_parallelism) as pool:
             configure: Callable[[Node], Outcome] = lambda node: self.configure(node, planned)  # noqa: E731
-            list(pool.map(lambda node: self._collect(node, configure, outcomes, failures), self.spec.workers))
+            list(pool.map(lambda node: self._collect(node, configure, outcomes, failures), workers))
         if failures:
             raise self._nodes_failed(failures)
         return outcomes

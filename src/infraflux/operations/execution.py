@@ -92,8 +92,8 @@ def upgrade_talos(opened: OpenCluster, planned: Planned) -> Outcomes:
 def configure_first(opened: OpenCluster, planned: Planned) -> Outcome:
     """Wait for the first control plane's boot, prove its identity, give it its machine config."""
     allowed, node = planned_configs(planned.plan), opened.spec.control_planes[0]
-    if node.name not in allowed:
-        return Noop(f"{node.name} has the wanted machine config")
+    if node.name not in allowed or not allowed[node.name].first:
+        return Noop(f"{node.name} has a machine config")
     return opened.talos.configure_first_control_plane(allowed)
 
 
@@ -115,10 +115,25 @@ def write_kubeconfig(opened: OpenCluster, _planned: Planned) -> Outcome:
 
 def join_nodes(opened: OpenCluster, planned: Planned) -> Outcomes:
     """The other nodes' machine configs: control planes one at a time, each until etcd counts it, then the workers."""
-    allowed = planned_configs(planned.plan)
-    if not allowed and planned.seen.etcd is not None:
-        return {"nodes": Noop("the plan configures no node")}
+    allowed = {name: one for name, one in planned_configs(planned.plan).items() if one.first}
+    if not allowed:
+        return {"nodes": Noop("the plan brings no node in")}
     return opened.talos.join_nodes(allowed)
+
+
+def update_nodes(opened: OpenCluster, planned: Planned) -> Outcomes:
+    """New machine configs of nodes that run, one after the other; the first failure stops the rest."""
+    changes = [one for one in planned.plan.of(actions.ConfigureNode) if not one.first]
+    if not changes:
+        return {"nodes": Noop("the plan changes no machine config of a node that runs")}
+    allowed = planned_configs(planned.plan)
+    restarting = {one.node for one in changes if one.reboots}
+    names = {one.node for one in changes}
+    return opened.rollout().roll(
+        [node for node in opened.spec.nodes if node.name in names],
+        lambda node: opened.talos.configure(node, allowed),
+        restarts=lambda node: node.name in restarting,
+    )
 
 
 def label_nodes(opened: OpenCluster, planned: Planned) -> Outcomes:
@@ -171,6 +186,7 @@ BOOTSTRAP = (
     Step("etcd", "bootstrap etcd", bootstrap_etcd),
     Step("kubeconfig", "write kubeconfig", write_kubeconfig),
     Step("join nodes", "join control planes and workers", join_nodes),
+    Step("update nodes", "roll out machine configs", update_nodes),
     Step("label nodes", "label and taint nodes", label_nodes),
 )
 """From machines that booted to a Kubernetes of nodes, which no CNI makes Ready yet."""

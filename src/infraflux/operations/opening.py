@@ -21,10 +21,12 @@ from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.core.paths import ProjectPaths
 from infraflux.operations.bootstrap import TalosCluster
 from infraflux.operations.frozen import freeze
+from infraflux.operations.health import read_nodes
 from infraflux.operations.leaving import NodeExit
 from infraflux.operations.machines import Machines, open_machines
 from infraflux.operations.platform import Platform, open_platform
 from infraflux.operations.releases import RELEASED_CONTENT
+from infraflux.operations.rollout import Rollout
 from infraflux.operations.talos import open_talos
 
 Log = Callable[[str], None]
@@ -105,6 +107,11 @@ class OpenCluster:
             rules=self.spec.policy.rollout,
             connect=lambda: Kubernetes.from_kubeconfig(kubeconfig, cluster=self.key),
         )
+
+    def rollout(self) -> Rollout:
+        """How changes reach nodes of this cluster that run."""
+        kubeconfig = self.talos.workspace.kubeconfig
+        return Rollout(cluster=self.talos, leave=self.node_exit(), read_nodes=lambda: read_nodes(kubeconfig))
 
     def forget_platform(self) -> None:
         """After an apply or a new kubeconfig: what was opened before is of before."""

@@ -1,7 +1,7 @@
 """Executors do what their actions say; where the world moved since the plan was made they refuse to do more."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,6 +11,7 @@ from fakes.clock import FakeClock
 from fakes.plans import node_object, spec_of_five, summary
 from fakes.talos import FakeTalos, FakeWorkspace
 
+from infraflux.adapters.kubernetes.facts import KubernetesNode
 from infraflux.adapters.talos.facts import BootstrapMarker
 from infraflux.adapters.talos.seen import look_at_etcd
 from infraflux.adapters.talos.talosctl import Talosctl
@@ -24,8 +25,10 @@ from infraflux.operations.plan.decide import plan_cluster
 from infraflux.operations.plan.node_decisions import WorldMoved
 from infraflux.operations.plan.observed import Observed, PlatformSeen, Wanted
 from infraflux.operations.planning import Planned
+from infraflux.operations.rollout import Rollout, RolloutStopped
 
-CP1, CP3, W1, W2 = "dev-1-cp-1", "dev-1-cp-3", "dev-1-worker-1", "dev-1-worker-2"
+CP1, CP2, CP3 = "dev-1-cp-1", "dev-1-cp-2", "dev-1-cp-3"
+W1, W2 = "dev-1-worker-1", "dev-1-worker-2"
 ROLE = "node-role.kubernetes.io/edge"
 SYSCTL = "  sysctls: {vm.swappiness: '1'}\n"
 ARGUMENT = "  kubelet: {extraArgs: {v: '4'}}\n"
@@ -55,6 +58,9 @@ class World:
     talos: FakeTalos
     workspace: FakeWorkspace
     kubernetes: FakeNodes
+    in_service: list[str] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+    reboots: set[str] = field(default_factory=set)
 
     @property
     def cluster(self) -> TalosCluster:
@@ -63,7 +69,23 @@ class World:
     @property
     def opened(self) -> OpenCluster:
         spec = self.workspace.spec
-        return cast(OpenCluster, SimpleNamespace(spec=spec, key=spec.key, talos=self.cluster))
+        rollout = Rollout(cluster=self.cluster, leave=cast(Any, self.service), read_nodes=self.read_nodes)
+        known = {"spec": spec, "key": spec.key, "talos": self.cluster, "rollout": lambda: rollout}
+        return cast(OpenCluster, SimpleNamespace(**known))
+
+    @property
+    def service(self) -> Any:
+        """Drains and takes back into service; only notes it."""
+        kubectl = SimpleNamespace(uncordon=lambda name: self.in_service.append(f"uncordon {name}"))
+        drain = lambda name: self.in_service.append(f"drain {name}")  # noqa: E731
+        return SimpleNamespace(rules=self.workspace.spec.policy.rollout, drain=drain, kubectl=kubectl)
+
+    def read_nodes(self) -> list[KubernetesNode]:
+        """A node is Ready unless it is told not to become so."""
+        return [
+            KubernetesNode(name=name, ready=name not in self.broken, addresses=(), kubelet_version="")
+            for name in self.kubernetes.nodes
+        ]
 
     def plan(self) -> Planned:
         """As it is now."""
@@ -77,6 +99,7 @@ class World:
             nodes={node.name: cluster.look(node) for node in spec.nodes},
             etcd=look_at_etcd(spec.control_planes, admin=cluster.admin),
             platform=PlatformSeen(installs={}, handoff={}, nodes=nodes),
+            reboots=dict.fromkeys(self.reboots, True),
         )
         configs = self.workspace.configs.by_node
         wanted = Wanted(configs=configs, fingerprints=dict.fromkeys(configs, "f"), components={}, handoff=())
@@ -110,6 +133,7 @@ STEPS: dict[str, Callable[[OpenCluster, Planned], Any]] = {
     "first": execution.configure_first,
     "etcd": execution.bootstrap_etcd,
     "join": execution.join_nodes,
+    "update": execution.update_nodes,
     "labels": execution.label_nodes,
 }
 
@@ -157,8 +181,10 @@ def test_a_field_more_than_was_planned_stops_before_the_node_is_touched(world: W
     world.workspace.added = SYSCTL
     planned = world.plan()
     world.configured(CP1, ARGUMENT)
-    with pytest.raises(WorldMoved, match=r"cp-1 differs in more than was planned: v1alpha1.machine.kubelet") as caught:
-        execution.configure_first(world.opened, planned)
+    with pytest.raises(
+        RolloutStopped, match=r"cp-1 differs in more than was planned: v1alpha1.machine.kubelet"
+    ) as caught:
+        execution.update_nodes(world.opened, planned)
     assert world.talos.pushed == []
     assert caught.value.error_class is ErrorClass.CONFLICT
     assert "shows a new plan" in caught.value.next_step
@@ -169,8 +195,8 @@ def test_another_wanted_value_than_was_planned_stops(world: World):
     world.workspace.added = SYSCTL
     planned = world.plan()
     world.workspace.added = SYSCTL.replace("1", "2")
-    with pytest.raises(WorldMoved, match=r"more than was planned: v1alpha1\.machine\.sysctls"):
-        execution.configure_first(world.opened, planned)
+    with pytest.raises(RolloutStopped, match=r"more than was planned: v1alpha1\.machine\.sysctls"):
+        execution.update_nodes(world.opened, planned)
     assert world.talos.pushed == []
 
 
@@ -178,21 +204,45 @@ def test_a_node_that_was_wiped_meanwhile_is_not_configured_anew(world: World):
     world.workspace.added = SYSCTL
     planned = world.plan()
     world.talos.machine(CP1).config = ""
-    with pytest.raises(WorldMoved, match="cp-1 has no machine config any more"):
-        execution.configure_first(world.opened, planned)
+    with pytest.raises(RolloutStopped, match=r"stopped at dev-1-cp-1: .*etcd on dev-1-cp-1 is not healthy"):
+        execution.update_nodes(world.opened, planned)
     assert world.talos.pushed == []
 
 
-def test_one_node_that_moved_is_named_and_the_others_are_configured(world: World):
+def test_the_first_node_that_fails_stops_the_rest(world: World):
     world.workspace.added = SYSCTL
     planned = world.plan()
-    execution.configure_first(world.opened, planned)
-    world.configured(W1, ARGUMENT)
-    with pytest.raises(Permanent, match=r"1 of 5 nodes.*worker-1.*more than was planned") as caught:
-        execution.join_nodes(world.opened, planned)
+    world.configured(CP3, ARGUMENT)
+    with pytest.raises(RolloutStopped, match=r"stopped at dev-1-cp-3: .*more than was planned.*not touched") as caught:
+        execution.update_nodes(world.opened, planned)
     assert (caught.value.error_class, caught.value.retryable) == (ErrorClass.CONFLICT, False)
-    assert W1 not in world.talos.pushed
-    assert W2 in world.talos.pushed
+    assert W1 in caught.value.message
+    assert world.talos.pushed == [CP1, CP2]
+
+
+def test_a_control_plane_that_does_not_come_back_ready_stops_the_rest(world: World):
+    world.workspace.added = SYSCTL
+    planned = world.plan()
+    world.broken = {CP1}
+    with pytest.raises(RolloutStopped, match=r"stopped at dev-1-cp-1: .*NotReady.*not touched: dev-1-cp-2"):
+        execution.update_nodes(world.opened, planned)
+    assert world.talos.pushed == [CP1]
+
+
+def test_no_control_plane_is_touched_while_etcd_is_not_whole(world: World):
+    world.workspace.added = SYSCTL
+    planned = world.plan()
+    world.talos.members.remove(CP3)
+    with pytest.raises(RolloutStopped, match=r"etcd is not whole; .*dev-1-cp-3 is no etcd member"):
+        execution.update_nodes(world.opened, planned)
+    assert world.talos.pushed == []
+
+
+def test_a_node_that_restarts_is_drained_before_and_taken_back_after(world: World):
+    world.workspace.added = SYSCTL
+    world.reboots = {W1}
+    execution.update_nodes(world.opened, world.plan())
+    assert world.in_service == [f"drain {W1}", f"uncordon {W1}"]
 
 
 SILENT_THEN: dict[str, tuple[str, type | None]] = {
