@@ -18,6 +18,7 @@ from infraflux.operations.plan.machines import machine_actions, new_machines, sh
 from infraflux.operations.plan.node_decisions import Wait, decide_config
 from infraflux.operations.plan.node_labels import plan_labels
 from infraflux.operations.plan.observed import Observed, Wanted
+from infraflux.operations.plan.standing import require_changeable
 from infraflux.operations.plan.upgrades import plan_upgrade
 
 
@@ -49,6 +50,7 @@ def plan_cluster(spec: ClusterSpec, wanted: Wanted, seen: Observed) -> ClusterPl
         )
     new = new_machines(seen.machines)
     _require_etcd(spec, seen, new)
+    require_changeable(spec, wanted, seen)
     draft.actions += leaving_actions(spec, seen, new)
     draft.add(machine_actions(spec, seen.machines), otherwise="the machines are as declared")
     _nodes(spec, wanted, seen, new, draft)
