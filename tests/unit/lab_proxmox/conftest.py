@@ -136,7 +136,7 @@ class Pve:
         self.close()
         self.open()
 
-    def call(self, method: str, path: str, *, token: str = ADMIN, **form: object) -> Answer:
+    def call(self, method: str, path: str, /, *, token: str = ADMIN, **form: object) -> Answer:
         """One request; `_` in names of parameters stands for `-` where Proxmox writes one."""
         return self.runner.run(self._call(method, path, token, form))
 
@@ -150,7 +150,7 @@ class Pve:
                 status=response.status, reason=response.reason or "", data=body["data"], errors=body.get("errors", {})
             )
 
-    def ok(self, method: str, path: str, **form: object) -> Any:
+    def ok(self, method: str, path: str, /, **form: object) -> Any:
         """A request that must succeed; a task it starts must end well."""
         answer = self.call(method, path, **form)
         assert answer.status == 200, answer
@@ -167,7 +167,7 @@ class Pve:
     async def _notified(self) -> None:
         await asyncio.gather(*self.sim.notifier.pending())
 
-    def lose(self, method: str, path: str, **form: object) -> None:
+    def lose(self, method: str, path: str, /, **form: object) -> None:
         """A request whose connection is reset."""
         with pytest.raises((ClientError, ConnectionError)):
             self.call(method, path, **form)

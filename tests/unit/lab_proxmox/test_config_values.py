@@ -9,7 +9,7 @@ from .conftest import Pve
 ROUND_TRIPS = {
     "numbers stay numbers": ({"cores": "4", "sockets": "2", "balloon": "0"}, {"cores": 4, "sockets": 2, "balloon": 0}),
     "booleans are 1 or 0": (
-        {"onboot": "1", "protection": "0", "numa": "yes"},
+        {"onboot": "1", "protection": "0", "numa": "1"},
         {"onboot": 1, "protection": 0, "numa": 1},
     ),
     "memory is text": ({"memory": "2048"}, {"memory": "2048"}),
@@ -76,7 +76,11 @@ REFUSED = {
     "not a boolean": ({"onboot": "maybe"}, "onboot", "type check ('boolean') failed - got 'maybe'"),
     "not a name": ({"name": "no_underscores"}, "name", "valid DNS name"),
     "not a tag": ({"tags": "a;b$"}, "tags", "invalid characters in tag 'b$'"),
-    "no such drive property": ({"scsi0": "lvm:1,colour=red"}, "scsi0", "scsi0.colour: property is not defined"),
+    "no such drive property": (
+        {"scsi0": "lvm:1,colour=red"},
+        "scsi0",
+        "invalid key in comma-separated list property: colour",
+    ),
     "no such index": ({"scsi31": "lvm:1"}, "scsi31", "property is not defined in schema"),
     "no such card": ({"net0": "bridge=vmbr0"}, "net0", "model: property is missing"),
     "bad address": ({"net0": "virtio=01:02:03:04:05:06"}, "net0", "unicast MAC address"),

@@ -24,14 +24,14 @@ def test_host_for_a_machine_in_need(pve: Pve, rule: dict[str, object], host: str
         pve.power("start", vm_id, node)
         pve.ok("POST", "/cluster/ha/resources", sid=f"vm:{vm_id}")
     if rule:
-        pve.ok("POST", "/cluster/ha/rules", rule="r", **rule)
+        pve.ok("POST", "/cluster/ha/rules", rule="r1", **rule)
     assert pve.sim.ha.choose_host(pve.sim.cluster.guests[100]) == host
 
 
 def test_no_host_left(pve: Pve) -> None:
     pve.guest()
     pve.ok("POST", "/cluster/ha/resources", sid="100", state="stopped")
-    pve.ok("POST", "/cluster/ha/rules", rule="r", type="node-affinity", resources="vm:100", nodes="h1", strict=1)
+    pve.ok("POST", "/cluster/ha/rules", rule="r1", type="node-affinity", resources="vm:100", nodes="h1", strict=1)
     assert pve.sim.ha.choose_host(pve.sim.cluster.guests[100]) is None
 
 
@@ -68,12 +68,12 @@ REFUSED = {
     "unmanaged": (
         "POST",
         "/cluster/ha/rules",
-        {"rule": "r", "type": "node-affinity", "resources": "vm:101", "nodes": "h1"},
+        {"rule": "r1", "type": "node-affinity", "resources": "vm:101", "nodes": "h1"},
         "cannot use unmanaged resource(s) vm:101.",
     ),
     "groups are gone": ("GET", "/cluster/ha/groups", {}, "migrated to rules"),
     "unknown resource": ("GET", "/cluster/ha/resources/vm:101", {}, "no such resource 'vm:101'"),
-    "unknown rule": ("GET", "/cluster/ha/rules/x", {}, "no such ha rule 'x'"),
+    "unknown rule": ("GET", "/cluster/ha/rules/xx", {}, "no such ha rule 'xx'"),
     "removal without purge": ("DELETE", "/nodes/h1/qemu/100", {}, "used in HA resources and purge parameter not set"),
 }
 
@@ -93,9 +93,9 @@ def test_purge_takes_a_machine_out_of_ha(pve: Pve) -> None:
         pve.guest(vm_id)
         pve.ok("POST", "/cluster/ha/resources", sid=f"vm:{vm_id}", state="stopped")
     resources = "vm:100,vm:101,vm:102"
-    pve.ok("POST", "/cluster/ha/rules", rule="r", type="resource-affinity", resources=resources, affinity="negative")
+    pve.ok("POST", "/cluster/ha/rules", rule="r1", type="resource-affinity", resources=resources, affinity="negative")
     pve.ok("DELETE", "/nodes/h1/qemu/100", purge=1)
-    assert pve.ok("GET", "/cluster/ha/rules/r")["resources"] == "vm:101,vm:102"
+    assert pve.ok("GET", "/cluster/ha/rules/r1")["resources"] == "vm:101,vm:102"
 
 
 def test_moving_through_ha(pve: Pve) -> None:

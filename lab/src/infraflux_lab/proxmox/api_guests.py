@@ -6,6 +6,7 @@ from infraflux_lab.contracts import Nic
 from infraflux_lab.proxmox.config import check_unlocked, shown, shown_pending, split_drives
 from infraflux_lab.proxmox.drives import DriveRequest
 from infraflux_lab.proxmox.errors import PveError, bad_parameter
+from infraflux_lab.proxmox.facts.guest_calls import AGENT_COMMANDS
 from infraflux_lab.proxmox.http import Call, Routes
 from infraflux_lab.proxmox.machines import nics_of
 from infraflux_lab.proxmox.model import RUNNING, Guest
@@ -34,8 +35,6 @@ async def guests(call: Call) -> Any:
 async def create(call: Call) -> Any:
     """Create a guest in a task; its id is taken from here on."""
     node, text = call.node, call.need("vmid")
-    if not text.isdigit():
-        raise bad_parameter("vmid", f"type check ('integer') failed - got '{text}'")
     pool = call.form.get("pool")
     if not (pool and call.allowed(f"/pool/{pool}", "VM.Allocate")):
         call.require(f"/vms/{text}", "VM.Allocate")
@@ -114,8 +113,7 @@ async def change_in_task(call: Call) -> Any:
 def _change(call: Call) -> None:
     guest = _unlocked(call, "VM.Audit", "VM.Allocate")
     options, drives = split_drives({key: value for key, value in call.form.items() if key not in UPDATE_ONLY})
-    delete = [name for name in call.form.get("delete", "").replace(" ", ",").split(",") if name]
-    revert = [name for name in call.form.get("revert", "").split(",") if name]
+    delete, revert = call.names("delete"), call.names("revert")
     _check_resources(call, options, drives, vm_id=guest.vm_id)
     for name in delete:
         call.require(f"/vms/{guest.vm_id}", privilege_for(name, str(guest.wanted.get(name, ""))))
@@ -241,8 +239,6 @@ async def migrate(call: Call) -> Any:
 async def clone(call: Call) -> Any:
     """Copy a guest."""
     guest, new_id = _unlocked(call, "VM.Clone"), call.need("newid")
-    if not new_id.isdigit():
-        raise bad_parameter("newid", f"type check ('integer') failed - got '{new_id}'")
     call.require(f"/vms/{new_id}", "VM.Allocate")
     if call.form.get("target", guest.node) not in call.sim.cluster.spec.hosts:
         raise bad_parameter("target", f"no such cluster node '{call.form['target']}'")
@@ -273,7 +269,7 @@ async def agent(call: Call) -> Any:
         raise PveError("No QEMU guest agent configured")
     if guest.status != RUNNING:
         raise PveError(f"VM {guest.vm_id} is not running")
-    if call.params["command"] != "network-get-interfaces":
+    if not call.path.endswith("/network-get-interfaces"):
         raise PveError("QEMU guest agent is not running")
     return {"result": [_interface(guest.vm_id, index, nic) for index, nic in enumerate(nics_of(guest))]}
 
@@ -287,5 +283,5 @@ def _interface(vm_id: int, index: int, nic: Nic) -> dict[str, Any]:
     return {"name": f"eth{index}", "hardware-address": nic.mac, "ip-addresses": addresses}
 
 
-for _method in ("GET", "POST"):
-    routes(_method, f"{GUEST}/agent/{{command}}")(agent)
+for _command, _method in AGENT_COMMANDS.items():
+    routes(_method, f"{GUEST}/agent/{_command}")(agent)

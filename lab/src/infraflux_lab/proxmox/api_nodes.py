@@ -6,7 +6,7 @@ import aiohttp
 
 from infraflux_lab.proxmox.api_cluster import may_see
 from infraflux_lab.proxmox.drives import volumes_of
-from infraflux_lab.proxmox.errors import PveError, bad_parameter, forbidden
+from infraflux_lab.proxmox.errors import PveError, forbidden
 from infraflux_lab.proxmox.http import Call, Routes
 from infraflux_lab.proxmox.model import Task, Volume
 from infraflux_lab.proxmox.storage import url_metadata
@@ -93,7 +93,7 @@ async def storages(call: Call) -> Any:
         for storage in call.sim.cluster.spec.storages
         if call.allowed(f"/storage/{storage.id}", "Datastore.Audit", "Datastore.AllocateSpace")
         and wanted in (None, storage.id)
-        and (content is None or set(content.split(",")) & set(storage.content))
+        and (content is None or set(call.names("content")) & set(storage.content))
     ]
 
 
@@ -180,7 +180,7 @@ async def query_url_metadata(call: Call) -> Any:
     """What a URL serves."""
     if not (call.allowed("/", "Sys.Audit") and call.allowed("/", "Sys.Modify")):
         call.require(f"/nodes/{call.node}", "Sys.AccessNetwork")
-    url = _url(call)
+    url = call.need("url")
     try:
         return await url_metadata(url)
     except (aiohttp.ClientError, TimeoutError) as error:
@@ -195,7 +195,7 @@ async def download_url(call: Call) -> Any:
         raise forbidden(f"/storage/{storage}", "Datastore.AllocateTemplate")
     if not (call.allowed("/", "Sys.Audit") and call.allowed("/", "Sys.Modify")):
         call.require(f"/nodes/{node}", "Sys.AccessNetwork")
-    url = _url(call)
+    url = call.need("url")
     volid = call.sim.storages.check_download(
         storage_id=storage, node=node, content=call.need("content"), filename=call.need("filename")
     )
@@ -207,13 +207,6 @@ async def download_url(call: Call) -> Any:
     return call.sim.tasks.start(
         node=node, kind="download", subject=call.need("filename"), user=call.caller.id, work=work
     )
-
-
-def _url(call: Call) -> str:
-    url = call.need("url")
-    if not url.startswith(("http://", "https://")):
-        raise bad_parameter("url", "value does not match the regex pattern")
-    return url
 
 
 @routes("GET", "/nodes/{node}/tasks")
@@ -228,7 +221,7 @@ async def tasks(call: Call) -> Any:
         and vm_id in (None, task.subject)
         and (task.running or not running)
     ]
-    start, limit = int(call.form.get("start", 0)), int(call.form.get("limit", LOG_LINES))
+    start, limit = call.number("start", 0), call.number("limit", LOG_LINES)
     return sorted(rows, key=lambda row: row["starttime"], reverse=True)[start : start + limit]
 
 
@@ -248,7 +241,7 @@ async def task_status(call: Call) -> Any:
 async def task_log(call: Call) -> Any:
     """Lines of a task log."""
     lines = _task(call).log
-    start, limit = int(call.form.get("start", 0)), int(call.form.get("limit", LOG_LINES))
+    start, limit = call.number("start", 0), call.number("limit", LOG_LINES)
     numbered = [{"n": number, "t": text} for number, text in enumerate(lines, start=1)]
     return numbered[start : start + limit] or [{"n": 1, "t": "no content"}]
 

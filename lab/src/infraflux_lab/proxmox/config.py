@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-import re
 import secrets
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from infraflux_lab.proxmox.drives import DriveAllocator, DriveRequest, parse_drive, volume_of
-from infraflux_lab.proxmox.errors import PveError, bad_parameter
-from infraflux_lab.proxmox.machines import NET_MODELS
+from infraflux_lab.proxmox.errors import PveError, bad_parameter, bad_parameters
+from infraflux_lab.proxmox.facts.check import check_options, split_pairs
+from infraflux_lab.proxmox.facts.options import PAIRS
 from infraflux_lab.proxmox.model import RUNNING, Guest
 from infraflux_lab.proxmox.schema import (
     SYSTEM_DRIVES,
@@ -18,51 +18,43 @@ from infraflux_lab.proxmox.schema import (
     is_drive,
     known,
     live,
-    parse_options,
-    parse_properties,
     print_properties,
+    typed_options,
 )
 from infraflux_lab.proxmox.storage import Storages
 
 # Proxmox Server Solutions' own prefix; the real default of a cluster.
 MAC_PREFIX = "BC:24:11"
 HIDDEN = "**********"
-_MAC = re.compile(r"^[0-9a-fA-F][02468aceACE](:[0-9a-fA-F]{2}){5}$")
 
 
 def split_drives(form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, DriveRequest]]:
     """Typed options and drive requests of a form; 400 with everything wrong in it."""
+    problems = check_options(form)
+    if problems:
+        raise bad_parameters(problems)
+    if "cdrom" in form:
+        # qm.conf(5): an alias for ide2.
+        form = {("ide2" if name == "cdrom" else name): text for name, text in form.items()}
     requests = {
         option: parse_drive(option, text)
         for option, text in form.items()
         if is_drive(option) or option in SYSTEM_DRIVES
     }
-    options = parse_options({option: text for option, text in form.items() if option not in requests})
+    options = typed_options({option: text for option, text in form.items() if option not in requests})
     for option, value in options.items():
         if family(option) == "net" != option:
-            options[option] = normal_net(option, value)
+            options[option] = normal_net(value)
     if "cipassword" in options:
         # The hash is all that is ever kept, as on the real system.
         options["cipassword"] = _hashed(options["cipassword"])
     return options, requests
 
 
-def normal_net(option: str, text: str) -> str:
+def normal_net(text: str) -> str:
     """`virtio=MAC,bridge=...`, with an address made where none was given."""
-    properties = parse_properties(text, default_key="model")
-    model = properties.pop("model", None) or next((name for name in NET_MODELS if name in properties), None)
-    if model not in NET_MODELS:
-        raise bad_parameter(
-            option, "invalid format - format error\nmodel: property is missing and it is not optional\n"
-        )
-    mac = properties.pop("macaddr", None) or properties.pop(model, None) or random_mac()
-    if mac in NET_MODELS:
-        mac = random_mac()
-    if not _MAC.match(mac):
-        raise bad_parameter(
-            option,
-            f"invalid format - format error\n{option}.macaddr: value does not look like a valid unicast MAC address\n",
-        )
+    properties = split_pairs(PAIRS["net"], text)
+    model, mac = properties.pop("model"), properties.pop("macaddr", None) or random_mac()
     return ",".join(filter(None, [f"{model}={mac.upper()}", print_properties(properties, default_key="model")]))
 
 

@@ -5,21 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from infraflux_lab.proxmox.cluster import Cluster
-from infraflux_lab.proxmox.errors import TaskFailed, bad_parameter
+from infraflux_lab.proxmox.errors import TaskFailed
+from infraflux_lab.proxmox.facts.check import option_rule, split_pairs
+from infraflux_lab.proxmox.facts.options import PAIRS
 from infraflux_lab.proxmox.model import Guest, Volume
-from infraflux_lab.proxmox.schema import SYSTEM_DRIVES, is_volume_option, parse_properties, print_properties, words
+from infraflux_lab.proxmox.schema import SYSTEM_DRIVES, is_volume_option, parse_properties, print_properties
 from infraflux_lab.proxmox.storage import Storages
 from infraflux_lab.spec import GIB
 
 KIB, MIB = 1024, 1024**2
 SYSTEM_DRIVE_BYTES = 4 * MIB
 CLOUD_INIT_BYTES = 4 * MIB
-DRIVE_KEYS = words(
-    "aio backup cache detect_zeroes discard efitype file format import-from iothread media ms-cert "
-    "pre-enrolled-keys product queues replicate rerror ro scsiblock serial shared size snapshot ssd trans version "
-    "werror worldwide wwn bps bps_rd bps_wr iops iops_max iops_rd iops_rd_max iops_wr iops_wr_max mbps mbps_max "
-    "mbps_rd mbps_rd_max mbps_wr mbps_wr_max"
-)
 _NEW_DISK = re.compile(r"^([A-Za-z][A-Za-z0-9._-]*):(\d+(?:\.\d+)?)$")
 _SIZE = re.compile(r"^(\+?)(\d+(?:\.\d+)?)([KMGT]?)$")
 _UNITS = {"": 1, "K": KIB, "M": MIB, "G": GIB, "T": 1024 * GIB}
@@ -42,19 +38,10 @@ class DriveRequest:
 
 
 def parse_drive(option: str, text: str) -> DriveRequest:
-    """Read a drive option; 400 for properties no drive has."""
-    properties = parse_properties(text, default_key="file")
-    unknown = sorted(set(properties) - DRIVE_KEYS)
-    if unknown:
-        lines = "".join(
-            f"{option}.{key}: property is not defined in schema and the schema does not allow additional properties\n"
-            for key in unknown
-        )
-        raise bad_parameter(option, f"invalid format - format error\n{lines}")
-    if "file" not in properties:
-        raise bad_parameter(
-            option, f"invalid format - format error\n{option}.file: property is missing and it is not optional\n"
-        )
+    """Read a drive option that was checked."""
+    rule = option_rule(option)
+    assert rule
+    properties = split_pairs(PAIRS[rule.kind.pairs], text)
     return DriveRequest(option=option, file=properties["file"], properties=properties)
 
 
@@ -69,8 +56,7 @@ def format_size(size: int) -> str:
 def parse_size(text: str) -> tuple[bool, int]:
     """Whether it is relative (`+5G`), and bytes."""
     match = _SIZE.match(text)
-    if not match:
-        raise bad_parameter("size", f"value does not match the regex pattern - got '{text}'")
+    assert match
     return bool(match[1]), int(float(match[2]) * _UNITS[match[3]])
 
 

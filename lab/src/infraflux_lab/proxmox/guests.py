@@ -13,12 +13,12 @@ from infraflux_lab.proxmox.config import (
     check_digest,
     check_unlocked,
     random_mac,
-    split_drives,
     with_defaults,
 )
 from infraflux_lab.proxmox.drives import DriveAllocator, DriveRequest, format_size, parse_size, volume_of, volumes_of
 from infraflux_lab.proxmox.errors import PveError, TaskFailed, bad_parameter
-from infraflux_lab.proxmox.machines import NET_MODELS, Notifier, machine_of
+from infraflux_lab.proxmox.facts.options import NET_MODELS
+from infraflux_lab.proxmox.machines import Notifier, machine_of
 from infraflux_lab.proxmox.model import RUNNING, STOPPED, Guest, Pool, Volume
 from infraflux_lab.proxmox.schema import family, is_drive, parse_properties, print_properties
 from infraflux_lab.proxmox.storage import Storages
@@ -38,8 +38,6 @@ class Guests:
 
     def check_free(self, vm_id: int) -> None:
         """Refuse an id that is taken, on whichever host."""
-        if not MIN_VM_ID <= vm_id <= MAX_VM_ID:
-            raise bad_parameter("vmid", "value must have a minimum value of 100")
         taken = self.cluster.guests.get(vm_id)
         if taken:
             raise PveError(f"VM {vm_id} already exists on node '{taken.node}'")
@@ -354,6 +352,3 @@ class Guests:
                 await work(worker)
 
         return self.tasks.start(node=guest.node, kind=kind, subject=str(guest.vm_id), user=user, work=alone)
-
-
-__all__ = ["Guests", "split_drives"]

@@ -8,11 +8,8 @@ from infraflux_lab.proxmox.errors import PveError, TaskFailed, bad_parameter
 from infraflux_lab.proxmox.guests import HOST_RESERVE_MIB, Guests
 from infraflux_lab.proxmox.machines import machine_of
 from infraflux_lab.proxmox.model import RUNNING, STOPPED, Guest, HaResource, HaRule
-from infraflux_lab.proxmox.schema import parse_boolean
 from infraflux_lab.proxmox.tasks import Worker
 
-STATES = ("started", "stopped", "enabled", "disabled", "ignored")
-RULE_TYPES = ("node-affinity", "resource-affinity")
 ON_STATES = ("started", "enabled")
 HA_USER = "root@pam"
 
@@ -98,10 +95,6 @@ class HighAvailability:
         name, kind = form.get("rule", ""), form.get("type", "")
         if name in self._cluster.ha_rules:
             raise PveError(f"HA rule '{name}' already exists")
-        if kind not in RULE_TYPES:
-            raise bad_parameter(
-                "type", f"value '{kind}' does not have a value in the enumeration '{', '.join(RULE_TYPES)}'"
-            )
         order = max((rule.order for rule in self._cluster.ha_rules.values()), default=0) + 1
         return HaRule(rule=name, type=kind, resources=[], order=order)
 
@@ -202,8 +195,8 @@ class HighAvailability:
 def full_sid(sid: str) -> str:
     """`vm:100` of `100` or `vm:100`."""
     kind, _, number = sid.rpartition(":")
-    if kind not in ("", "vm") or not number.isdigit():
-        raise bad_parameter("sid", "invalid format - value does not look like a valid HA resource ID\n")
+    if kind == "ct":
+        raise PveError(f"no such resource '{sid}'")
     return f"vm:{number}"
 
 
@@ -214,8 +207,6 @@ def hosts_of(rule: HaRule) -> list[str]:
 
 def _fill_resource(resource: HaResource, form: Mapping[str, str]) -> None:
     state = form.get("state", resource.state)
-    if state not in STATES:
-        raise bad_parameter("state", f"value '{state}' does not have a value in the enumeration '{', '.join(STATES)}'")
     if "group" in form:
         raise PveError("cannot use group: HA groups have been migrated to rules")
     resource.state = "started" if state == "enabled" else state
@@ -224,7 +215,7 @@ def _fill_resource(resource: HaResource, form: Mapping[str, str]) -> None:
         if name in form:
             setattr(resource, name, int(form[name]))
     if "failback" in form:
-        resource.failback = parse_boolean(form["failback"])
+        resource.failback = int(form["failback"])
 
 
 def _fill_rule(rule: HaRule, form: Mapping[str, str]) -> None:
@@ -232,9 +223,9 @@ def _fill_rule(rule: HaRule, form: Mapping[str, str]) -> None:
     rule.nodes = form.get("nodes", rule.nodes)
     rule.affinity = form.get("affinity", rule.affinity)
     if "disable" in form:
-        rule.disable = parse_boolean(form["disable"])
+        rule.disable = int(form["disable"])
     if "strict" in form:
-        rule.strict = parse_boolean(form["strict"])
+        rule.strict = int(form["strict"])
     for name in filter(None, form.get("delete", "").split(",")):
         if name in ("comment", "strict", "disable"):
             setattr(rule, name, 0 if name == "disable" else None)

@@ -9,16 +9,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from infraflux_lab.events import Endpoint, EventLog
 from infraflux_lab.proxmox.access import Caller
 from infraflux_lab.proxmox.engine import Engine
-from infraflux_lab.proxmox.errors import PveError, TaskFailed, bad_parameter
+from infraflux_lab.proxmox.errors import PveError, TaskFailed
+from infraflux_lab.proxmox.facts.calls import CallFacts
+from infraflux_lab.proxmox.intake import ITEM, checked, facts_of, read
 from infraflux_lab.proxmox.model import Guest
-from infraflux_lab.proxmox.schema import parse_boolean
 
 PREFIX = "/api2/json"
 WRITES = frozenset({"POST", "PUT", "DELETE"})
@@ -34,6 +34,7 @@ HTTP_FAULTS: Mapping[str, tuple[int, str]] = {
     "http-403": (403, "Permission check failed"),
 }
 SLOW_S = 30.0
+_SEPARATORS = re.compile(r"[,;\0\s]+")
 
 Handler = Callable[["Call"], Awaitable[Any]]
 
@@ -64,10 +65,7 @@ class Call:
     @property
     def vm_id(self) -> int:
         """Guest id in the path."""
-        text = self.params["vmid"]
-        if not text.isdigit():
-            raise bad_parameter("vmid", f"type check ('integer') failed - got '{text}'")
-        return int(text)
+        return int(self.params["vmid"])
 
     def guest(self, *privileges: str) -> Guest:
         """Guest in the path, on the host in the path, if the caller has any of the privileges on it."""
@@ -85,17 +83,22 @@ class Call:
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         """A boolean parameter."""
-        if name not in self.form:
-            return default
-        try:
-            return bool(parse_boolean(self.form[name]))
-        except ValueError as error:
-            raise bad_parameter(name, str(error)) from None
+        return self.form[name] == "1" if name in self.form else default
+
+    def number(self, name: str, default: int) -> int:
+        """A number."""
+        return int(self.form.get(name, default))
+
+    def names(self, name: str) -> list[str]:
+        """A list, whatever separates it."""
+        return [part for part in _SEPARATORS.split(self.form.get(name, "")) if part]
+
+    def items(self, name: str) -> list[str]:
+        """The items of an array."""
+        return [item for item in self.form.get(name, "").split(ITEM) if item]
 
     def need(self, name: str) -> str:
-        """A parameter that must be there."""
-        if name not in self.form:
-            raise bad_parameter(name, "property is missing and it is not optional")
+        """A parameter that must be there: the checker has seen to it."""
         return self.form[name]
 
 
@@ -127,15 +130,18 @@ class ApiServer:
         self.app = web.Application(client_max_size=FORM_LIMIT_BYTES)
         for method, path, handler in routes.table:
             for form in (path, f"{path}/"):
-                self.app.router.add_route(method, PREFIX + form, self._endpoint(path, handler))
-        self.app.router.add_route("*", "/{tail:.*}", self._endpoint("(unknown)", _unknown))
+                endpoint = self._endpoint(path, handler, facts_of(method, path))
+                self.app.router.add_route(method, PREFIX + form, endpoint)
+        self.app.router.add_route("*", "/{tail:.*}", self._endpoint("(unknown)", _unknown, None))
 
-    def _endpoint(self, route: str, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def _endpoint(
+        self, route: str, handler: Handler, facts: CallFacts | None
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def serve(request: web.Request) -> web.StreamResponse:
             started = time.monotonic()
             response: web.StreamResponse | None = None
             try:
-                response = await self._answer(request, handler)
+                response = await self._answer(request, handler, facts)
             except ConnectionReset:
                 reset_connection(request)
                 response = web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE)
@@ -146,7 +152,7 @@ class ApiServer:
 
         return serve
 
-    async def _answer(self, request: web.Request, handler: Handler) -> web.Response:
+    async def _answer(self, request: web.Request, handler: Handler, facts: CallFacts | None) -> web.Response:
         path = request.path.removeprefix(PREFIX).rstrip("/")
         names = self._fault_targets(request, path)
         faults = self._sim.cluster.faults
@@ -157,8 +163,7 @@ class ApiServer:
             await asyncio.sleep(float(slow.get("seconds", SLOW_S)))
         try:
             self._strike(names)
-            data = await handler(await self._call(request, path))
-            response = web.json_response({"data": data})
+            response = web.json_response({"data": await handler(await self._call(request, path, facts))})
         except PveError as error:
             response = error_response(error)
         except TaskFailed as error:
@@ -186,19 +191,23 @@ class ApiServer:
         vm_id = request.match_info.get("vmid")
         return [*targets, f"{name}/{vm_id}"] if vm_id else targets
 
-    async def _call(self, request: web.Request, path: str) -> Call:
+    async def _call(self, request: web.Request, path: str, facts: CallFacts | None) -> Call:
         if request.method == "POST" and path == LOGIN:
             caller = Caller(id="", privileges={})
         else:
             cookie = request.cookies.get("PVEAuthCookie")
             caller = self._sim.access.authenticate(request.headers, cookie, write=request.method in WRITES)
-        form = dict(request.query)
-        body = await request.text()
-        if body:
-            form |= dict(parse_qsl(body, keep_blank_values=True, encoding="utf-8"))
-        return Call(
-            sim=self._sim, method=request.method, path=path, params=dict(request.match_info), form=form, caller=caller
+        call = Call(
+            sim=self._sim, method=request.method, path=path, params=dict(request.match_info), form={}, caller=caller
         )
+        if facts is None:
+            return call
+        values = await read(request)
+        # A call for another host is handed on to it before anything is checked.
+        if "node" in call.params:
+            assert call.node
+        call.form = checked(facts, path=call.params, values=values)
+        return call
 
     def _count(self, request: web.Request, route: str, response: web.StreamResponse | None, seconds: float) -> None:
         self._events.count_request(

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from infraflux_lab.contracts import Disk, EventSink, Machine, MachineObserver, Nic
 from infraflux_lab.proxmox.cluster import Cluster
 from infraflux_lab.proxmox.drives import volume_of
+from infraflux_lab.proxmox.facts.options import NET_MODELS
 from infraflux_lab.proxmox.model import Guest
 from infraflux_lab.proxmox.schema import family, is_drive, parse_properties
 
-NET_MODELS = ("virtio", "e1000", "e1000e", "rtl8139", "vmxnet3")
 _UUID = re.compile(r"uuid=([0-9a-fA-F-]{36})")
 # An observer that hangs must not hang the API for ever; stopping a control plane takes its time.
 OBSERVER_PATIENCE_S = 120.0

@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from infraflux_lab.proxmox.errors import bad_parameters
+from infraflux_lab.proxmox.facts.check import option_rule
+from infraflux_lab.proxmox.facts.options import FAMILIES
 
 
 def words(text: str) -> frozenset[str]:
@@ -15,26 +16,6 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-BOOLEANS = words(
-    "acpi allow-ksm autostart ciupgrade freeze keephugepages kvm localtime numa onboot protection reboot tablet tdf "
-    "template"
-)
-INTEGERS: Mapping[str, int] = {
-    "balloon": 0, "cores": 1, "cpuunits": 1, "migrate_speed": 0, "shares": 0, "sockets": 1, "vcpus": 1,
-}  # fmt: skip
-"""Integer options with their smallest value."""
-NUMBERS = frozenset({"cpulimit", "migrate_downtime"})
-STRINGS = words(
-    "affinity agent amd-sev arch args audio0 bios boot bootdisk cdrom cicustom cipassword citype ciuser cpu "
-    "description efidisk0 hookscript hotplug hugepages intel-tdx ivshmem keyboard lock machine memory name nameserver "
-    "ostype rng0 running-nets-host-mtu scsihw searchdomain smbios1 spice_enhancements sshkeys startdate startup tags "
-    "tpmstate0 vga vmgenid vmstatestorage watchdog"
-)
-INDEXED: Mapping[str, int] = {
-    "hostpci": 15, "ide": 3, "ipconfig": 31, "net": 31, "numa": 7, "parallel": 2, "sata": 5, "scsi": 30, "serial": 3,
-    "unused": 255, "usb": 13, "virtio": 15, "virtiofs": 9,
-}  # fmt: skip
-"""Option families with their highest index."""
 DRIVES = frozenset({"ide", "sata", "scsi", "virtio"})
 SYSTEM_DRIVES = frozenset({"efidisk0", "tpmstate0"})
 
@@ -63,15 +44,13 @@ _FAMILY_PRIVILEGES: Mapping[str, str] = {
 }  # fmt: skip
 
 _INDEXED_NAME = re.compile(r"^([a-z]+)(\d+)$")
-_DNS_NAME = re.compile(r"^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?\.)*[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?$")
-_TAG = re.compile(r"^[a-zA-Z0-9_][a-zA-Z0-9_\-+.]*$")
 _TAG_SEPARATORS = re.compile(r"[,; ]+")
 
 
 def family(name: str) -> str:
     """`scsi` of `scsi0`; the name itself where it has no index."""
     match = _INDEXED_NAME.match(name)
-    if match and match[1] in INDEXED and int(match[2]) <= INDEXED[match[1]]:
+    if match and match[1] in FAMILIES and int(match[2]) <= FAMILIES[match[1]][0]:
         return match[1]
     return name
 
@@ -88,7 +67,7 @@ def is_volume_option(name: str) -> bool:
 
 def known(name: str) -> bool:
     """Whether a guest has such an option."""
-    return name in BOOLEANS or name in INTEGERS or name in NUMBERS or name in STRINGS or name != family(name)
+    return option_rule(name) is not None
 
 
 def privilege_for(name: str, text: str = "") -> str:
@@ -108,72 +87,26 @@ def live(name: str) -> bool:
     return name in APPLIED_LIVE or (name != family(name) and family(name) in HOTPLUGGED)
 
 
-def parse_options(form: Mapping[str, str]) -> dict[str, Any]:
-    """Typed values of a form; raises 400 with every wrong option at once."""
-    values: dict[str, Any] = {}
-    problems: dict[str, str] = {}
-    for name, text in form.items():
-        try:
-            values[name] = parse_option(name, text)
-        except ValueError as error:
-            problems[name] = str(error)
-    if problems:
-        raise bad_parameters(problems)
-    return values
+def typed_options(form: Mapping[str, str]) -> dict[str, Any]:
+    """Checked options as Proxmox keeps and shows them: integers and booleans as numbers, the rest as text."""
+    return {name: _typed(name, text) for name, text in form.items()}
 
 
-def parse_option(name: str, text: str) -> Any:
-    """Typed value of one option; ValueError holds Proxmox's text."""
-    if not known(name):
-        raise ValueError("property is not defined in schema and the schema does not allow additional properties")
-    if name in BOOLEANS:
-        return parse_boolean(text)
-    if name in INTEGERS:
-        return _integer(text, minimum=INTEGERS[name])
-    if name in NUMBERS:
-        return _number(text)
+def _typed(name: str, text: str) -> Any:
+    rule = option_rule(name)
     if name == "tags":
         return normal_tags(text)
     if name == "memory":
-        return str(_integer(text.removeprefix("current="), minimum=16))
-    if name == "name" and not _DNS_NAME.match(text):
-        raise ValueError("invalid format - value does not look like a valid DNS name\n")
-    return text
-
-
-def parse_boolean(text: str) -> int:
-    """1 or 0 of the words Proxmox takes for a boolean."""
-    lowered = text.lower()
-    if lowered in ("1", "on", "yes", "true"):
-        return 1
-    if lowered in ("0", "off", "no", "false"):
-        return 0
-    raise ValueError(f"type check ('boolean') failed - got '{text}'")
-
-
-def _integer(text: str, *, minimum: int) -> int:
-    if not re.fullmatch(r"-?\d+", text):
-        raise ValueError(f"type check ('integer') failed - got '{text}'")
-    if int(text) < minimum:
-        raise ValueError(f"value must have a minimum value of {minimum}")
-    return int(text)
-
-
-def _number(text: str) -> int | float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise ValueError(f"type check ('number') failed - got '{text}'") from None
+        return str(int(text.removeprefix("current=")))
+    if rule is None or rule.kind.type == "string":
+        return text
+    value = float(text)
     return int(value) if value.is_integer() else value
 
 
 def normal_tags(text: str) -> str:
     """Tags lower-cased, unique, sorted, as a cluster with default `tag-style` keeps them."""
-    tags = [tag for tag in _TAG_SEPARATORS.split(text) if tag]
-    for tag in tags:
-        if not _TAG.match(tag):
-            raise ValueError(f"invalid format - invalid characters in tag '{tag}'\n")
-    return ";".join(sorted({tag.lower() for tag in tags}))
+    return ";".join(sorted({tag.lower() for tag in _TAG_SEPARATORS.split(text) if tag}))
 
 
 def parse_properties(text: str, *, default_key: str) -> dict[str, str]:

@@ -144,10 +144,6 @@ class Storages:
 
     def check_download(self, *, storage_id: str, node: str, content: str, filename: str) -> str:
         """Volume id of a download that may start; raises what the real call raises at once."""
-        if content not in UPLOAD_EXTENSIONS:
-            raise bad_parameter(
-                "content", f"value '{content}' does not have a value in the enumeration 'iso, vztmpl, import'"
-            )
         self.check_content(storage_id, content)
         if not _FILE_NAME.match(filename):
             raise bad_parameter("filename", "contains unsafe characters")
