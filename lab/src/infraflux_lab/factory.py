@@ -20,6 +20,7 @@ from ruamel.yaml.error import YAMLError
 from infraflux.core.files import write_whole
 from infraflux_lab.contracts import EventSink
 from infraflux_lab.parts import PartFacts
+from infraflux_lab.proxmox.images import qcow2_header
 from infraflux_lab.proxmox.storage import VIRTUAL_SIZE_HEADER
 from infraflux_lab.spec import FactorySpec
 from infraflux_lab.state import LabError, read_json
@@ -38,6 +39,9 @@ _FILE = re.compile(r"^(nocloud|metal)-(amd64|arm64)\.(raw|qcow2|iso)$")
 def image_bytes(*, schematic: str, version: str, file: str) -> bytes:
     """Content of a stand-in image; the same for the same arguments, different for others."""
     head = f"InfraFlux lab stand-in for Talos image\nschematic={schematic}\nversion={version}\nfile={file}\n".encode()
+    if file.endswith(".qcow2"):
+        # Proxmox looks whether it is one before it keeps it.
+        head = qcow2_header(VIRTUAL_BYTES) + head
     filler = hashlib.shake_256(head).digest(IMAGE_BYTES - len(head))
     return head + filler
 

@@ -23,6 +23,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "warn-task": "a task ends as `WARNINGS: 1` with `message` in its log",
         "vanish-task": "a task does its work but its status answers `no such task`",
         "vm-lock": "changes to the VM answer `VM is locked (<lock>)` (default backup)",
+        "ignores-shutdown": "the guest takes no notice of a shutdown: agent and ACPI alike",
         "storage-full": "nothing more fits on the storage",
         "host-offline": "the host is gone: its calls answer 595, its VMs are dark, HA moves those it manages",
         "http-500": "the API answers 500 with `message`",

@@ -48,11 +48,23 @@ class FactorySpec(Section):
     port: int = Field(default=8882, ge=1, le=65535)
 
 
+class PciSpec(Section):
+    """One PCI device of a host."""
+
+    id: str = Field(pattern=r"^[a-f0-9]{4}:[a-f0-9]{2}:[a-f0-9]{2}\.[a-f0-9]$")
+    vendor: str = Field(pattern=r"^[a-f0-9]{4}$")
+    device: str = Field(pattern=r"^[a-f0-9]{4}$")
+    device_class: str = Field(default="030000", pattern=r"^[a-f0-9]{6}$")
+    name: str = ""
+
+
 class HostSpec(Section):
     """One Proxmox host."""
 
     cores: int = Field(ge=1)
     memory_mib: int = Field(ge=1024)
+    pci: Sequence[PciSpec] = ()
+    """Devices that guests may be given."""
 
 
 class StorageSpec(Section):
@@ -79,6 +91,10 @@ class TokenSpec(Section):
 
     id: TokenId
     privileges: Mapping[str, Sequence[str]]
+    privsep: bool = True
+    """Whether the token's own privileges count at all; those of its user are the limit in any case."""
+    user_privileges: Mapping[str, Sequence[str]] | None = None
+    """The same of its user; as many as the token has where nothing is said."""
 
     @property
     def user(self) -> str:

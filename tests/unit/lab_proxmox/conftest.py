@@ -34,6 +34,7 @@ ALL = [
     "Sys.Modify",
     "VM.Allocate",
     "VM.Audit",
+    "VM.Backup",
     "VM.Clone",
     "VM.Config.CDROM",
     "VM.Config.CPU",
@@ -46,18 +47,33 @@ ALL = [
     "VM.GuestAgent.Audit",
     "VM.Migrate",
     "VM.PowerMgmt",
+    "VM.Snapshot",
 ]
 SPEC = {
     "address": "127.0.0.1",
-    "hosts": {name: {"cores": 8, "memory_mib": 16384} for name in ("h1", "h2", "h3")},
+    "hosts": {
+        "h1": {
+            "cores": 8,
+            "memory_mib": 16384,
+            "pci": [
+                {"id": "0000:00:00.0", "vendor": "8086", "device": "29c0", "device_class": "060000"},
+                {"id": "0000:02:00.0", "vendor": "10de", "device": "2204", "name": "a graphics card"},
+            ],
+        },
+        **{name: {"cores": 8, "memory_mib": 16384} for name in ("h2", "h3")},
+    },
     "storages": [
-        {"id": "local", "type": "dir", "content": ["iso", "import", "snippets"], "capacity_gib": 10},
+        {"id": "local", "type": "dir", "content": ["iso", "import", "snippets", "backup"], "capacity_gib": 10},
+        {"id": "files", "type": "dir", "content": ["images"], "capacity_gib": 10},
         {"id": "lvm", "type": "lvmthin", "content": ["images"], "capacity_gib": 100},
         {"id": "lvm2", "type": "lvmthin", "content": ["images"], "capacity_gib": 100},
     ],
     "tokens": [
         {"id": ADMIN, "privileges": {"/": ALL}},
-        {"id": READER, "privileges": {"/": ["VM.Audit", "Sys.Audit"], "/pool/mine": ["VM.PowerMgmt"]}},
+        {
+            "id": READER,
+            "privileges": {"/": ["VM.Audit", "VM.Config.CDROM", "Sys.Audit"], "/pool/mine": ["VM.PowerMgmt"]},
+        },
     ],
 }
 
@@ -136,13 +152,13 @@ class Pve:
         self.close()
         self.open()
 
-    def call(self, method: str, path: str, /, *, token: str = ADMIN, **form: object) -> Answer:
-        """One request; `_` in names of parameters stands for `-` where Proxmox writes one."""
-        return self.runner.run(self._call(method, path, token, form))
+    def call(self, method: str, path: str, /, *, token: str = ADMIN, secret: str = SECRET, **form: object) -> Answer:
+        """One request with a token."""
+        return self.runner.run(self._call(method, path, f"{token}={secret}", form))
 
-    async def _call(self, method: str, path: str, token: str, form: Mapping[str, object]) -> Answer:
+    async def _call(self, method: str, path: str, credential: str, form: Mapping[str, object]) -> Answer:
         fields = {name: str(value) for name, value in form.items()}
-        headers = {"Authorization": f"PVEAPIToken={token}={SECRET}"}
+        headers = {"Authorization": f"PVEAPIToken={credential}"}
         where = {"params": fields} if method in ("GET", "DELETE") else {"data": fields}
         async with self.client.request(method, f"/api2/json{path}", headers=headers, **where) as response:
             body = await response.json()
@@ -171,6 +187,26 @@ class Pve:
         """A request whose connection is reset."""
         with pytest.raises((ClientError, ConnectionError)):
             self.call(method, path, **form)
+
+    def as_root(self, method: str, path: str, /, **form: object) -> Answer:
+        """One request of root with a password."""
+        return self.runner.run(self._as_root(method, path, form))
+
+    async def _as_root(self, method: str, path: str, form: Mapping[str, object]) -> Answer:
+        login = {"username": "root@pam", "password": "toor"}
+        async with self.client.post("/api2/json/access/ticket", data=login) as response:
+            ticket = (await response.json())["data"]
+        headers = {
+            "Cookie": f"PVEAuthCookie={ticket['ticket']}",
+            "CSRFPreventionToken": ticket["CSRFPreventionToken"],
+        }
+        fields = {name: str(value) for name, value in form.items()}
+        where = {"params": fields} if method in ("GET", "DELETE") else {"data": fields}
+        async with self.client.request(method, f"/api2/json{path}", headers=headers, **where) as response:
+            body = await response.json()
+            return Answer(
+                status=response.status, reason=response.reason or "", data=body["data"], errors=body.get("errors", {})
+            )
 
     def config(self, vm_id: int = 100, node: str = "h1", **form: object) -> dict[str, Any]:
         found = self.ok("GET", f"/nodes/{node}/qemu/{vm_id}/config", **form)

@@ -10,7 +10,12 @@ REFUSALS = {
     "memory": ("PUT", "/nodes/h1/qemu/100/config", {"memory": 512}, "(/vms/100, VM.Config.Memory)"),
     "network": ("PUT", "/nodes/h1/qemu/100/config", {"net0": "virtio"}, "(/vms/100, VM.Config.Network)"),
     "disk": ("PUT", "/nodes/h1/qemu/100/config", {"scsi0": "lvm:1"}, "(/vms/100, VM.Config.Disk)"),
-    "cloud-init": ("PUT", "/nodes/h1/qemu/100/config", {"ipconfig0": "ip=dhcp"}, "(/vms/100, VM.Config.Cloudinit)"),
+    "cloud-init": (
+        "PUT",
+        "/nodes/h1/qemu/100/config",
+        {"ipconfig0": "ip=dhcp"},
+        "(/vms/100, VM.Config.Cloudinit|VM.Config.Network)",
+    ),
     "options": ("PUT", "/nodes/h1/qemu/100/config", {"tags": "a"}, "(/vms/100, VM.Config.Options)"),
     "delete": ("DELETE", "/nodes/h1/qemu/100", {}, "(/vms/100, VM.Allocate)"),
     "power": ("POST", "/nodes/h1/qemu/100/status/start", {}, "(/vms/100, VM.PowerMgmt)"),
@@ -51,8 +56,8 @@ def test_privileges_on_a_pool_reach_its_machines(pve: Pve) -> None:
 
 def test_own_permissions(pve: Pve) -> None:
     found = pve.call("GET", "/access/permissions", token=READER).data
-    assert found["/vms"] == {"Sys.Audit": 1, "VM.Audit": 1}
-    assert found["/pool/mine"] == {"Sys.Audit": 1, "VM.Audit": 1, "VM.PowerMgmt": 1}
+    assert found["/vms"] == {"Sys.Audit": 1, "VM.Audit": 1, "VM.Config.CDROM": 1}
+    assert found["/pool/mine"] == {"VM.PowerMgmt": 1}, "an entry on a deeper path replaces what comes from above"
 
 
 def test_unknown_token(pve: Pve) -> None:

@@ -16,7 +16,7 @@ ROUND_TRIPS = {
     "memory as a property": ({"memory": "current=4096"}, {"memory": "4096"}),
     "tags are lower-cased, unique and sorted": ({"tags": "Zulu,alpha;zulu mike"}, {"tags": "alpha;mike;zulu"}),
     "free text is kept": (
-        {"cpu": "cputype=host", "boot": "order=scsi0;net0"},
+        {"cpu": "cputype=host", "scsi0": "lvm:1", "net0": "virtio", "boot": "order=scsi0;net0"},
         {"cpu": "cputype=host", "boot": "order=scsi0;net0"},
     ),
     "address in capitals, model in front": (

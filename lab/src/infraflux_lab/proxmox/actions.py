@@ -81,7 +81,7 @@ class Actions:
 
     async def _delete(self, params: dict[str, str]) -> Mapping[str, Any]:
         guest = self._guest(params)
-        await self._sim.guests.power_off(guest)
+        await self._sim.guests.power.power_off(guest)
         machine = machine_of(self._cluster, guest)
         self._sim.guests.destroy_now(guest, purge=True, unreferenced=True)
         await self._sim.notifier.deleted(machine)
@@ -90,13 +90,13 @@ class Actions:
     async def _start(self, params: dict[str, str]) -> Mapping[str, Any]:
         guest = self._guest(params)
         if guest.status != RUNNING:
-            self._sim.guests.start(guest, user="root@pam")
+            self._sim.guests.power.start(guest, user="root@pam")
             await settle(self._sim)
         return {"vm": guest.vm_id, "status": guest.status}
 
     async def _stop(self, params: dict[str, str]) -> Mapping[str, Any]:
         guest = self._guest(params)
-        await self._sim.guests.power_off(guest)
+        await self._sim.guests.power.power_off(guest)
         return {"vm": guest.vm_id, "status": guest.status}
 
     async def _unlock(self, params: dict[str, str]) -> Mapping[str, Any]:

@@ -1,22 +1,34 @@
 """Calls on guests."""
 
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from infraflux_lab.contracts import Nic
-from infraflux_lab.proxmox.config import check_unlocked, shown, shown_pending, split_drives
+from infraflux_lab.proxmox.config import check_digest, shown, split_drives
 from infraflux_lab.proxmox.drives import DriveRequest
-from infraflux_lab.proxmox.errors import PveError, bad_parameter
-from infraflux_lab.proxmox.facts.guest_calls import AGENT_COMMANDS
+from infraflux_lab.proxmox.errors import PveError, bad_parameter, forbidden
+from infraflux_lab.proxmox.facts.check import option_rule
 from infraflux_lab.proxmox.http import Call, Routes
-from infraflux_lab.proxmox.machines import nics_of
 from infraflux_lab.proxmox.model import RUNNING, Guest
-from infraflux_lab.proxmox.schema import family, parse_properties, privilege_for, words
+from infraflux_lab.proxmox.pending import seed_of, shown_pending, shown_seed
+from infraflux_lab.proxmox.rights import needs
+from infraflux_lab.proxmox.schema import family, parse_properties, words
+from infraflux_lab.proxmox.snapshots import snapshot_config
 from infraflux_lab.proxmox.tasks import Worker
-from infraflux_lab.proxmox.views import guest_status, lock_of
+from infraflux_lab.proxmox.views import guest_status
 
 routes = Routes()
 CREATE_ONLY = words("vmid node pool force start storage unique archive bwlimit ha-managed live-restore")
 UPDATE_ONLY = words("node vmid delete digest skiplock revert force background_delay import-working-storage")
+CONFIG_PRIVILEGES = (
+    "VM.Config.Disk", "VM.Config.CDROM", "VM.Config.CPU", "VM.Config.Memory", "VM.Config.Network", "VM.Config.HWType",
+    "VM.Config.Options", "VM.Config.Cloudinit",
+)  # fmt: skip
+INDEX = (
+    "agent", "clone", "cloudinit", "config", "feature", "migrate", "move_disk", "pending", "resize", "snapshot",
+    "status", "template",
+)  # fmt: skip
 QEMU = "/nodes/{node}/qemu"
 GUEST = f"{QEMU}/{{vmid}}"
 
@@ -40,10 +52,10 @@ async def create(call: Call) -> Any:
         call.require(f"/vms/{text}", "VM.Allocate")
     if pool and pool not in call.sim.cluster.pools:
         raise PveError(f"no such pool '{pool}'")
-    if "archive" in call.form:
-        raise PveError("the lab restores no backups", status=501)
     options, drives = split_drives({key: value for key, value in call.form.items() if key not in CREATE_ONLY})
     _check_resources(call, options, drives, vm_id=int(text), pool=pool)
+    if "archive" in call.form:
+        return _restore(call, options, vm_id=int(text), pool=pool)
     return call.sim.guests.create(
         node=node,
         vm_id=int(text),
@@ -55,8 +67,44 @@ async def create(call: Call) -> Any:
     )
 
 
+def _restore(call: Call, options: dict[str, Any], *, vm_id: int, pool: str | None) -> str:
+    archive = call.form["archive"]
+    if archive == "-":
+        raise PveError("pipe requires cli environment")
+    call.require(f"/storage/{archive.partition(':')[0]}", "Datastore.Allocate", "Datastore.AllocateSpace")
+    return call.sim.backups.restore(
+        node=call.node,
+        vm_id=vm_id,
+        archive=archive,
+        storage_id=call.form.get("storage"),
+        force=call.flag("force"),
+        unique=call.flag("unique"),
+        options=options,
+        start=call.flag("start"),
+        pool=pool,
+        user=call.caller.id,
+    )
+
+
+def _check_rights(call: Call, options: Iterable[tuple[str, str]], *, paths: list[str], verb: str = "set") -> None:
+    """403 unless the caller may change these options of a guest that is known by `paths` (itself, its pool)."""
+    if call.caller.is_root:
+        return
+    for option, text in options:
+        for need in needs(option, text, verb=verb):
+            where = [need.path] if need.path else paths
+            if not any(call.allowed(path, *need.privileges) for path in where):
+                raise forbidden(where[0], *need.privileges)
+
+
 def _check_resources(
-    call: Call, options: dict[str, Any], drives: dict[str, DriveRequest], *, vm_id: int, pool: str | None = None
+    call: Call,
+    options: dict[str, Any],
+    drives: dict[str, DriveRequest],
+    *,
+    vm_id: int,
+    pool: str | None = None,
+    verb: str = "set",
 ) -> None:
     """Privileges on what a configuration uses: options, storages, bridges."""
     paths = [f"/vms/{vm_id}", *([f"/pool/{pool}"] if pool else [])]
@@ -64,11 +112,10 @@ def _check_resources(
         **{name: str(value) for name, value in options.items()},
         **{name: ",".join(f"{k}={v}" for k, v in request.properties.items()) for name, request in drives.items()},
     }
-    for option, text in texts.items():
-        privilege = privilege_for(option, text)
-        if not any(call.allowed(path, privilege) for path in paths):
-            call.require(paths[0], privilege)
+    _check_rights(call, texts.items(), paths=paths, verb=verb)
     for request in drives.values():
+        if not call.caller.is_root and (request.file.startswith("/") or request.source.startswith("/")):
+            raise PveError("Only root can pass arbitrary filesystem paths.")
         if request.storage:
             call.require(f"/storage/{request.storage}", "Datastore.AllocateSpace")
             call.sim.storages.check_content(request.storage, "images")
@@ -79,10 +126,20 @@ def _check_resources(
                 call.require(f"/sdn/zones/localnetwork/{bridge}", "SDN.Use")
 
 
+@routes("GET", GUEST)
+async def guest_index(call: Call) -> Any:
+    """What there is below a guest."""
+    call.guest("VM.Audit")
+    return [{"subdir": name} for name in INDEX]
+
+
 @routes("GET", f"{GUEST}/config")
 async def config(call: Call) -> Any:
-    """Configuration with pending changes applied, unless `current`."""
-    return shown(call.guest("VM.Audit"), current=call.flag("current"))
+    """Configuration with pending changes applied, unless `current`; or as a snapshot has it."""
+    guest = call.guest("VM.Audit")
+    if "snapshot" in call.form:
+        return snapshot_config(guest, call.form["snapshot"])
+    return shown(guest, current=call.flag("current"))
 
 
 @routes("GET", f"{GUEST}/pending")
@@ -94,102 +151,70 @@ async def pending(call: Call) -> Any:
 @routes("PUT", f"{GUEST}/config")
 async def change(call: Call) -> Any:
     """Change the configuration at once."""
-    _change(call)
+    guest, apply = _change(call)
+    async with call.sim.guests.locks.hold(guest.vm_id):
+        apply()
 
 
 @routes("POST", f"{GUEST}/config")
 async def change_in_task(call: Call) -> Any:
-    """Change the configuration in a task."""
-    guest = _unlocked(call, "VM.Audit", "VM.Allocate")
+    """Change the configuration in a task; what is wrong with it is said at once."""
+    guest, apply = _change(call)
 
     async def work(_worker: Worker) -> None:
-        _change(call)
+        apply()
 
-    return call.sim.tasks.start(
-        node=guest.node, kind="qmconfig", subject=str(guest.vm_id), user=call.caller.id, work=work
-    )
+    upid = call.sim.guests.task(guest, "qmconfig", call.caller.id, work)
+    return await _within(call, upid, call.number("background_delay", 0))
 
 
-def _change(call: Call) -> None:
-    guest = _unlocked(call, "VM.Audit", "VM.Allocate")
-    options, drives = split_drives({key: value for key, value in call.form.items() if key not in UPDATE_ONLY})
+async def _within(call: Call, upid: str, seconds: int) -> str | None:
+    """The task, or nothing where it ends within the time that the client waits."""
+    deadline, task = time.monotonic() + seconds, call.sim.tasks.get(upid)
+    while time.monotonic() < deadline:
+        if not task.running:
+            if task.exit_status != "OK":
+                raise PveError(f"failed to update VM {task.subject}: {task.exit_status}")
+            return None
+        await asyncio.sleep(0.05)
+    return upid
+
+
+def _change(call: Call) -> tuple[Guest, Callable[[], None]]:
+    """Check a change, and give back what makes it."""
+    guest = call.unlocked_guest(*CONFIG_PRIVILEGES)
+    form = {key: value for key, value in call.form.items() if key not in UPDATE_ONLY}
+    options, drives = split_drives(form)
     delete, revert = call.names("delete"), call.names("revert")
-    _check_resources(call, options, drives, vm_id=guest.vm_id)
-    for name in delete:
-        call.require(f"/vms/{guest.vm_id}", privilege_for(name, str(guest.wanted.get(name, ""))))
-    call.sim.guests.change(
-        guest, options=options, drives=drives, delete=delete, revert=revert, digest=call.form.get("digest")
-    )
+    if not (form or delete or revert):
+        raise PveError("no options specified")
+    _check_names(delete=delete, revert=revert, form=form)
+    _check_resources(call, options, drives, vm_id=guest.vm_id, verb="modify")
+    gone = [(name, str(guest.wanted[name])) for name in delete if name in guest.wanted]
+    _check_rights(call, gone, paths=[f"/vms/{guest.vm_id}"], verb="delete")
+    check_digest(guest, call.form.get("digest"))
+
+    def apply() -> None:
+        call.sim.guests.change(
+            guest, options=options, drives=drives, delete=delete, revert=revert, digest=call.form.get("digest")
+        )
+
+    return guest, apply
 
 
-def _unlocked(call: Call, *privileges: str) -> Guest:
-    """The guest of the call, if nothing locks it."""
-    guest = call.guest(*privileges)
-    lock = lock_of(call.sim, guest)
-    if lock and not call.flag("skiplock"):
-        call.sim.cluster.faults.take("vm-lock", f"{call.sim.cluster.name}/{guest.vm_id}")
-        check_unlocked(guest, lock)
-    return guest
-
-
-@routes("GET", f"{GUEST}/status/current")
-async def status_current(call: Call) -> Any:
-    """Power state and more."""
-    guest = call.guest("VM.Audit")
-    resource = call.sim.cluster.ha_resources.get(f"vm:{guest.vm_id}")
-    ha: dict[str, Any] = {"managed": int(resource is not None)}
-    if resource:
-        ha["state"] = resource.state
-    agent = parse_properties(str(guest.config.get("agent", "")), default_key="enabled").get("enabled")
-    return {
-        **guest_status(call.sim, guest),
-        "qmpstatus": guest.status,
-        "ha": ha,
-        **({"agent": 1} if agent == "1" else {}),
-    }
-
-
-@routes("POST", f"{GUEST}/status/start")
-async def start(call: Call) -> Any:
-    """Power on."""
-    guest = _unlocked(call, "VM.PowerMgmt")
-    managed = call.sim.ha.set_state(guest.vm_id, "started")
-    return call.sim.guests.start(guest, user=call.caller.id, kind="hastart" if managed else "qmstart")
-
-
-@routes("POST", f"{GUEST}/status/stop")
-async def stop(call: Call) -> Any:
-    """Power off hard."""
-    guest = _unlocked(call, "VM.PowerMgmt")
-    managed = call.sim.ha.set_state(guest.vm_id, "stopped")
-    return call.sim.guests.stop(guest, user=call.caller.id, kind="hastop" if managed else "qmstop")
-
-
-@routes("POST", f"{GUEST}/status/shutdown")
-async def shutdown(call: Call) -> Any:
-    """Ask the guest to power off; guests of the lab obey."""
-    guest = _unlocked(call, "VM.PowerMgmt")
-    managed = call.sim.ha.set_state(guest.vm_id, "stopped")
-    kind = "hastop" if managed else "qmshutdown"
-    return call.sim.guests.stop(guest, user=call.caller.id, kind=kind, phase="vm-shutdown")
-
-
-@routes("POST", f"{GUEST}/status/reboot")
-async def reboot(call: Call) -> Any:
-    """Shut down and start, which applies pending changes."""
-    return call.sim.guests.reboot(_unlocked(call, "VM.PowerMgmt"), user=call.caller.id)
-
-
-@routes("POST", f"{GUEST}/status/reset")
-async def reset(call: Call) -> Any:
-    """Pull reset."""
-    return call.sim.guests.reset(_unlocked(call, "VM.PowerMgmt"), user=call.caller.id)
+def _check_names(*, delete: list[str], revert: list[str], form: Mapping[str, str]) -> None:
+    for parameter, names in (("delete", delete), ("revert", revert)):
+        for name in names:
+            if option_rule(name) is None:
+                raise bad_parameter(parameter, f"unknown option '{name}'")
+            if name in form:
+                raise bad_parameter("delete", f"you can't use '-{name}' and -{parameter} {name}' at the same time")
 
 
 @routes("DELETE", GUEST)
 async def delete(call: Call) -> Any:
     """Destroy a guest that is off."""
-    guest = _unlocked(call, "VM.Allocate")
+    guest = call.unlocked_guest("VM.Allocate")
     # The real default of destroy-unreferenced-disks is 0 since Proxmox VE 7.
     return call.sim.guests.delete(
         guest, user=call.caller.id, purge=call.flag("purge"), unreferenced=call.flag("destroy-unreferenced-disks")
@@ -199,30 +224,39 @@ async def delete(call: Call) -> Any:
 @routes("PUT", f"{GUEST}/resize")
 async def resize(call: Call) -> Any:
     """Grow a disk."""
-    guest = _unlocked(call, "VM.Config.Disk")
+    guest = call.unlocked_guest("VM.Config.Disk")
     return call.sim.guests.resize(guest, option=call.need("disk"), size=call.need("size"), user=call.caller.id)
 
 
 @routes("POST", f"{GUEST}/move_disk")
 async def move_disk(call: Call) -> Any:
     """Move a disk to another storage."""
-    guest, storage = _unlocked(call, "VM.Config.Disk"), call.need("storage")
+    guest, storage = call.unlocked_guest("VM.Config.Disk"), call.need("storage")
     call.require(f"/storage/{storage}", "Datastore.AllocateSpace")
     return call.sim.guests.move_disk(
         guest, option=call.need("disk"), storage=storage, delete=call.flag("delete"), user=call.caller.id
     )
 
 
+@routes("GET", f"{GUEST}/cloudinit")
+async def cloudinit_state(call: Call) -> Any:
+    """What the cloud-init drive has, and what waits for the next time that it is written."""
+    return shown_seed(call.guest("VM.Audit"))
+
+
 @routes("PUT", f"{GUEST}/cloudinit")
 async def cloudinit(call: Call) -> Any:
-    """Write the cloud-init drive anew; what it says is read at the next boot."""
-    _unlocked(call, "VM.Config.Cloudinit", "VM.Config.CDROM")
+    """Write the cloud-init drive anew; the guest reads it at its next boot."""
+    guest = call.unlocked_guest("VM.Config.Cloudinit")
+    if guest.status == RUNNING:
+        guest.seed = seed_of(guest.wanted)
+        call.sim.cluster.save_guest(guest)
 
 
 @routes("POST", f"{GUEST}/migrate")
 async def migrate(call: Call) -> Any:
     """Move to another host."""
-    guest = _unlocked(call, "VM.Migrate")
+    guest = call.unlocked_guest("VM.Migrate")
     if f"vm:{guest.vm_id}" in call.sim.cluster.ha_resources:
         call.sim.ha.migrate(str(guest.vm_id), call.need("target"), user=call.caller.id)
         return next(reversed(call.sim.cluster.tasks))
@@ -238,7 +272,7 @@ async def migrate(call: Call) -> Any:
 @routes("POST", f"{GUEST}/clone")
 async def clone(call: Call) -> Any:
     """Copy a guest."""
-    guest, new_id = _unlocked(call, "VM.Clone"), call.need("newid")
+    guest, new_id = call.unlocked_guest("VM.Clone"), call.need("newid")
     call.require(f"/vms/{new_id}", "VM.Allocate")
     if call.form.get("target", guest.node) not in call.sim.cluster.spec.hosts:
         raise bad_parameter("target", f"no such cluster node '{call.form['target']}'")
@@ -248,7 +282,7 @@ async def clone(call: Call) -> Any:
 @routes("POST", f"{GUEST}/template")
 async def template(call: Call) -> Any:
     """Make a template of a guest that is off."""
-    guest = _unlocked(call, "VM.Allocate")
+    guest = call.unlocked_guest("VM.Allocate")
     if guest.status == RUNNING:
         raise PveError("you can't convert a VM to template if VM is running")
 
@@ -259,29 +293,3 @@ async def template(call: Call) -> Any:
     return call.sim.tasks.start(
         node=guest.node, kind="qmtemplate", subject=str(guest.vm_id), user=call.caller.id, work=work
     )
-
-
-async def agent(call: Call) -> Any:
-    """The guest agent of a running machine that has one announced: its addresses, and nothing else that it could do."""
-    guest = call.guest("VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted", "VM.Audit")
-    enabled = parse_properties(str(guest.config.get("agent", "")), default_key="enabled").get("enabled")
-    if enabled != "1":
-        raise PveError("No QEMU guest agent configured")
-    if guest.status != RUNNING:
-        raise PveError(f"VM {guest.vm_id} is not running")
-    if not call.path.endswith("/network-get-interfaces"):
-        raise PveError("QEMU guest agent is not running")
-    return {"result": [_interface(guest.vm_id, index, nic) for index, nic in enumerate(nics_of(guest))]}
-
-
-def _interface(vm_id: int, index: int, nic: Nic) -> dict[str, Any]:
-    # The provider waits for an address that Go calls global unicast, which loopback addresses are not. A machine in a
-    # network with router advertisements has one; this is of the documentation prefix (RFC 3849).
-    addresses = [{"ip-address-type": "ipv6", "ip-address": f"2001:db8::{vm_id:x}:{index:x}", "prefix": 64}]
-    if nic.address:
-        addresses.insert(0, {"ip-address-type": "ipv4", "ip-address": nic.address, "prefix": nic.prefix_length})
-    return {"name": f"eth{index}", "hardware-address": nic.mac, "ip-addresses": addresses}
-
-
-for _command, _method in AGENT_COMMANDS.items():
-    routes(_method, f"{GUEST}/agent/{_command}")(agent)

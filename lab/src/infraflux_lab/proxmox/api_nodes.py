@@ -1,20 +1,30 @@
-"""Calls on a host: status, network, storages and their content, tasks."""
+"""Calls on a host: status, network, hardware, capabilities, tasks."""
 
 from typing import Any
 
-import aiohttp
-
 from infraflux_lab.proxmox.api_cluster import may_see
-from infraflux_lab.proxmox.drives import volumes_of
 from infraflux_lab.proxmox.errors import PveError, forbidden
+from infraflux_lab.proxmox.facts.options import CPU_MODELS
 from infraflux_lab.proxmox.http import Call, Routes
-from infraflux_lab.proxmox.model import Task, Volume
-from infraflux_lab.proxmox.storage import url_metadata
-from infraflux_lab.proxmox.tasks import Worker
+from infraflux_lab.proxmox.model import Task
 from infraflux_lab.proxmox.views import node_row, node_status, task_row
 
 routes = Routes()
 LOG_LINES = 50
+NODE_INDEX = (
+    "capabilities",
+    "dns",
+    "hardware",
+    "lxc",
+    "network",
+    "qemu",
+    "status",
+    "storage",
+    "tasks",
+    "time",
+    "version",
+)
+QEMU_VERSIONS = ("10.1", "10.0", "9.2", "9.0", "8.1")
 
 
 @routes("GET", "/nodes")
@@ -44,169 +54,105 @@ async def time_of_node(call: Call) -> Any:
     return {"time": now, "localtime": now, "timezone": "UTC"}
 
 
+@routes("GET", "/nodes/{node}")
+async def index(_call: Call) -> Any:
+    """What there is below a host."""
+    return [{"name": name} for name in NODE_INDEX]
+
+
+@routes("GET", "/nodes/{node}/dns")
+async def dns(call: Call) -> Any:
+    """Resolver of a host; the address is of a documentation network (RFC 5737)."""
+    call.require(f"/nodes/{call.node}", "Sys.Audit")
+    return {"search": "lab.example", "dns1": "192.0.2.53"}
+
+
+@routes("GET", "/nodes/{node}/lxc")
+async def containers(_call: Call) -> Any:
+    """Containers: the lab has none."""
+    return []
+
+
+def _interfaces(call: Call) -> list[dict[str, Any]]:
+    """A card and a bridge on it; the first bridge has the address of the cluster's API."""
+    address = str(call.sim.cluster.spec.address)
+    rows: list[dict[str, Any]] = []
+    for number, bridge in enumerate(call.sim.cluster.spec.bridges):
+        card = f"nic{number}"
+        rows.append(
+            {"iface": card, "type": "eth", "active": 1, "exists": 1, "method": "manual", "priority": 3 + number}
+        )
+        row = {
+            "iface": bridge,
+            "type": "bridge",
+            "active": 1,
+            "autostart": 1,
+            "bridge_ports": card,
+            "bridge_stp": "off",
+            "bridge_fd": "0",
+            "bridge_vlan_aware": 1,
+            "method": "manual",
+            "priority": 10 + number,
+        }
+        if number == 0:
+            gateway = f"{address.rpartition('.')[0]}.1"
+            row |= {
+                "method": "static",
+                "address": address,
+                "netmask": "24",
+                "cidr": f"{address}/24",
+                "gateway": gateway,
+            }
+        rows.append(row)
+    return rows
+
+
 @routes("GET", "/nodes/{node}/network")
 async def network(call: Call) -> Any:
-    """Bridges."""
+    """Cards and bridges."""
     call.require(f"/nodes/{call.node}", "Sys.Audit")
     kind = call.form.get("type")
-    return [
-        {"iface": bridge, "type": "bridge", "active": 1, "autostart": 1, "bridge_ports": "", "bridge_vlan_aware": 1}
-        for bridge in call.sim.cluster.spec.bridges
-        if kind in (None, "bridge", "any_bridge", "any_local_bridge", "include_sdn")
-    ]
+    bridges = kind in ("bridge", "any_bridge", "any_local_bridge", "include_sdn")
+    return [row for row in _interfaces(call) if kind in (None, row["type"]) or (bridges and row["type"] == "bridge")]
 
 
-@routes("GET", "/storage")
-async def storage_definitions(call: Call) -> Any:
-    """Storages of the cluster."""
-    return [
-        {
-            "storage": storage.id,
-            "type": storage.type,
-            "content": ",".join(sorted(storage.content)),
-            "shared": int(storage.shared),
-        }
-        for storage in call.sim.cluster.spec.storages
-        if call.allowed(f"/storage/{storage.id}", "Datastore.Audit", "Datastore.AllocateSpace")
-    ]
-
-
-@routes("GET", "/storage/{storage}")
-async def storage_definition(call: Call) -> Any:
-    """One storage of the cluster."""
-    storage = call.sim.cluster.storage(call.params["storage"])
-    call.require(f"/storage/{storage.id}", "Datastore.Allocate")
-    return {
-        "storage": storage.id,
-        "type": storage.type,
-        "content": ",".join(sorted(storage.content)),
-        "shared": int(storage.shared),
-    }
-
-
-@routes("GET", "/nodes/{node}/storage")
-async def storages(call: Call) -> Any:
-    """Storages as the host sees them."""
-    content, wanted, node = call.form.get("content"), call.form.get("storage"), call.node
-    return [
-        call.sim.storages.status(storage.id, node)
-        for storage in call.sim.cluster.spec.storages
-        if call.allowed(f"/storage/{storage.id}", "Datastore.Audit", "Datastore.AllocateSpace")
-        and wanted in (None, storage.id)
-        and (content is None or set(call.names("content")) & set(storage.content))
-    ]
-
-
-@routes("GET", "/nodes/{node}/storage/{storage}/status")
-async def storage_status(call: Call) -> Any:
-    """Capacity of one storage."""
-    call.require(f"/storage/{call.params['storage']}", "Datastore.Audit", "Datastore.AllocateSpace")
-    status = call.sim.storages.status(call.params["storage"], call.node)
-    return {key: value for key, value in status.items() if key not in ("storage", "used_fraction")}
-
-
-@routes("GET", "/nodes/{node}/storage/{storage}/content")
-async def content(call: Call) -> Any:
-    """Volumes on a storage."""
-    storage = call.params["storage"]
-    call.require(f"/storage/{storage}", "Datastore.Audit", "Datastore.AllocateSpace")
-    kind, vm_id = call.form.get("content"), call.form.get("vmid")
-    return [
-        _volume_row(volume)
-        for volume in sorted(call.sim.storages.volumes(storage, call.node), key=lambda volume: volume.volid)
-        if kind in (None, volume.content) and vm_id in (None, str(volume.vm_id))
-    ]
-
-
-def _volume_row(volume: Volume) -> dict[str, Any]:
-    row = {
-        "volid": volume.volid,
-        "content": volume.content,
-        "format": volume.format,
-        "size": volume.size,
-        "ctime": volume.created_at,
-    }
-    return {**row, "vmid": volume.vm_id} if volume.vm_id is not None else row
-
-
-@routes("GET", "/nodes/{node}/storage/{storage}/content/{volume:.+}")
-async def volume(call: Call) -> Any:
-    """Attributes of one volume."""
-    found = _volume(call, "Datastore.Audit", "Datastore.AllocateSpace")
-    return {
-        "path": f"/dev/{found.storage}/{found.volid.partition(':')[2]}",
-        "size": found.size,
-        "used": found.size,
-        "format": found.format,
-    }
-
-
-@routes("DELETE", "/nodes/{node}/storage/{storage}/content/{volume:.+}")
-async def delete_volume(call: Call) -> Any:
-    """Delete a volume in a task."""
-    found, node = _volume(call, "Datastore.Allocate", "Datastore.AllocateSpace"), call.node
-    used_by = next(
-        (
-            guest
-            for guest in call.sim.cluster.guests.values()
-            if guest.vm_id == found.vm_id and found.volid in (volid for _, volid in volumes_of(guest))
-        ),
-        None,
-    )
-    if used_by:
-        raise PveError(f"Cannot remove image, a guest with VMID '{used_by.vm_id}' exists!")
-
-    async def work(worker: Worker) -> None:
-        call.sim.storages.delete(found.volid, node)
-        worker.log(f"Removed volume '{found.volid}'")
-
-    return call.sim.tasks.start(
-        node=node, kind="imgdel", subject=found.volid.replace(":", "@"), user=call.caller.id, work=work
-    )
-
-
-def _volume(call: Call, *privileges: str) -> Volume:
-    storage, name = call.params["storage"], call.params["volume"]
-    call.require(f"/storage/{storage}", *privileges)
-    volid = name if ":" in name else f"{storage}:{name}"
-    found = call.sim.storages.find(volid, call.node)
+@routes("GET", "/nodes/{node}/network/{iface}")
+async def interface(call: Call) -> Any:
+    """One card or bridge."""
+    call.require(f"/nodes/{call.node}", "Sys.Audit")
+    found = next((row for row in _interfaces(call) if row["iface"] == call.params["iface"]), None)
     if found is None:
-        raise PveError(f"volume_size_info on '{volid}' failed - no such logical volume or file: does not exist")
-    return found
+        raise PveError("interface does not exist")
+    return {key: value for key, value in found.items() if key != "iface"}
 
 
-@routes("GET", "/nodes/{node}/query-url-metadata")
-async def query_url_metadata(call: Call) -> Any:
-    """What a URL serves."""
-    if not (call.allowed("/", "Sys.Audit") and call.allowed("/", "Sys.Modify")):
-        call.require(f"/nodes/{call.node}", "Sys.AccessNetwork")
-    url = call.need("url")
-    try:
-        return await url_metadata(url)
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise PveError(f"invalid server response: '500 {error}'") from None
+@routes("GET", "/nodes/{node}/capabilities")
+async def capabilities(_call: Call) -> Any:
+    """What there is below."""
+    return [{"name": "qemu"}]
 
 
-@routes("POST", "/nodes/{node}/storage/{storage}/download-url")
-async def download_url(call: Call) -> Any:
-    """Fetch a file into the storage in a task."""
-    storage, node = call.params["storage"], call.node
-    if not call.allowed(f"/storage/{storage}", "Datastore.AllocateTemplate"):
-        raise forbidden(f"/storage/{storage}", "Datastore.AllocateTemplate")
-    if not (call.allowed("/", "Sys.Audit") and call.allowed("/", "Sys.Modify")):
-        call.require(f"/nodes/{node}", "Sys.AccessNetwork")
-    url = call.need("url")
-    volid = call.sim.storages.check_download(
-        storage_id=storage, node=node, content=call.need("content"), filename=call.need("filename")
-    )
-    form = {**call.form, "url": url}
+@routes("GET", "/nodes/{node}/capabilities/qemu")
+async def qemu_capabilities(_call: Call) -> Any:
+    """What there is below."""
+    return [{"name": name} for name in ("cpu", "machines", "migration")]
 
-    async def work(worker: Worker) -> None:
-        await call.sim.storages.download(worker, volid=volid, node=node, form=form)
 
-    return call.sim.tasks.start(
-        node=node, kind="download", subject=call.need("filename"), user=call.caller.id, work=work
-    )
+@routes("GET", "/nodes/{node}/capabilities/qemu/cpu")
+async def cpu_models(_call: Call) -> Any:
+    """CPU models that a guest may have."""
+    return [{"name": name, "custom": 0, "vendor": "default"} for name in sorted(CPU_MODELS)]
+
+
+@routes("GET", "/nodes/{node}/capabilities/qemu/machines")
+async def machines(_call: Call) -> Any:
+    """Machine types that a guest may have."""
+    kinds = (("pc-i440fx", "i440fx"), ("pc-q35", "q35"))
+    return [
+        {"id": f"{name}-{version}", "type": kind, "version": version}
+        for name, kind in kinds
+        for version in QEMU_VERSIONS
+    ]
 
 
 @routes("GET", "/nodes/{node}/tasks")
@@ -220,6 +166,10 @@ async def tasks(call: Call) -> Any:
         and may_see(call, task.user)
         and vm_id in (None, task.subject)
         and (task.running or not running)
+        and call.form.get("typefilter") in (None, task.kind)
+        and not (call.flag("errors") and task.exit_status in ("", "OK"))
+        and call.number("since", 0) <= task.started_at <= call.number("until", call.sim.now_s)
+        and call.form.get("userfilter", "") in task.user
     ]
     start, limit = call.number("start", 0), call.number("limit", LOG_LINES)
     return sorted(rows, key=lambda row: row["starttime"], reverse=True)[start : start + limit]
@@ -246,12 +196,20 @@ async def task_log(call: Call) -> Any:
     return numbered[start : start + limit] or [{"n": 1, "t": "no content"}]
 
 
+@routes("GET", "/nodes/{node}/tasks/{upid}")
+async def task_index(call: Call) -> Any:
+    """What there is below a task."""
+    _task(call)
+    return [{"name": "log"}, {"name": "status"}]
+
+
 @routes("DELETE", "/nodes/{node}/tasks/{upid}")
 async def stop_task(call: Call) -> Any:
-    """Stop a task: those of the lab are short, so a finished one is all that is ever stopped."""
+    """Stop a task: one's own, or any with Sys.Modify."""
     task = _task(call)
-    if task.running:
-        raise PveError("the lab does not interrupt tasks")
+    if task.user != call.caller.id:
+        call.require(f"/nodes/{call.node}", "Sys.Modify")
+    call.sim.tasks.interrupt(task.upid)
 
 
 def _task(call: Call) -> Task:

@@ -7,7 +7,7 @@ from infraflux_lab.contracts import EventSink
 from infraflux_lab.faults import FaultBook
 from infraflux_lab.latency import ProfileLatency
 from infraflux_lab.proxmox.errors import PveError, no_such_guest
-from infraflux_lab.proxmox.model import RUNNING, Guest, HaResource, HaRule, Pool, Record, Task, Volume
+from infraflux_lab.proxmox.model import RUNNING, Guest, HaResource, HaRule, PciMapping, Pool, Record, Task, Volume
 from infraflux_lab.spec import EnvironmentSpec, StorageSpec
 from infraflux_lab.state import Store
 
@@ -31,12 +31,13 @@ class Cluster:
     ) -> None:
         self.name, self.spec = name, spec
         self.store, self.events, self.faults, self.latency = store, events, faults, latency
-        self.guests = {int(key): guest for key, guest in self._load("guests", Guest).items()}
-        self.volumes = self._load("volumes", Volume)
-        self.tasks = self._load("tasks", Task)
-        self.pools = self._load("pools", Pool)
-        self.ha_resources = self._load("ha-resources", HaResource)
-        self.ha_rules = self._load("ha-rules", HaRule)
+        self.guests = {int(key): guest for key, guest in self.load("guests", Guest).items()}
+        self.volumes = self.load("volumes", Volume)
+        self.tasks = self.load("tasks", Task)
+        self.pools = self.load("pools", Pool)
+        self.pci_mappings = self.load("pci-mappings", PciMapping)
+        self.ha_resources = self.load("ha-resources", HaResource)
+        self.ha_rules = self.load("ha-rules", HaRule)
 
     def guest(self, vm_id: int, *, node: str | None = None) -> Guest:
         """The guest, which must be on this node if one is named; else the error that means 'gone'."""
@@ -75,12 +76,12 @@ class Cluster:
     def save_guest(self, guest: Guest) -> None:
         """Keep a guest."""
         self.guests[guest.vm_id] = guest
-        self._put("guests", str(guest.vm_id), guest)
+        self.put("guests", str(guest.vm_id), guest)
 
     def remove_guest(self, guest: Guest) -> None:
         """Forget a guest, and its place in a pool."""
         self.guests.pop(guest.vm_id, None)
-        self._drop("guests", str(guest.vm_id))
+        self.drop("guests", str(guest.vm_id))
         for pool in self.pools.values():
             if guest.vm_id in pool.guests:
                 pool.guests.remove(guest.vm_id)
@@ -89,42 +90,52 @@ class Cluster:
     def save_volume(self, volume: Volume) -> None:
         """Keep a volume."""
         self.volumes[volume.key] = volume
-        self._put("volumes", volume.key, volume)
+        self.put("volumes", volume.key, volume)
 
     def remove_volume(self, volume: Volume) -> None:
         """Forget a volume."""
         self.volumes.pop(volume.key, None)
-        self._drop("volumes", volume.key)
+        self.drop("volumes", volume.key)
 
     def save_task(self, task: Task) -> None:
         """Keep a task; the oldest finished ones make room."""
         self.tasks[task.upid] = task
-        self._put("tasks", task.upid, task)
+        self.put("tasks", task.upid, task)
         if len(self.tasks) > TASKS_KEPT:
             oldest = next((old for old in self.tasks.values() if not old.running), None)
             if oldest:
                 del self.tasks[oldest.upid]
-                self._drop("tasks", oldest.upid)
+                self.drop("tasks", oldest.upid)
 
     def save_pool(self, pool: Pool) -> None:
         """Keep a pool."""
         self.pools[pool.id] = pool
-        self._put("pools", pool.id, pool)
+        self.put("pools", pool.id, pool)
 
     def remove_pool(self, pool: Pool) -> None:
         """Forget a pool."""
         self.pools.pop(pool.id, None)
-        self._drop("pools", pool.id)
+        self.drop("pools", pool.id)
+
+    def save_pci_mapping(self, mapping: PciMapping) -> None:
+        """Keep a PCI mapping."""
+        self.pci_mappings[mapping.id] = mapping
+        self.put("pci-mappings", mapping.id, mapping)
+
+    def remove_pci_mapping(self, mapping: PciMapping) -> None:
+        """Forget a PCI mapping."""
+        self.pci_mappings.pop(mapping.id, None)
+        self.drop("pci-mappings", mapping.id)
 
     def save_ha_resource(self, resource: HaResource) -> None:
         """Keep a guest's HA settings."""
         self.ha_resources[resource.sid] = resource
-        self._put("ha-resources", resource.sid, resource)
+        self.put("ha-resources", resource.sid, resource)
 
     def remove_ha_resource(self, sid: str) -> None:
         """Forget a guest's HA settings, and its part in rules."""
         self.ha_resources.pop(sid, None)
-        self._drop("ha-resources", sid)
+        self.drop("ha-resources", sid)
         for rule in list(self.ha_rules.values()):
             if sid in rule.resources:
                 rule.resources.remove(sid)
@@ -133,18 +144,21 @@ class Cluster:
     def save_ha_rule(self, rule: HaRule) -> None:
         """Keep an HA rule."""
         self.ha_rules[rule.rule] = rule
-        self._put("ha-rules", rule.rule, rule)
+        self.put("ha-rules", rule.rule, rule)
 
     def remove_ha_rule(self, rule: HaRule) -> None:
         """Forget an HA rule."""
         self.ha_rules.pop(rule.rule, None)
-        self._drop("ha-rules", rule.rule)
+        self.drop("ha-rules", rule.rule)
 
-    def _load(self, space: str, kind: type[T]) -> dict[str, T]:
+    def load(self, space: str, kind: type[T]) -> dict[str, T]:
+        """Records of a kind, as they were kept."""
         return {key: kind.of(body) for key, body in self.store.load(f"{self.name}:{space}").items()}
 
-    def _put(self, space: str, key: str, record: Record) -> None:
+    def put(self, space: str, key: str, record: Record) -> None:
+        """Keep a record."""
         self.store.put(f"{self.name}:{space}", key, record.body())
 
-    def _drop(self, space: str, key: str) -> None:
+    def drop(self, space: str, key: str) -> None:
+        """Forget a record."""
         self.store.drop(f"{self.name}:{space}", key)

@@ -11,13 +11,14 @@ from infraflux_lab.proxmox.drives import DriveAllocator, DriveRequest, parse_dri
 from infraflux_lab.proxmox.errors import PveError, bad_parameter, bad_parameters
 from infraflux_lab.proxmox.facts.check import check_options, split_pairs
 from infraflux_lab.proxmox.facts.options import PAIRS
+from infraflux_lab.proxmox.hotplug import reaches_running
 from infraflux_lab.proxmox.model import RUNNING, Guest
+from infraflux_lab.proxmox.pending import HIDDEN, boot_order, is_cd, print_boot_order, retire
 from infraflux_lab.proxmox.schema import (
     SYSTEM_DRIVES,
     family,
     is_drive,
     known,
-    live,
     print_properties,
     typed_options,
 )
@@ -25,7 +26,6 @@ from infraflux_lab.proxmox.storage import Storages
 
 # Proxmox Server Solutions' own prefix; the real default of a cluster.
 MAC_PREFIX = "BC:24:11"
-HIDDEN = "**********"
 
 
 def split_drives(form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, DriveRequest]]:
@@ -81,21 +81,6 @@ def shown(guest: Guest, *, current: bool) -> dict[str, Any]:
     return {**config, "digest": digest_of(guest.wanted)}
 
 
-def shown_pending(guest: Guest) -> list[dict[str, Any]]:
-    """What GET pending answers."""
-    rows = []
-    for key in sorted({*guest.config, *guest.pending}):
-        row: dict[str, Any] = {"key": key}
-        if key in guest.config:
-            row["value"] = HIDDEN if key == "cipassword" else guest.config[key]
-        if key in guest.pending and guest.pending[key] is None:
-            row["delete"] = 1
-        elif key in guest.pending:
-            row["pending"] = HIDDEN if key == "cipassword" else guest.pending[key]
-        rows.append(row)
-    return rows
-
-
 def check_unlocked(guest: Guest, lock: str | None = None) -> None:
     """Refuse changes to a locked guest."""
     held = lock or guest.config.get("lock")
@@ -106,7 +91,7 @@ def check_unlocked(guest: Guest, lock: str | None = None) -> None:
 def check_digest(guest: Guest, digest: str | None) -> None:
     """Refuse a change made for another version of the configuration."""
     if digest and digest != digest_of(guest.wanted):
-        raise PveError("detected modified configuration - file changed by other user? Try again.")
+        raise PveError("checksum mismatch (file change by other user?)")
 
 
 class ConfigEditor:
@@ -125,6 +110,18 @@ class ConfigEditor:
             self._set_drive(option, request)
         for option, value in options.items():
             self._set(option, value)
+        self._check_memory(options)
+        self._check_boot(options)
+
+    def _check_memory(self, options: Mapping[str, Any]) -> None:
+        balloon, memory = self._guest.wanted.get("balloon", 0), int(self._guest.wanted.get("memory", 512))
+        if {"memory", "balloon"} & set(options) and balloon > memory:
+            raise PveError("balloon value too large (must be smaller than assigned memory)")
+
+    def _check_boot(self, options: Mapping[str, Any]) -> None:
+        missing = next((device for device in boot_order(options) if device not in self._guest.wanted), None)
+        if missing:
+            raise PveError(f"invalid bootorder: device '{missing}' does not exist'")
 
     def revert(self, options: list[str]) -> None:
         """Drop pending changes."""
@@ -133,44 +130,46 @@ class ConfigEditor:
 
     def _set(self, option: str, value: Any) -> None:
         self._guest.pending.pop(option, None)
-        if self._guest.status != RUNNING or live(option):
+        if self._guest.config.get(option) == value:
+            return
+        if self._at_once(option, value):
             self._guest.config[option] = value
-        elif self._guest.config.get(option) != value:
+        else:
             self._guest.pending[option] = value
 
     def _set_drive(self, option: str, request: DriveRequest) -> None:
-        old = self._guest.wanted.get(option)
-        text = self._allocator.realise(request)
-        if old and volume_of(old) != volume_of(text):
-            self._retire(old)
+        guest, text = self._guest, self._allocator.realise(request)
+        waiting, old = guest.pending.get(option), guest.config.get(option)
+        if waiting and volume_of(waiting) != volume_of(text):
+            retire(guest, waiting, self._storages)
+        if old and volume_of(old) != volume_of(text) and self._at_once(option, text):
+            retire(guest, old, self._storages)
         self._set(option, text)
+        order = boot_order(guest.wanted)
+        if order and is_cd(text) and option not in order:
+            self._set("boot", print_boot_order([*order, option]))
+
+    def _at_once(self, option: str, value: Any) -> bool:
+        return self._guest.status != RUNNING or reaches_running(self._guest.config, option, value)
 
     def _remove(self, option: str) -> None:
-        old = self._guest.wanted.get(option)
+        guest = self._guest
+        old = guest.wanted.get(option)
         if old is None:
             return
+        order = boot_order(guest.wanted)
+        if option in order:
+            self._set("boot", print_boot_order([device for device in order if device != option]))
         if option.startswith("unused"):
-            self._storages.delete(volume_of(old), self._guest.node)
-            self._guest.config.pop(option, None)
-            return
-        if self._guest.status == RUNNING and not live(option):
-            self._guest.pending[option] = None
-            return
-        self._guest.pending.pop(option, None)
-        self._guest.config.pop(option, None)
-        if is_drive(option) or option in SYSTEM_DRIVES:
-            self._retire(old)
-
-    def _retire(self, text: str) -> None:
-        """A detached disk stays as `unusedN`; a cloud-init drive is deleted."""
-        volid = volume_of(text)
-        if ":" not in volid or self._storages.find(volid, self._guest.node) is None:
-            return
-        if "cloudinit" in volid:
-            self._storages.delete(volid, self._guest.node)
-        elif "media=cdrom" not in text:
-            free = next(f"unused{index}" for index in range(256) if f"unused{index}" not in self._guest.config)
-            self._guest.config[free] = volid
+            self._storages.delete(volume_of(old), guest.node)
+            guest.config.pop(option, None)
+        elif option in guest.config and not self._at_once(option, None):
+            guest.pending[option] = None
+        else:
+            guest.pending.pop(option, None)
+            guest.config.pop(option, None)
+            if is_drive(option) or option in SYSTEM_DRIVES:
+                retire(guest, old, self._storages)
 
 
 def _hashed(password: str) -> str:

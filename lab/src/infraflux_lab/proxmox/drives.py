@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from infraflux_lab.proxmox.cluster import Cluster
-from infraflux_lab.proxmox.errors import TaskFailed
+from infraflux_lab.proxmox.errors import TaskFailed, bad_parameter
 from infraflux_lab.proxmox.facts.check import option_rule, split_pairs
 from infraflux_lab.proxmox.facts.options import PAIRS
 from infraflux_lab.proxmox.model import Guest, Volume
 from infraflux_lab.proxmox.schema import SYSTEM_DRIVES, is_volume_option, parse_properties, print_properties
-from infraflux_lab.proxmox.storage import Storages
+from infraflux_lab.proxmox.storage import FORMATS, Storages
 from infraflux_lab.spec import GIB
 
 KIB, MIB = 1024, 1024**2
@@ -30,6 +30,11 @@ class DriveRequest:
     properties: dict[str, str]
 
     @property
+    def source(self) -> str:
+        """What to import; empty for a blank disk."""
+        return self.properties.get("import-from", "")
+
+    @property
     def storage(self) -> str | None:
         """Storage a new volume is to be made on; None for existing volumes and empty drives."""
         if self.file.endswith(":cloudinit") or _NEW_DISK.match(self.file):
@@ -42,7 +47,22 @@ def parse_drive(option: str, text: str) -> DriveRequest:
     rule = option_rule(option)
     assert rule
     properties = split_pairs(PAIRS[rule.kind.pairs], text)
-    return DriveRequest(option=option, file=properties["file"], properties=properties)
+    request = DriveRequest(option=option, file=properties["file"], properties=properties)
+    complaint = _import_complaint(request)
+    if complaint:
+        raise bad_parameter(option, complaint)
+    return request
+
+
+def _import_complaint(request: DriveRequest) -> str | None:
+    """PVE::API2::Qemu, `check_drive_param`."""
+    if not request.source:
+        return None
+    if not _NEW_DISK.match(request.file) or float(request.file.partition(":")[2]) != 0:
+        return "'import-from' requires special syntax - use <storage ID>:0,import-from=<source>"
+    wanted = {"efidisk0": ("efitype", "pre-enrolled-keys"), "tpmstate0": ("version",)}.get(request.option, ())
+    missing = next((name for name in wanted if name not in request.properties), None)
+    return f"need to specify '{missing}' when using 'import-from'" if missing else None
 
 
 def format_size(size: int) -> str:
@@ -105,7 +125,7 @@ class DriveAllocator:
         if storage is None:
             return self._storages.get(request.file, self._node)
         name, image = None, None
-        source = request.properties.get("import-from")
+        source = request.source
         if request.file.endswith(":cloudinit"):
             name, size = f"vm-{self._vm_id}-cloudinit", CLOUD_INIT_BYTES
         elif request.option in SYSTEM_DRIVES:
@@ -117,10 +137,23 @@ class DriveAllocator:
         if size <= 0:
             raise TaskFailed(f"{request.option}: size of a new disk must be greater than zero")
         volume = self._storages.allocate(
-            storage_id=storage, node=self._node, vm_id=self._vm_id, name=name, size=size, image=image
+            storage_id=storage,
+            node=self._node,
+            vm_id=self._vm_id,
+            name=name,
+            size=size,
+            image=image,
+            form=self._format(storage, request),
         )
         self.made.append(volume)
         return volume
+
+    def _format(self, storage: str, request: DriveRequest) -> str | None:
+        """The format asked for; an import falls back to what the storage can, a blank disk does not."""
+        form = request.properties.get("format")
+        if request.source and form not in FORMATS[self._cluster.storage(storage).type]:
+            return None
+        return form
 
     def _import_source(self, volid: str) -> tuple[str, int]:
         source = self._storages.find(volid, self._node)

@@ -11,10 +11,12 @@ from infraflux_lab.contracts import MachineObserver
 from infraflux_lab.events import EventLog
 from infraflux_lab.proxmox import VERSION
 from infraflux_lab.proxmox.access import Access
+from infraflux_lab.proxmox.backups import Backups
 from infraflux_lab.proxmox.cluster import Cluster
 from infraflux_lab.proxmox.guests import Guests
 from infraflux_lab.proxmox.ha import HighAvailability
 from infraflux_lab.proxmox.machines import Notifier
+from infraflux_lab.proxmox.snapshots import Snapshots
 from infraflux_lab.proxmox.storage import Storages
 from infraflux_lab.proxmox.tasks import Tasks
 
@@ -30,6 +32,8 @@ class Engine:
         self.tasks = Tasks(cluster)
         self.notifier = Notifier(events)
         self.guests = Guests(cluster, self.storages, self.tasks, self.notifier)
+        self.snapshots = Snapshots(self.guests)
+        self.backups = Backups(self.guests)
         self.ha = HighAvailability(self.guests)
         self.access = Access(cluster, secrets)
         self._started_at = time.time()

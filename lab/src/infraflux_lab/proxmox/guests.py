@@ -1,9 +1,7 @@
 """Life of guests: create, change, start, stop, move, delete."""
 
-import asyncio
 import time
 import uuid
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -18,15 +16,16 @@ from infraflux_lab.proxmox.config import (
 from infraflux_lab.proxmox.drives import DriveAllocator, DriveRequest, format_size, parse_size, volume_of, volumes_of
 from infraflux_lab.proxmox.errors import PveError, TaskFailed, bad_parameter
 from infraflux_lab.proxmox.facts.options import NET_MODELS
+from infraflux_lab.proxmox.locks import GuestLocks
 from infraflux_lab.proxmox.machines import Notifier, machine_of
-from infraflux_lab.proxmox.model import RUNNING, STOPPED, Guest, Pool, Volume
+from infraflux_lab.proxmox.model import RUNNING, Guest, Pool, Volume
+from infraflux_lab.proxmox.pending import default_boot_order
+from infraflux_lab.proxmox.power import Power, locked_task
 from infraflux_lab.proxmox.schema import family, is_drive, parse_properties, print_properties
 from infraflux_lab.proxmox.storage import Storages
 from infraflux_lab.proxmox.tasks import Tasks, Worker
 
 MIN_VM_ID, MAX_VM_ID = 100, 999_999_999
-# Memory that a host keeps for itself.
-HOST_RESERVE_MIB = 1024
 
 
 class Guests:
@@ -34,7 +33,8 @@ class Guests:
 
     def __init__(self, cluster: Cluster, storages: Storages, tasks: Tasks, notifier: Notifier) -> None:
         self.cluster, self.storages, self.tasks, self.notifier = cluster, storages, tasks, notifier
-        self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self.locks = GuestLocks()
+        self.power = Power(cluster, storages, tasks, notifier, self.locks)
 
     def check_free(self, vm_id: int) -> None:
         """Refuse an id that is taken, on whichever host."""
@@ -57,9 +57,9 @@ class Guests:
         async def work(worker: Worker) -> None:
             await self._create(worker, guest, options=options, drives=drives, pool=pool)
             if start:
-                await self.start_now(worker, guest)
+                await self.power.start_now(worker, guest)
 
-        return self._task(guest, "qmcreate", user, work)
+        return self.task(guest, "qmcreate", user, work)
 
     async def _create(
         self, worker: Worker, guest: Guest, *, options: dict[str, Any], drives: Mapping[str, DriveRequest],
@@ -78,6 +78,7 @@ class Guests:
             raise TaskFailed(f"unable to create VM {guest.vm_id} - {error}") from None
         with self.cluster.store.batch():
             guest.config = {key: value for key, value in config.items() if value is not None}
+            guest.config.setdefault("boot", default_boot_order(guest.config))
             guest.config["meta"] = f"creation-qemu=10.1.2,ctime={int(time.time())}"
             self.cluster.save_guest(guest)
             if pool:
@@ -93,7 +94,7 @@ class Guests:
         self, guest: Guest, *, options: dict[str, Any], drives: Mapping[str, DriveRequest], delete: list[str],
         revert: list[str], digest: str | None,
     ) -> None:  # fmt: skip
-        """Change the configuration at once (PUT config)."""
+        """Change the configuration; whoever calls holds the guest's lock."""
         check_digest(guest, digest)
         allocator = DriveAllocator(self.cluster, self.storages, vm_id=guest.vm_id, node=guest.node)
         draft = Guest.of(guest.body())
@@ -106,88 +107,6 @@ class Guests:
             raise error if isinstance(error, PveError) else PveError(str(error)) from None
         guest.config, guest.pending = draft.config, draft.pending
         self.cluster.save_guest(guest)
-
-    def start(self, guest: Guest, *, user: str, kind: str = "qmstart") -> str:
-        """Power on in a task."""
-
-        async def work(worker: Worker) -> None:
-            await self.start_now(worker, guest)
-
-        return self._task(guest, kind, user, work)
-
-    async def start_now(self, worker: Worker, guest: Guest) -> None:
-        """Power on inside a task."""
-        if guest.status == RUNNING:
-            raise TaskFailed(f"VM {guest.vm_id} already running")
-        await worker.begin("vm-start")
-        guest.config, guest.pending = guest.wanted, {}
-        self._check_startable(guest)
-        guest.status, guest.started_at = RUNNING, time.time()
-        self.cluster.save_guest(guest)
-        self.notifier.powered_on(machine_of(self.cluster, guest))
-
-    def _check_startable(self, guest: Guest) -> None:
-        if guest.template:
-            raise TaskFailed("you can't start a vm if it's a template")
-        host = self.cluster.spec.hosts[guest.node]
-        if guest.cpus > host.cores:
-            raise TaskFailed(f"MAX {host.cores} vcpus allowed per VM on this node")
-        free = host.memory_mib - HOST_RESERVE_MIB - self.cluster.memory_used_mib(guest.node)
-        if guest.memory_mib > free:
-            raise TaskFailed("kvm: cannot set up guest memory 'pc.ram': Cannot allocate memory")
-        for option, value in guest.config.items():
-            bridge = (
-                parse_properties(value, default_key="model").get("bridge")
-                if family(option) == "net" != option
-                else None
-            )
-            if bridge and bridge not in self.cluster.spec.bridges:
-                raise TaskFailed(f"bridge '{bridge}' does not exist")
-
-    def stop(self, guest: Guest, *, user: str, kind: str = "qmstop", phase: str = "vm-stop") -> str:
-        """Power off in a task; a guest that is off already is no error."""
-
-        async def work(worker: Worker) -> None:
-            await worker.begin(phase)
-            await self.power_off(guest)
-
-        return self._task(guest, kind, user, work)
-
-    async def power_off(self, guest: Guest) -> None:
-        """The machine is off from here on; returns when the inside has noticed."""
-        if guest.status != RUNNING:
-            return
-        guest.status, guest.started_at = STOPPED, 0.0
-        guest.config, guest.pending = guest.wanted, {}
-        self.cluster.save_guest(guest)
-        await self.notifier.powered_off(machine_of(self.cluster, guest))
-
-    def reboot(self, guest: Guest, *, user: str) -> str:
-        """Shut down and start again, which applies pending changes."""
-        if guest.status != RUNNING:
-            raise PveError(f"VM {guest.vm_id} not running")
-
-        async def work(worker: Worker) -> None:
-            await self.power_off(guest)
-            await self.start_now(worker, guest)
-
-        return self._task(guest, "qmreboot", user, work)
-
-    def reset(self, guest: Guest, *, user: str) -> str:
-        """Pull reset: the same process, nothing pending is applied."""
-        if guest.status != RUNNING:
-            raise PveError(f"VM {guest.vm_id} not running")
-
-        async def work(_worker: Worker) -> None:
-            await self.restart_inside(guest)
-
-        return self._task(guest, "qmreset", user, work)
-
-    async def restart_inside(self, guest: Guest) -> None:
-        """The guest restarts while the virtual machine runs on."""
-        machine = machine_of(self.cluster, guest)
-        await self.notifier.powered_off(machine)
-        self.notifier.powered_on(machine)
 
     def delete(self, guest: Guest, *, user: str, purge: bool, unreferenced: bool) -> str:
         """Destroy the guest and its disks in a task."""
@@ -205,7 +124,7 @@ class Guests:
             self.destroy_now(guest, purge=purge, unreferenced=unreferenced)
             await self.notifier.deleted(machine_of(self.cluster, guest))
 
-        return self._task(guest, "qmdestroy", user, work)
+        return self.task(guest, "qmdestroy", user, work)
 
     def destroy_now(self, guest: Guest, *, purge: bool, unreferenced: bool) -> None:
         """Remove a guest that is off, with its volumes."""
@@ -236,7 +155,7 @@ class Guests:
             self.cluster.save_volume(volume)
             self._rewrite_drive(guest, option, volume)
 
-        return self._task(guest, "resize", user, work)
+        return self.task(guest, "resize", user, work)
 
     def _rewrite_drive(self, guest: Guest, option: str, volume: Volume) -> None:
         properties = parse_properties(guest.wanted[option], default_key="file")
@@ -265,7 +184,7 @@ class Guests:
             if delete:
                 self.cluster.remove_volume(old)
 
-        return self._task(guest, "qmmove", user, work)
+        return self.task(guest, "qmmove", user, work)
 
     def migrate(self, guest: Guest, *, target: str, online: bool, local_disks: bool, user: str) -> str:
         """Move the guest to another host."""
@@ -285,7 +204,7 @@ class Guests:
                 raise TaskFailed(f"target node '{target}' is not online")
             self.move_now(guest, target)
 
-        return self._task(guest, "qmigrate", user, work)
+        return self.task(guest, "qmigrate", user, work)
 
     def move_now(self, guest: Guest, target: str) -> None:
         """The guest and its volumes are on another host from here on."""
@@ -318,7 +237,8 @@ class Guests:
             if form.get("pool"):
                 self.add_to_pool(form["pool"], vm_id)
 
-        return self._task(source, "qmclone", user, work)
+        # Several clones of one source run side by side: they share its lock.
+        return self.tasks.start(node=source.node, kind="qmclone", subject=str(source.vm_id), user=user, work=work)
 
     def _copied_config(
         self, source: Guest, clone: Guest, form: Mapping[str, str], copies: list[Volume]
@@ -326,10 +246,7 @@ class Guests:
         config = {key: value for key, value in source.wanted.items() if key not in ("template", "lock", "protection")}
         config |= {"name": form.get("name", f"Copy-of-VM-{source.name}"), "vmgenid": str(uuid.uuid4())}
         config["smbios1"] = f"uuid={uuid.uuid4()}"
-        for option, value in list(config.items()):
-            if family(option) == "net" != option:
-                model = next(name for name in NET_MODELS if value.startswith(f"{name}="))
-                config[option] = f"{model}={random_mac()}{value[value.find(',') :] if ',' in value else ''}"
+        config |= self.with_new_addresses(config)
         for option, volid in volumes_of(source):
             old = self.storages.get(volid, source.node)
             if old.vm_id != source.vm_id:
@@ -344,11 +261,16 @@ class Guests:
             config[option] = print_properties(properties, default_key="file")
         return config
 
-    def _task(self, guest: Guest, kind: str, user: str, work: Callable[[Worker], Awaitable[None]]) -> str:
-        """Start a task that has the guest to itself: the next one waits, as for Proxmox's lock file."""
+    @staticmethod
+    def with_new_addresses(config: Mapping[str, Any]) -> dict[str, str]:
+        """Cards of a configuration, each with a fresh address."""
+        cards = {}
+        for option, value in config.items():
+            if family(option) == "net" != option:
+                model = next(name for name in NET_MODELS if value.startswith(f"{name}="))
+                cards[option] = f"{model}={random_mac()}{value[value.find(',') :] if ',' in value else ''}"
+        return cards
 
-        async def alone(worker: Worker) -> None:
-            async with self._locks[guest.vm_id]:
-                await work(worker)
-
-        return self.tasks.start(node=guest.node, kind=kind, subject=str(guest.vm_id), user=user, work=alone)
+    def task(self, guest: Guest, kind: str, user: str, work: Callable[[Worker], Awaitable[None]]) -> str:
+        """Start a task that has the guest to itself."""
+        return locked_task(self.tasks, self.locks, guest, kind=kind, user=user, work=work)

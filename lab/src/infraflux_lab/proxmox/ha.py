@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from infraflux_lab.proxmox.errors import PveError, TaskFailed, bad_parameter
-from infraflux_lab.proxmox.guests import HOST_RESERVE_MIB, Guests
+from infraflux_lab.proxmox.guests import Guests
 from infraflux_lab.proxmox.machines import machine_of
 from infraflux_lab.proxmox.model import RUNNING, STOPPED, Guest, HaResource, HaRule
+from infraflux_lab.proxmox.power import HOST_RESERVE_MIB
 from infraflux_lab.proxmox.tasks import Worker
 
 ON_STATES = ("started", "enabled")
@@ -64,9 +65,9 @@ class HighAvailability:
         if guest is None or guest.config.get("lock") or self._cluster.offline(guest.node):
             return
         if resource.state in ON_STATES and guest.status == STOPPED:
-            self._guests.start(guest, user=HA_USER)
+            self._guests.power.start(guest, user=HA_USER)
         elif resource.state in ("stopped", "disabled") and guest.status == RUNNING:
-            self._guests.stop(guest, user=HA_USER, kind="qmshutdown", phase="vm-shutdown")
+            self._guests.power.shutdown(guest, user=HA_USER, force=True)
 
     def set_state(self, vm_id: int, state: str) -> bool:
         """What start and stop mean for a guest under HA; False where it is not."""
@@ -131,7 +132,7 @@ class HighAvailability:
             guest.ha_state = ""
             self._cluster.save_guest(guest)
             if wanted and guest.status == STOPPED:
-                self._guests.start(guest, user=HA_USER)
+                self._guests.power.start(guest, user=HA_USER)
 
     async def _recover(self, guest: Guest) -> None:
         await self._cluster.latency.sleep("ha-recovery")
@@ -139,7 +140,7 @@ class HighAvailability:
         if target is None or not self._cluster.offline(guest.node):
             return
         self._guests.move_now(guest, target)
-        self._guests.start(guest, user=HA_USER)
+        self._guests.power.start(guest, user=HA_USER)
 
     def choose_host(self, guest: Guest) -> str | None:
         """The online host that rules allow and that has most memory left; None where there is none."""

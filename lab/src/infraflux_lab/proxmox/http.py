@@ -14,11 +14,13 @@ from aiohttp import web
 
 from infraflux_lab.events import Endpoint, EventLog
 from infraflux_lab.proxmox.access import Caller
+from infraflux_lab.proxmox.config import check_unlocked
 from infraflux_lab.proxmox.engine import Engine
-from infraflux_lab.proxmox.errors import PveError, TaskFailed
+from infraflux_lab.proxmox.errors import PveError, TaskFailed, bad_parameter
 from infraflux_lab.proxmox.facts.calls import CallFacts
 from infraflux_lab.proxmox.intake import ITEM, checked, facts_of, read
 from infraflux_lab.proxmox.model import Guest
+from infraflux_lab.proxmox.views import lock_of
 
 PREFIX = "/api2/json"
 WRITES = frozenset({"POST", "PUT", "DELETE"})
@@ -49,6 +51,8 @@ class Call:
     params: Mapping[str, str]
     form: dict[str, str]
     caller: Caller
+    file: bytes | None = None
+    """What was uploaded."""
 
     @property
     def node(self) -> str:
@@ -72,6 +76,18 @@ class Call:
         node = self.node
         self.require(f"/vms/{self.vm_id}", *privileges)
         return self.sim.cluster.guest(self.vm_id, node=node)
+
+    def unlocked_guest(self, *privileges: str) -> Guest:
+        """The guest of the call, if nothing locks it; options of root alone are for root alone."""
+        guest = self.guest(*privileges)
+        for name in ("skiplock", "keepActive", "nocheck"):
+            if self.flag(name) and not self.caller.is_root:
+                raise bad_parameter(name, "Only root may use this option.")
+        lock = lock_of(self.sim, guest)
+        if lock and not self.flag("skiplock"):
+            self.sim.cluster.faults.take("vm-lock", f"{self.sim.cluster.name}/{guest.vm_id}")
+            check_unlocked(guest, lock)
+        return guest
 
     def require(self, path: str, *privileges: str) -> None:
         """403 unless the caller has any of the privileges."""
@@ -168,6 +184,9 @@ class ApiServer:
             response = error_response(error)
         except TaskFailed as error:
             response = error_response(PveError(str(error)))
+        except Exception as error:  # noqa: BLE001 - a mistake in the simulator must not look like an answer of Proxmox
+            self._sim.cluster.events.emit("proxmox", "handler-failed", path=request.path, error=repr(error))
+            response = error_response(PveError(f"simulator error: {error!r}"))
         if self._reply_is_lost(request, names):
             raise ConnectionReset
         return response
@@ -193,7 +212,7 @@ class ApiServer:
 
     async def _call(self, request: web.Request, path: str, facts: CallFacts | None) -> Call:
         if request.method == "POST" and path == LOGIN:
-            caller = Caller(id="", privileges={})
+            caller = Caller(id="")
         else:
             cookie = request.cookies.get("PVEAuthCookie")
             caller = self._sim.access.authenticate(request.headers, cookie, write=request.method in WRITES)
@@ -202,7 +221,7 @@ class ApiServer:
         )
         if facts is None:
             return call
-        values = await read(request)
+        values, call.file = await read(request)
         # A call for another host is handed on to it before anything is checked.
         if "node" in call.params:
             assert call.node

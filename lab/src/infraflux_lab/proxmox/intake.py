@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from infraflux_lab.proxmox.errors import PveError, bad_parameter, bad_parameters
 from infraflux_lab.proxmox.facts.calls import CALLS, CallFacts
@@ -24,16 +24,44 @@ def facts_of(method: str, route: str) -> CallFacts:
     return CALLS[f"{method} {path}"]
 
 
-async def read(request: web.Request) -> Values:
-    """Parameters as sent: text, or a list where a name comes more than once."""
+async def read(request: web.Request) -> tuple[Values, bytes | None]:
+    """Parameters as sent, text or a list where a name comes more than once; and the file of an upload."""
     body: Values = {}
+    file = None
     # pveproxy looks at the length before it knows the call (PVE::APIServer::AnyEvent, authenticate_and_handle_request).
     if request.content_length:
         if request.method not in WITH_CONTENT:
             raise PveError(f"Unexpected content for method '{request.method}'", status=501)
-        body = _body(request.content_type, await request.text())
+        if request.content_type == "multipart/form-data":
+            body, file = await _parts(request)
+        else:
+            body = _body(request.content_type, await request.text())
     # What is in the query wins over the body; `_dc` only keeps browsers from caching.
-    return {name: value for name, value in {**body, **_grouped(request.query.items())}.items() if name != "_dc"}
+    values = {name: value for name, value in {**body, **_grouped(request.query.items())}.items() if name != "_dc"}
+    return values, file
+
+
+async def _parts(request: web.Request) -> tuple[Values, bytes | None]:
+    """A form whose part `filename` is the file; a file has no limit, as in pveproxy."""
+    found: dict[str, str | list[str]] = {}
+    file = None
+    reader = await request.multipart()
+    while (part := await reader.next()) is not None:
+        if not isinstance(part, BodyPartReader) or not part.name:
+            continue
+        if part.filename:
+            found[part.name], file = part.filename, await _whole(part)
+        else:
+            found[part.name] = await part.text()
+    return found, file
+
+
+async def _whole(part: BodyPartReader) -> bytes:
+    """Read piece by piece: reading it at once is limited to the size of a form."""
+    pieces = []
+    while piece := await part.read_chunk():
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def _body(content_type: str, text: str) -> Values:

@@ -60,7 +60,9 @@ def nics_of(guest: Guest) -> tuple[Nic, ...]:
 
 def _nic(guest: Guest, option: str) -> Nic:
     net = parse_properties(guest.config[option], default_key="model")
-    address = parse_properties(str(guest.config.get(f"ipconfig{_index(option)}", "")), default_key="ip")
+    # The guest reads the drive, which is older than the options where those changed since its start.
+    said = guest.seed or guest.config
+    address = parse_properties(str(said.get(f"ipconfig{_index(option)}", "")), default_key="ip")
     ip, _, prefix = address.get("ip", "").partition("/")
     return Nic(
         mac=next((net[model] for model in NET_MODELS if model in net), ""),

@@ -33,7 +33,14 @@ class Guest(Record):
     pending: dict[str, Any] = field(default_factory=dict)
     """Changes that wait for the next start; None deletes the option."""
     status: str = STOPPED
+    paused: bool = False
     started_at: float = 0.0
+    seed: dict[str, Any] = field(default_factory=dict)
+    """Cloud-init options as the drive has them: it is written at a start, or when a client asks for it."""
+    snapshots: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Snapshots by name; see `snapshots`."""
+    parent: str = ""
+    """Snapshot that the present state descends from."""
     ha_state: str = ""
     """State asked of HA before the host went offline; empty where nothing waits."""
 
@@ -78,6 +85,10 @@ class Volume(Record):
     generation: str = ""
     created_at: int = 0
     sha256: str = ""
+    notes: str = ""
+    protected: int = 0
+    guest: dict[str, Any] = field(default_factory=dict)
+    """What a backup holds: configuration, and size and image of each disk."""
 
     @property
     def storage(self) -> str:
@@ -119,6 +130,16 @@ class Pool(Record):
     comment: str = ""
     guests: list[int] = field(default_factory=list)
     storages: list[str] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class PciMapping(Record):
+    """A PCI device by name, and where each host has it."""
+
+    id: str
+    map: list[str] = field(default_factory=list)
+    description: str = ""
+    mdev: int = 0
 
 
 @dataclass(kw_only=True)

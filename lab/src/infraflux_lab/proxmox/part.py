@@ -85,12 +85,12 @@ class ProxmoxPart:
         """The guest restarts; Proxmox shows it as running all the while."""
         simulator, guest = self._find(key)
         if guest.status == RUNNING:
-            await simulator.guests.restart_inside(guest)
+            await simulator.guests.power.restart_inside(guest)
 
     async def guest_shutdown(self, key: str) -> None:
         """The guest powers off; HA starts it again where it wants it running."""
         simulator, guest = self._find(key)
-        await simulator.guests.power_off(guest)
+        await simulator.guests.power.power_off(guest)
         resource = simulator.cluster.ha_resources.get(f"vm:{guest.vm_id}")
         if resource:
             simulator.ha.enforce(resource)

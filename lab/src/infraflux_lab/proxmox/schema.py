@@ -19,30 +19,6 @@ def words(text: str) -> frozenset[str]:
 DRIVES = frozenset({"ide", "sata", "scsi", "virtio"})
 SYSTEM_DRIVES = frozenset({"efidisk0", "tpmstate0"})
 
-CLOUD_INIT = words("cicustom cipassword citype ciupgrade ciuser nameserver searchdomain sshkeys")
-# Options that take effect on a running guest at once; all others wait as pending until the next start.
-APPLIED_LIVE = words(
-    "balloon cpulimit cpuunits description hookscript hotplug lock name onboot protection shares startup tags "
-    "vmstatestorage"
-)
-HOTPLUGGED = frozenset({"net", "scsi", "sata", "virtio", "unused", "usb"})
-
-PRIVILEGES: Mapping[str, frozenset[str]] = {
-    "VM.Config.CPU": words("affinity arch cores cpu cpulimit cpuunits numa sockets vcpus"),
-    "VM.Config.Memory": words("allow-ksm balloon hugepages keephugepages memory shares"),
-    "VM.Config.HWType": words(
-        "acpi audio0 bios hotplug kvm keyboard machine rng0 scsihw smbios1 spice_enhancements tablet vga vmgenid "
-        "watchdog"
-    ),
-    "VM.Config.Cloudinit": CLOUD_INIT,
-}
-_FAMILY_PRIVILEGES: Mapping[str, str] = {
-    "hostpci": "VM.Config.HWType", "ide": "VM.Config.Disk", "ipconfig": "VM.Config.Cloudinit",
-    "net": "VM.Config.Network", "numa": "VM.Config.CPU", "sata": "VM.Config.Disk", "scsi": "VM.Config.Disk",
-    "serial": "VM.Config.HWType", "unused": "VM.Config.Disk", "usb": "VM.Config.HWType",
-    "virtio": "VM.Config.Disk", "virtiofs": "VM.Config.Options",
-}  # fmt: skip
-
 _INDEXED_NAME = re.compile(r"^([a-z]+)(\d+)$")
 _TAG_SEPARATORS = re.compile(r"[,; ]+")
 
@@ -68,23 +44,6 @@ def is_volume_option(name: str) -> bool:
 def known(name: str) -> bool:
     """Whether a guest has such an option."""
     return option_rule(name) is not None
-
-
-def privilege_for(name: str, text: str = "") -> str:
-    """The privilege that allows to change the option."""
-    if family(name) in DRIVES and "media=cdrom" in text:
-        return "VM.Config.CDROM"
-    if name in SYSTEM_DRIVES:
-        return "VM.Config.Disk"
-    for privilege, names in PRIVILEGES.items():
-        if name in names:
-            return privilege
-    return _FAMILY_PRIVILEGES.get(family(name), "VM.Config.Options") if name != family(name) else "VM.Config.Options"
-
-
-def live(name: str) -> bool:
-    """Whether a change reaches a running guest without a restart."""
-    return name in APPLIED_LIVE or (name != family(name) and family(name) in HOTPLUGGED)
 
 
 def typed_options(form: Mapping[str, str]) -> dict[str, Any]:

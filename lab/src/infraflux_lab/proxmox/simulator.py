@@ -7,7 +7,20 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from infraflux_lab.events import EventLog
-from infraflux_lab.proxmox import api_cluster, api_guests, api_nodes
+from infraflux_lab.proxmox import (
+    api_access,
+    api_agent,
+    api_backups,
+    api_cluster,
+    api_guests,
+    api_mapping,
+    api_nodes,
+    api_pools,
+    api_power,
+    api_roles,
+    api_snapshots,
+    api_storage,
+)
 from infraflux_lab.proxmox.cluster import Cluster
 from infraflux_lab.proxmox.engine import Engine
 from infraflux_lab.proxmox.http import ApiServer, Routes
@@ -21,7 +34,11 @@ SHUTDOWN_TIMEOUT_S = 1.0
 def all_routes() -> Routes:
     """Every call that is known. The order decides between overlapping paths."""
     routes = Routes()
-    for module in (api_cluster, api_nodes, api_guests):
+    modules = (
+        api_access, api_roles, api_cluster, api_pools, api_mapping, api_nodes, api_storage, api_backups, api_guests,
+        api_power, api_snapshots, api_agent,
+    )  # fmt: skip
+    for module in modules:
         routes.table += module.routes.table
     return routes
 

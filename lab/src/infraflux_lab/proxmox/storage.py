@@ -11,6 +11,7 @@ import aiohttp
 
 from infraflux_lab.proxmox.cluster import Cluster
 from infraflux_lab.proxmox.errors import PveError, TaskFailed, bad_parameter
+from infraflux_lab.proxmox.images import disk_bytes
 from infraflux_lab.proxmox.model import Volume
 from infraflux_lab.proxmox.tasks import Worker
 from infraflux_lab.spec import StorageSpec
@@ -23,7 +24,17 @@ UPLOAD_EXTENSIONS: Mapping[str, tuple[str, ...]] = {
 # The stand-in image factory serves small files and says here how large the disk inside is.
 VIRTUAL_SIZE_HEADER = "X-Lab-Virtual-Size"
 DOWNLOAD_TIMEOUT_S = 60
-_FILE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")
+DECOMPRESSORS = frozenset({"gz", "lzo", "zst", "bz2"})
+# pvesm(1) and PVE::Storage: formats of a new disk, the first one where none is asked for.
+FORMATS: Mapping[str, tuple[str, ...]] = {
+    "dir": ("raw", "qcow2", "vmdk"),
+    "nfs": ("raw", "qcow2", "vmdk"),
+    "lvmthin": ("raw",),
+    "zfspool": ("raw",),
+    "rbd": ("raw",),
+}
+_SAFE_NAME = re.compile(r"[A-Za-z0-9+=_.\- ]+")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.\-]")
 
 
 class Storages:
@@ -104,11 +115,14 @@ class Storages:
         )
 
     def allocate(
-        self, *, storage_id: str, node: str, vm_id: int, name: str | None, size: int, image: str | None = None
-    ) -> Volume:
+        self, *, storage_id: str, node: str, vm_id: int, name: str | None, size: int, image: str | None = None,
+        form: str | None = None,
+    ) -> Volume:  # fmt: skip
         """A new guest volume; `name` None takes the next free `vm-ID-disk-N`."""
         storage = self.check_content(storage_id, "images")
-        volid = self._volid(storage, vm_id, name or self._free_name(storage_id, node, vm_id))
+        if form and form not in FORMATS[storage.type]:
+            raise TaskFailed(f"unsupported format '{form}' for storage type {storage.type}")
+        volid = self._volid(storage, vm_id, name or self._free_name(storage_id, node, vm_id), form)
         if self.find(volid, node):
             lv = volid.rpartition("/")[2].partition(":")[2] or volid
             raise TaskFailed(
@@ -142,29 +156,53 @@ class Storages:
         """Remove a volume; Proxmox is content where a file is gone already only with force, so are we."""
         self._cluster.remove_volume(self.get(volid, node))
 
-    def check_download(self, *, storage_id: str, node: str, content: str, filename: str) -> str:
-        """Volume id of a download that may start; raises what the real call raises at once."""
-        self.check_content(storage_id, content)
-        if not _FILE_NAME.match(filename):
-            raise bad_parameter("filename", "contains unsafe characters")
+    def check_upload(self, *, storage_id: str, content: str, filename: str, refusal: str) -> str:
+        """Volume id of a file that may come; raises what the real calls raise at once."""
+        storage = self._cluster.storage(storage_id)
+        if not storage.file_based:
+            raise PveError(
+                f"can't upload to storage type '{storage.type}'{', not a file based storage!' if refusal else ''}"
+            )
+        if content not in storage.content:
+            raise PveError(
+                f"storage '{storage_id}' is not configured for content-type '{content}'"
+                if refusal
+                else f"storage '{storage_id}' does not support '{content}' content"
+            )
+        if content == "import" and not _SAFE_NAME.fullmatch(filename):
+            raise bad_parameter("filename", "invalid filename or wrong extension")
         if not filename.endswith(UPLOAD_EXTENSIONS[content]):
-            raise bad_parameter("filename", "wrong file extension")
-        volid = f"{storage_id}:{content}/{filename}"
-        if self.find(volid, node):
-            raise PveError(f"refusing to override existing file '{_path_of(volid)}'")
-        return volid
+            wrong = "invalid filename or wrong extension" if content == "import" else "wrong file extension"
+            raise bad_parameter("filename", wrong)
+        return f"{storage_id}:{content}/{_UNSAFE.sub('_', filename)}"
 
     async def download(self, worker: Worker, *, volid: str, node: str, form: Mapping[str, str]) -> None:
         """Fetch a URL into a storage, verify its checksum, keep what it is."""
-        worker.log(f"downloading {form['url']} to {_path_of(volid)}")
+        compression = form.get("compression")
+        if compression and form["content"] != "iso":
+            raise TaskFailed(f"decompression not supported for {form['content']}")
+        if compression and compression not in DECOMPRESSORS:
+            raise TaskFailed("no decompression method found")
+        if self.find(volid, node):
+            raise TaskFailed(f"refusing to override existing file '{path_of(volid)}'")
+        worker.log(f"downloading {form['url']} to {path_of(volid)}")
         await worker.begin("image-download")
-        content, virtual_size = await _fetch(form["url"])
+        content, announced = await _fetch(form["url"])
+        self.keep_file(worker, volid=volid, node=node, form=form, content=content, announced=announced)
+        worker.log(f"download of '{form['url']}' to '{path_of(volid)}' finished")
+
+    def keep_file(
+        self, worker: Worker, *, volid: str, node: str, form: Mapping[str, str], content: bytes,
+        announced: int | None = None,
+    ) -> None:  # fmt: skip
+        """A file that came in: verified, measured, on its storage from here on."""
         algorithm, expected = form.get("checksum-algorithm"), form.get("checksum")
         if algorithm and expected:
             got = hashlib.new(algorithm, content).hexdigest()
             worker.log(f"calculating checksum...got '{got}'")
             if got != expected.lower():
                 raise TaskFailed(f"checksum mismatch: got '{got}' != expect '{expected}'")
+        virtual_size = disk_bytes(worker, path=path_of(volid), content=content, announced=announced)
         storage_id = volid.partition(":")[0]
         self.claim(storage_id, node, len(content))
         self._cluster.save_volume(
@@ -180,7 +218,6 @@ class Storages:
                 sha256=hashlib.sha256(content).hexdigest(),
             )
         )
-        worker.log(f"download of '{form['url']}' to '{_path_of(volid)}' finished")
 
     def _full(self, storage_id: str, node: str) -> bool:
         return any(
@@ -194,12 +231,18 @@ class Storages:
         taken = {volume.volid for volume in self.volumes(storage_id, node)}
         storage = self._cluster.storage(storage_id)
         names = (f"vm-{vm_id}-disk-{index}" for index in range(1000))
-        return next(name for name in names if self._volid(storage, vm_id, name) not in taken)
+        stems = {volid.rpartition(".")[0] if storage.file_based else volid for volid in taken}
+        return next(name for name in names if self._stem(storage, vm_id, name) not in stems)
+
+    def _stem(self, storage: StorageSpec, vm_id: int, name: str) -> str:
+        volid = self._volid(storage, vm_id, name, None)
+        return volid.rpartition(".")[0] if storage.file_based else volid
 
     @staticmethod
-    def _volid(storage: StorageSpec, vm_id: int, name: str) -> str:
+    def _volid(storage: StorageSpec, vm_id: int, name: str, form: str | None) -> str:
         if storage.file_based:
-            return f"{storage.id}:{vm_id}/{name}.{'qcow2' if name.endswith('cloudinit') else 'raw'}"
+            suffix = "qcow2" if name.endswith("cloudinit") else form or FORMATS[storage.type][0]
+            return f"{storage.id}:{vm_id}/{name}.{suffix}"
         return f"{storage.id}:{name}"
 
 
@@ -214,13 +257,14 @@ async def url_metadata(url: str) -> dict[str, Any]:
         return metadata
 
 
-async def _fetch(url: str) -> tuple[bytes, int]:
+async def _fetch(url: str) -> tuple[bytes, int | None]:
     try:
         async with _session() as session, session.get(url) as response:
             if response.status != 200:
                 raise TaskFailed(f"download failed: HTTP {response.status} {response.reason}")
             content = await response.read()
-            return content, int(response.headers.get(VIRTUAL_SIZE_HEADER, len(content)))
+            announced = response.headers.get(VIRTUAL_SIZE_HEADER)
+            return content, int(announced) if announced else None
     except (aiohttp.ClientError, TimeoutError) as error:
         raise TaskFailed(f"download failed: {error}") from None
 
@@ -229,7 +273,8 @@ def _session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=DOWNLOAD_TIMEOUT_S), auto_decompress=False)
 
 
-def _path_of(volid: str) -> str:
+def path_of(volid: str) -> str:
+    """Where a file lies on its host."""
     folders = {"iso": "template/iso", "vztmpl": "template/cache", "import": "import", "snippets": "snippets"}
     folder, _, name = volid.partition(":")[2].partition("/")
     return f"/var/lib/vz/{folders.get(folder, folder)}/{name}"

@@ -61,7 +61,8 @@ class Tasks:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._workers: set[asyncio.Task[None]] = set()
+        self._workers: dict[str, asyncio.Task[None]] = {}
+        self._stopping = False
         self._next_pid = FIRST_PID + len(cluster.tasks)
         for task in [task for task in cluster.tasks.values() if task.running]:
             # The lab was killed under it: Proxmox calls a worker that left no exit status just this.
@@ -83,8 +84,8 @@ class Tasks:
             "proxmox", "task-started", environment=self._cluster.name, task=kind, subject=subject, upid=task.upid
         )
         worker = asyncio.create_task(self._run(task, work), name=task.upid)
-        self._workers.add(worker)
-        worker.add_done_callback(self._workers.discard)
+        self._workers[task.upid] = worker
+        worker.add_done_callback(lambda _: self._left(task))
         return task.upid
 
     async def _run(self, task: Task, work: Callable[[Worker], Awaitable[None]]) -> None:
@@ -99,6 +100,17 @@ class Tasks:
         except Exception as error:  # noqa: BLE001 - a mistake in the simulator must end the task, not hang its client
             task.exit_status = f"simulator error: {error!r}"
             task.log.append(f"TASK ERROR: {task.exit_status}")
+        self._ended(task)
+
+    def _left(self, task: Task) -> None:
+        """The worker is gone; one that ends by a signal leaves no status of its own."""
+        self._workers.pop(task.upid, None)
+        if task.running and not self._stopping:
+            task.exit_status = "interrupted by signal"
+            task.log.append(f"TASK ERROR: {task.exit_status}")
+            self._ended(task)
+
+    def _ended(self, task: Task) -> None:
         task.ended_at = int(time.time())
         self._cluster.save_task(task)
         self._cluster.events.emit(
@@ -126,8 +138,16 @@ class Tasks:
             raise bad_parameter("upid", "no such task")
         return task
 
+    def interrupt(self, upid: str) -> None:
+        """End a worker as a signal would."""
+        worker = self._workers.get(self.get(upid).upid)
+        if worker:
+            worker.cancel()
+
     async def stop(self) -> None:
         """Cut off all workers, as a power cut would."""
-        for worker in list(self._workers):
+        self._stopping = True
+        workers = list(self._workers.values())
+        for worker in workers:
             worker.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
+        await asyncio.gather(*workers, return_exceptions=True)

@@ -111,7 +111,14 @@ def node_status(sim: Engine, node: str) -> dict[str, Any]:
         "uptime": sim.uptime_s,
         "loadavg": ["0.10", "0.10", "0.10"],
         "pveversion": f"pve-manager/{sim.version}/infraflux-lab-simulated",
-        "kversion": "Linux (simulated)",
+        "kversion": "Linux 6.17.2-1-pve (simulated)",
+        "current-kernel": {
+            "sysname": "Linux",
+            "release": "6.17.2-1-pve",
+            "version": "#1 SMP PREEMPT_DYNAMIC (simulated)",
+            "machine": "x86_64",
+        },
+        "boot-info": {"mode": "efi", "secureboot": 0},
         "cpuinfo": {
             "cores": host.cores,
             "cpus": host.cores,

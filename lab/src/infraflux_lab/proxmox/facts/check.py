@@ -68,14 +68,21 @@ def _note(problems: dict[str, str], name: str, problem: str | None) -> None:
 
 def check_value(name: str, kind: Kind, value: str | list[str]) -> str | None:
     """The complaint about one value."""
+    if kind.type == "array":
+        return _items_complaint(name, kind, [value] if isinstance(value, str) else value)
     if isinstance(value, list):
-        if kind.type == "array":
-            return None
         if not kind.many:
             return f"type check ('{kind.type}') failed - got ARRAY"
         value = ",".join(value)
     # The same few texts come again and again: every plan of every cluster sends them.
     return _check_text(name, kind, value)
+
+
+def _items_complaint(name: str, kind: Kind, items: list[str]) -> str | None:
+    if not kind.pairs:
+        return None
+    found = (_pairs_complaint(f"{name}[{number}]", kind.pairs, item) for number, item in enumerate(items))
+    return next((complaint for complaint in found if complaint), None)
 
 
 @lru_cache(maxsize=4096)

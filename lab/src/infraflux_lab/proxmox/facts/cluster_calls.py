@@ -62,7 +62,7 @@ GET /cluster/mapping/pci
   check-node @node
 POST /cluster/mapping/pci
   id @config-id !
-  map array !
+  map array {pci-map} !
   description str <=4096
   live-migration-capable bool
   mdev bool

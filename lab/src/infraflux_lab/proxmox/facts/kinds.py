@@ -72,8 +72,8 @@ def rule(text: str) -> Rule:
             required = True
         elif word.startswith("needs:"):
             needs = word.removeprefix("needs:")
-        elif word.startswith("@"):
-            facts["form"] = word[1:]
+        elif word.startswith(("@", "{")):
+            facts |= _base(word)
         else:
             facts |= _bound(word)
     return Rule(kind=Kind(**facts), required=required, needs=needs)  # type: ignore[arg-type]
