@@ -107,7 +107,7 @@ CASES: dict[str, tuple[Callable[[Observed], dict[str, Any]], list[tuple[ErrorCla
     "old version": (lambda _: {"version": (8, 2)}, [(ErrorClass.CONFIG, "Proxmox VE 8.2 is too old")]),
     "no privileges": (
         lambda _: {"privileges": {"/": frozenset({"Sys.Audit"})}},
-        [(ErrorClass.USER, "lacks ")] * 7,
+        [(ErrorClass.USER, "lacks ")] * 8,
     ),
 }
 

@@ -40,8 +40,11 @@ def required(spec: ClusterSpec) -> dict[str, frozenset[str]]:
     for host in spec.proxmox.hosts:
         # Sys.AccessNetwork lets the host fetch the image by itself.
         needed[f"/nodes/{host.name}"] = frozenset({"Sys.Audit", "Sys.AccessNetwork"})
+    # Every machine has a place in the start order of its host, and that is for who may change the host:
+    # PVE::API2::Qemu, check_vm_modify_config_perm, the special case of `startup`.
+    needed["/"] = frozenset({"Sys.Modify"})
     if spec.proxmox.ha:
-        needed["/"] = frozenset({"Sys.Audit", "Sys.Console"})
+        needed["/"] |= {"Sys.Audit", "Sys.Console"}
     if any(node.pci_devices for node in spec.nodes):
         needed["/mapping/pci"] = frozenset({"Mapping.Use"})
     return needed
