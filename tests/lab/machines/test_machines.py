@@ -23,6 +23,7 @@ from infraflux.core.errors import Permanent
 from infraflux.core.outcomes import Done, Noop
 from infraflux.operations.guard import DestructionRefused
 from infraflux.operations.machines import Machines, MachinesPlan
+from infraflux_lab.proxmox.facts.replay import violations
 
 from .conftest import Project
 
@@ -83,6 +84,9 @@ def test_one_small_cluster_from_the_shipped_configuration(project: Project) -> N
     project.machines("dev/dev-1").destroy()
     assert_nothing_left(project, "dev", 1)
     assert all(isinstance(outcome, Noop) for outcome in project.machines("dev/dev-1").destroy())
+    requests = project.events(kind="request", source="proxmox")
+    assert len(requests) > 100
+    assert list(violations(requests)) == [], "a call that Proxmox would not take"
 
 
 @pytest.fixture(params=["terraform-cli", "tofu"])

@@ -18,6 +18,7 @@ from infraflux_lab.proxmox.config import check_unlocked
 from infraflux_lab.proxmox.engine import Engine
 from infraflux_lab.proxmox.errors import PveError, TaskFailed, bad_parameter
 from infraflux_lab.proxmox.facts.calls import CallFacts
+from infraflux_lab.proxmox.facts.replay import loggable
 from infraflux_lab.proxmox.intake import ITEM, checked, facts_of, read
 from infraflux_lab.proxmox.model import Guest
 from infraflux_lab.proxmox.views import lock_of
@@ -156,19 +157,22 @@ class ApiServer:
         async def serve(request: web.Request) -> web.StreamResponse:
             started = time.monotonic()
             response: web.StreamResponse | None = None
+            said: dict[str, Any] = {}
             try:
-                response = await self._answer(request, handler, facts)
+                response = await self._answer(request, handler, facts, said)
             except ConnectionReset:
                 reset_connection(request)
                 response = web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE)
                 return response
             finally:
-                self._count(request, route, response, time.monotonic() - started)
+                self._count(request, route, response, form=said, seconds=time.monotonic() - started)
             return response
 
         return serve
 
-    async def _answer(self, request: web.Request, handler: Handler, facts: CallFacts | None) -> web.Response:
+    async def _answer(
+        self, request: web.Request, handler: Handler, facts: CallFacts | None, said: dict[str, Any]
+    ) -> web.Response:
         path = request.path.removeprefix(PREFIX).rstrip("/")
         names = self._fault_targets(request, path)
         faults = self._sim.cluster.faults
@@ -179,7 +183,7 @@ class ApiServer:
             await asyncio.sleep(float(slow.get("seconds", SLOW_S)))
         try:
             self._strike(names)
-            response = web.json_response({"data": await handler(await self._call(request, path, facts))})
+            response = web.json_response({"data": await handler(await self._call(request, path, facts, said))})
         except PveError as error:
             response = error_response(error)
         except TaskFailed as error:
@@ -210,7 +214,7 @@ class ApiServer:
         vm_id = request.match_info.get("vmid")
         return [*targets, f"{name}/{vm_id}"] if vm_id else targets
 
-    async def _call(self, request: web.Request, path: str, facts: CallFacts | None) -> Call:
+    async def _call(self, request: web.Request, path: str, facts: CallFacts | None, said: dict[str, Any]) -> Call:
         if request.method == "POST" and path == LOGIN:
             caller = Caller(id="")
         else:
@@ -222,13 +226,22 @@ class ApiServer:
         if facts is None:
             return call
         values, call.file = await read(request)
+        said |= loggable(values)
         # A call for another host is handed on to it before anything is checked.
         if "node" in call.params:
             assert call.node
         call.form = checked(facts, path=call.params, values=values)
         return call
 
-    def _count(self, request: web.Request, route: str, response: web.StreamResponse | None, seconds: float) -> None:
+    def _count(
+        self,
+        request: web.Request,
+        route: str,
+        response: web.StreamResponse | None,
+        *,
+        form: Mapping[str, Any],
+        seconds: float,
+    ) -> None:
         self._events.count_request(
             Endpoint(
                 environment=self._sim.cluster.name,
@@ -237,6 +250,7 @@ class ApiServer:
                 mutating=request.method in WRITES and route != LOGIN,
             ),
             path=request.path.removeprefix(PREFIX),
+            form=form,
             status=response.status if response else 0,
             seconds=round(seconds, 4),
         )

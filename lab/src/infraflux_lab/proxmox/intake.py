@@ -1,7 +1,6 @@
 """What a request brings: parameters of a query, a form or JSON, checked against the table before a handler runs."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -11,17 +10,16 @@ from aiohttp import BodyPartReader, web
 from infraflux_lab.proxmox.errors import PveError, bad_parameter, bad_parameters
 from infraflux_lab.proxmox.facts.calls import CALLS, CallFacts
 from infraflux_lab.proxmox.facts.check import Values, check_call, option_rule
+from infraflux_lab.proxmox.facts.replay import row_of
 
 WITH_CONTENT = ("POST", "PUT")
 ITEM = "\0"
 """Between the items of an array in the text that handlers get."""
-_PATTERN = re.compile(r"\{(\w+):[^}]*\}")
 
 
 def facts_of(method: str, route: str) -> CallFacts:
     """The table's row for a route; a route without one is a mistake in the lab."""
-    path = _PATTERN.sub(r"{\1}", route)
-    return CALLS[f"{method} {path}"]
+    return CALLS[row_of(method, route)]
 
 
 async def read(request: web.Request) -> tuple[Values, bytes | None]:
