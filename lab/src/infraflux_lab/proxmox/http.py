@@ -265,8 +265,8 @@ def error_response(error: PveError) -> web.Response:
     body: dict[str, Any] = {"data": None, "message": f"{error.text}\n"}
     if error.errors:
         body["errors"] = dict(error.errors)
-    # A reason phrase is one line of Latin-1.
-    reason = re.sub(r"\s+", " ", error.text).strip().encode("latin-1", "replace").decode("latin-1")
+    # A reason phrase is one line of Latin-1 without control characters.
+    reason = re.sub(r"[\s\x00-\x1f\x7f]+", " ", error.text).strip().encode("latin-1", "replace").decode("latin-1")
     return web.json_response(body, status=error.status, reason=reason)
 
 
