@@ -50,8 +50,12 @@ def test_image_from_the_factory(lab: Lab) -> None:
     Tasks.blocking_status(client, upid, timeout=10, polling_interval=0.05)
     listed = client.nodes("pve-dev-1").storage("local").content.get(content="import")
     assert [(row["volid"], row["size"]) for row in listed] == [("local:import/talos.raw", metadata["size"])]
-    with pytest.raises(ResourceException, match="refusing to override existing file"):
+    again = (
         client.nodes("pve-dev-1").storage("local")("download-url").post(url=url, content="import", filename="talos.raw")
+    )
+    status = Tasks.blocking_status(client, again, timeout=10, polling_interval=0.05)
+    assert status is not None
+    assert status["exitstatus"] == "refusing to override existing file '/var/lib/vz/import/talos.raw'"
 
 
 def test_an_image_of_a_schematic_that_nobody_posted_is_not_there(lab: Lab) -> None:

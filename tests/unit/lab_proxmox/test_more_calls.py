@@ -1,5 +1,6 @@
 """Calls that ordinary clients make beside those of the provider."""
 
+from hashlib import sha256
 from io import BytesIO
 
 import pytest
@@ -169,6 +170,22 @@ DOWNLOADS = {
 @pytest.mark.parametrize(("form", "words"), DOWNLOADS.values(), ids=DOWNLOADS)
 def test_downloads_that_fail_in_their_task(pve: Pve, form: dict[str, str], words: str) -> None:
     upid = pve.call("POST", "/nodes/h1/storage/local/download-url", url="http://127.0.0.1:1/x", **form).data
+    assert words in pve.end(upid)
+
+
+# form of the second download, how its task ends
+AGAIN = {
+    "without a checksum": ({}, "refusing to override existing file '/var/lib/vz/import/t.raw'"),
+    "the same file": ({"checksum-algorithm": "sha256", "checksum": sha256(b"x").hexdigest()}, "OK"),
+    "another file": ({"checksum-algorithm": "sha256", "checksum": "00"}, "aborting"),
+}
+
+
+@pytest.mark.parametrize(("form", "words"), AGAIN.values(), ids=AGAIN)
+def test_a_download_over_a_file_that_is_there(pve: Pve, form: dict[str, str], words: str) -> None:
+    pve.end(upload(pve, "t.raw", b"x").data)
+    path = "/nodes/h1/storage/local/download-url"
+    upid = pve.call("POST", path, url="http://127.0.0.1:1/x", content="import", filename="t.raw", **form).data
     assert words in pve.end(upid)
 
 

@@ -114,7 +114,7 @@ class HighAvailability:
         for guest in list(self._cluster.guests_on(node)):
             if guest.status != RUNNING:
                 continue
-            guest.status = STOPPED
+            guest.status, guest.paused, guest.seed = STOPPED, False, {}
             guest.ha_state = "onboot" if guest.config.get("onboot") else ""
             self._cluster.save_guest(guest)
             self._guests.notifier.powered_off(machine_of(self._cluster, guest))

@@ -183,8 +183,10 @@ class Storages:
             raise TaskFailed(f"decompression not supported for {form['content']}")
         if compression and compression not in DECOMPRESSORS:
             raise TaskFailed("no decompression method found")
-        if self.find(volid, node):
-            raise TaskFailed(f"refusing to override existing file '{path_of(volid)}'")
+        existing = self.find(volid, node)
+        if existing and _is_the_file(existing, form):
+            worker.log("calculating checksum of existing file...OK, got correct file already, no need to download")
+            return
         worker.log(f"downloading {form['url']} to {path_of(volid)}")
         await worker.begin("image-download")
         content, announced = await _fetch(form["url"])
@@ -267,6 +269,15 @@ async def _fetch(url: str) -> tuple[bytes, int | None]:
             return content, int(announced) if announced else None
     except (aiohttp.ClientError, TimeoutError) as error:
         raise TaskFailed(f"download failed: {error}") from None
+
+
+def _is_the_file(existing: Volume, form: Mapping[str, str]) -> bool:
+    """Whether what is there is what is asked for; TaskFailed where that is not known (only SHA-256 is kept)."""
+    if form.get("checksum-algorithm") != "sha256":
+        raise TaskFailed(f"refusing to override existing file '{path_of(existing.volid)}'")
+    if existing.sha256 != form["checksum"].lower():
+        raise TaskFailed(f"checksum mismatch: got '{existing.sha256}' != expect '{form['checksum']}', aborting")
+    return True
 
 
 def _session() -> aiohttp.ClientSession:
