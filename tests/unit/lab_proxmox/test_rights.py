@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 import pytest
 
-from infraflux_lab.proxmox.accounts import Account, AclEntry, ApiToken, Directory, Role, UserGroup
+from infraflux_lab.proxmox.accounts import Account, AclEntry, ApiToken, Directory, Role, UserGroup, directory_of
 from infraflux_lab.proxmox.errors import PveError
 from infraflux_lab.proxmox.rights import Need, needs
+from infraflux_lab.spec import EnvironmentSpec
 
-from .conftest import READER, Pve
+from .conftest import READER, SPEC, Pve
 
 CONFIG = "/nodes/h1/qemu/100/config"
 NEEDS = {
@@ -136,6 +137,26 @@ def test_privileges(who: str, path: str, pools: list[str], has: set[str], lacks:
     found = directory().privileges(who, path, pools=pools)
     assert has <= found
     assert not lacks & found
+
+
+# what lab.yaml says of a token: what the token may do on / then
+SPECIFIED: Mapping[str, tuple[dict[str, object], set[str]]] = {
+    "its user limits nothing": ({"privileges": {"/": ["VM.Audit", "Sys.Audit"]}}, {"VM.Audit", "Sys.Audit"}),
+    "its user has less": (
+        {"privileges": {"/": ["VM.Audit", "Sys.Audit"]}, "user_privileges": {"/": ["VM.Audit"]}},
+        {"VM.Audit"},
+    ),
+    "without separation": (
+        {"privileges": {"/": ["Sys.Audit"]}, "privsep": False, "user_privileges": {"/": ["VM.Audit"]}},
+        {"VM.Audit"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("said", "has"), SPECIFIED.values(), ids=SPECIFIED)
+def test_a_token_of_the_specification(said: dict[str, object], has: set[str]) -> None:
+    spec = EnvironmentSpec.model_validate({**SPEC, "tokens": [{"id": "u@pve!xx", **said}]})
+    assert directory_of(spec).privileges("u@pve!xx", "/") == has
 
 
 def test_an_option_nobody_knows_is_for_root() -> None:

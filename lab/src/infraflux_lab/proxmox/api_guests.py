@@ -273,7 +273,11 @@ async def migrate(call: Call) -> Any:
 async def clone(call: Call) -> Any:
     """Copy a guest."""
     guest, new_id = call.unlocked_guest("VM.Clone"), call.need("newid")
-    call.require(f"/vms/{new_id}", "VM.Allocate")
+    pool = call.form.get("pool")
+    if pool and pool not in call.sim.cluster.pools:
+        raise PveError(f"no such pool '{pool}'")
+    if not (pool and call.allowed(f"/pool/{pool}", "VM.Allocate")):
+        call.require(f"/vms/{new_id}", "VM.Allocate")
     if call.form.get("target", guest.node) not in call.sim.cluster.spec.hosts:
         raise bad_parameter("target", f"no such cluster node '{call.form['target']}'")
     return call.sim.guests.clone(guest, vm_id=int(new_id), form=call.form, user=call.caller.id)
