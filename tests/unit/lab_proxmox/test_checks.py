@@ -7,10 +7,11 @@ from aiohttp import FormData
 
 from infraflux_lab.proxmox.facts.calls import CALLS
 from infraflux_lab.proxmox.facts.check import check_call, check_options
+from infraflux_lab.proxmox.facts.options import FAMILIES, OPTIONS
 from infraflux_lab.proxmox.simulator import all_routes
 
 from .conftest import ADMIN, SECRET, Pve
-from .wrong_calls import WRONG_FORMAT, filled, required, wrong_calls
+from .wrong_calls import WRONG_FORMAT, filled, required, right, wrong_calls
 
 ROUTES = [(method, path) for method, path, _ in all_routes().table]
 HEADERS = {"Authorization": f"PVEAPIToken={ADMIN}={SECRET}"}
@@ -165,6 +166,22 @@ def test_a_value_twice_is_a_list(pve: Pve) -> None:
     pve.guest()
     data = FormData([("name", "a"), ("name", "b")])
     assert pve.runner.run(_raw(pve, "PUT", CONFIG, data=data))[0] == 400
+
+
+def test_odd_values_never_reach_the_inside(pve: Pve) -> None:
+    """Empty texts, stray commas, bytes that no text has: refused or done, and no mistake of the simulator."""
+    pve.guest()
+    options = {**OPTIONS, **{f"{name}0": rule for name, (_, rule) in FAMILIES.items()}}
+    broken = []
+    for option, rule in options.items():
+        for text in ("", ",", "=", f"{right(rule, option)},", f",,{right(rule, option)}", "\x00", "\ud7ff", "9" * 30):
+            answer = pve.as_root("PUT", CONFIG, **{option: text, "skiplock": 1})
+            if "simulator error" in answer.reason:
+                broken.append(f"{option}={text!r}: {answer.reason}")
+            shown = pve.call("GET", CONFIG, current=1)
+            if shown.status != 200:
+                broken.append(f"{option}={text!r} cannot be shown: {shown.reason}")
+    assert broken == []
 
 
 def test_no_byte_of_a_value_breaks_the_simulator(pve: Pve) -> None:

@@ -84,6 +84,15 @@ def test_a_mapped_device_needs_the_mapping(pve: Pve) -> None:
     }
 
 
+def test_a_copy_needs_the_devices_of_the_original(pve: Pve) -> None:
+    pve.guest()
+    assert pve.as_root("PUT", CONFIG, hostpci0="0000:02:00.0").status == 200
+    answer = pve.call("POST", "/nodes/h1/qemu/100/clone", newid=200)
+    assert answer.reason == "only root can set 'hostpci0' config for non-mapped devices"
+    assert list(pve.sim.cluster.guests) == [100]
+    assert pve.as_root("POST", "/nodes/h1/qemu/100/clone", newid=200).status == 200
+
+
 def test_options_that_root_alone_may_give(pve: Pve) -> None:
     pve.guest()
     answer = pve.call("PUT", CONFIG, cores=2, skiplock=1)

@@ -119,6 +119,11 @@ def _check_resources(
         if request.storage:
             call.require(f"/storage/{request.storage}", "Datastore.AllocateSpace")
             call.sim.storages.check_content(request.storage, "images")
+    _check_bridges(call, options)
+
+
+def _check_bridges(call: Call, options: Mapping[str, Any]) -> None:
+    """The right to plug cards into what they are plugged into."""
     for option, value in options.items():
         if family(option) == "net" != option:
             bridge = parse_properties(value, default_key="model").get("bridge")
@@ -280,6 +285,15 @@ async def clone(call: Call) -> Any:
         call.require(f"/vms/{new_id}", "VM.Allocate")
     if call.form.get("target", guest.node) not in call.sim.cluster.spec.hosts:
         raise bad_parameter("target", f"no such cluster node '{call.form['target']}'")
+    # The copy has the devices and cards of the original: PVE::API2::Qemu, clone_vm.
+    devices = [
+        (name, str(text))
+        for name, text in guest.wanted.items()
+        if name != family(name) and family(name) in ("hostpci", "usb")
+    ]
+    _check_rights(call, devices, paths=[f"/vms/{guest.vm_id}", f"/vms/{new_id}"])
+    if not call.caller.is_root:
+        _check_bridges(call, guest.wanted)
     return call.sim.guests.clone(guest, vm_id=int(new_id), form=call.form, user=call.caller.id)
 
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from infraflux_lab.proxmox.facts.check import option_rule
-from infraflux_lab.proxmox.facts.options import FAMILIES
+from infraflux_lab.proxmox.facts.check import option_rule, split_pairs
+from infraflux_lab.proxmox.facts.options import FAMILIES, PAIRS
 
 
 def words(text: str) -> frozenset[str]:
@@ -56,7 +56,7 @@ def _typed(name: str, text: str) -> Any:
     if name == "tags":
         return normal_tags(text)
     if name == "memory":
-        return str(int(text.removeprefix("current=")))
+        return str(int(split_pairs(PAIRS["memory"], text)["current"]))
     if rule is None or rule.kind.type == "string":
         return text
     value = float(text)
