@@ -40,9 +40,11 @@ def validate(target: Target = "", previous: Previous = "", output: OutputOption 
     problems = _problems_of(examined, chosen) if target else list(examined.problems)
     if previous:
         problems += _upgrade_problems(examined, chosen, previous, root)
+    warnings = sorted({one for key in chosen for one in examined.warnings.get(key, ())})
     if output is not Output.TABLE:
-        emit([_record(problem) for problem in problems], output=output)
+        emit([*map(_record, problems), *(_record(one, warning=True) for one in warnings)], output=output)
     else:
+        _print_warnings(warnings)
         _print_verdict(problems, chosen, examined)
     if problems:
         raise typer.Exit(1)
@@ -62,8 +64,15 @@ def _upgrade_problems(examined: Examined, chosen: tuple[str, ...], previous: str
     return sorted(set(found))
 
 
-def _record(problem: Problem) -> dict[str, Any]:
-    return {name: getattr(problem, name) for name in ("file", "line", "path", "wrong", "right")}
+def _record(problem: Problem, *, warning: bool = False) -> dict[str, Any]:
+    fields = {name: getattr(problem, name) for name in ("file", "line", "path", "wrong", "right")}
+    return {**fields, "severity": "warning" if warning else "error"}
+
+
+def _print_warnings(warnings: list[Problem]) -> None:
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    for problem in warnings:
+        errors.print(Text(f"warning: {problem}", style="yellow"))
 
 
 def _print_verdict(problems: list[Problem], chosen: tuple[str, ...], examined: Examined) -> None:

@@ -58,6 +58,8 @@ class Examined:
     problems: tuple[Problem, ...]
     by_cluster: Mapping[str, tuple[Problem, ...]]
     """The mistakes that stop one cluster, those of its layers included."""
+    warnings: Mapping[str, tuple[Problem, ...]]
+    """What works in one cluster and is perhaps not meant; nothing is stopped by it."""
 
     def select(self, target: str) -> tuple[str, ...]:
         """The cluster keys that `ENV` or `ENV/CLUSTER` means. Raises Permanent where there is none."""
@@ -91,7 +93,13 @@ def examine(root: Path, *, instead: Mapping[Path, str] | None = None) -> Examine
     fleet = Fleet(root=root, clusters=specs, trees=trees, environments=environments)
     everything = {*layers.all_problems(), *(problem for found in by_cluster.values() for problem in found)}
     keys = tuple(cluster.key for cluster in files)
-    return Examined(fleet=fleet, keys=keys, problems=tuple(sorted(everything)), by_cluster=by_cluster)
+    return Examined(
+        fleet=fleet,
+        keys=keys,
+        problems=tuple(sorted(everything)),
+        by_cluster=by_cluster,
+        warnings={key: one.warnings for key, one in judged.items()},
+    )
 
 
 def load_cluster(root: Path, key: str) -> ClusterSpec:

@@ -24,6 +24,8 @@ class Judged:
     tree: Value
     spec: ClusterSpec | None
     problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...] = ()
+    """What works and is perhaps not meant."""
 
     def blame(self, finding: Finding) -> "Judged":
         """The same cluster with one more mistake."""
@@ -39,8 +41,9 @@ def judge(tree: Value, *, root: Path) -> Judged:
         spec = ClusterSpec.model_validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
         return Judged(tree, None, tuple(_all_problems(error, document, tree, root)))
-    found = run_checks(Subject(spec, root), valid=ClusterSpec.model_fields)
-    return Judged(tree, spec, tuple(located(finding, tree) for finding in found))
+    found = list(run_checks(Subject(spec, root), valid=ClusterSpec.model_fields))
+    wrong = tuple(located(finding, tree) for finding in found if not finding.warning)
+    return Judged(tree, spec, wrong, tuple(located(finding, tree) for finding in found if finding.warning))
 
 
 def located(finding: Finding, tree: Value) -> Problem:
@@ -53,7 +56,8 @@ def _all_problems(error: ValidationError, document: dict[str, Any], tree: Value,
     typed = list(translate(error, tree))
     yield from typed
     sections = dict(_valid_sections(document))
-    found = list(run_checks(Subject(ClusterSpec.model_construct(**sections), root), valid=sections))
+    subject = Subject(ClusterSpec.model_construct(**sections), root)
+    found = [finding for finding in run_checks(subject, valid=sections) if not finding.warning]
     yield from (located(finding, tree) for finding in found)
     if not typed and not found:  # a model's own rule that no check explains better
         yield Problem(tree.file, tree.line, "", error.errors()[0]["msg"].removeprefix("Value error, "))

@@ -29,6 +29,10 @@ LONGHORN_MOUNT = {
 https://longhorn.io/docs/1.11.1/advanced-resources/os-distro-specific/talos-linux-support/"""
 
 
+KUBERNETES_NODE_MASK = 24
+"""What kube-controller-manager cuts where it is told nothing; only another one is written, so that configs stay."""
+
+
 @dataclass(frozen=True)
 class PatchSet:
     """Patches of one cluster as YAML documents by scope; `node` by node name."""
@@ -92,6 +96,8 @@ def _control_plane(spec: ClusterSpec) -> dict[str, Any]:
         # Without workers nothing could run anywhere else.
         "allowSchedulingOnControlPlanes": not spec.workers,
     }
+    if (mask := spec.network.node_cidr_mask_size) != KUBERNETES_NODE_MASK:
+        cluster["controllerManager"] = {"extraArgs": {"node-cidr-mask-size": str(mask)}}
     if spec.platform.gateway.manifests:
         cluster["extraManifests"] = list(spec.platform.gateway.manifests)
     return {"machine": {"certSANs": names}, "cluster": cluster}

@@ -54,6 +54,8 @@ def test_what_is_right_means_what_it_says(fixture, tmp_path):
     examined = examine(placed(fixture, tmp_path))
     assert examined.problems == ()
     key = "/".join(Path(header(fixture, "file")[0]).with_suffix("").parts[-2:])
+    key = key if key in examined.keys else "dev/dev-1"
+    assert [str(warning) for warning in examined.warnings[key]] == header(fixture, "warn")
     found = settings(examined.fleet.cluster(key), examined.fleet.trees[key])
     for expectation in header(fixture, "expect"):
         if expectation.endswith(" is not there"):

@@ -2,7 +2,17 @@
 
 from collections.abc import Collection, Iterator
 
-from infraflux.config.checks import machines, network, platform, talos, versions
+from infraflux.config.checks import (
+    foundations,
+    machines,
+    network,
+    places,
+    platform,
+    pod_blocks,
+    talos,
+    values,
+    versions,
+)
 from infraflux.config.checks.finding import Check, Finding, Subject
 
 CHECKS: tuple[Check, ...] = (
@@ -11,7 +21,6 @@ CHECKS: tuple[Check, ...] = (
     network.service_network_is_not_too_wide,
     network.load_balancer_pools_are_free,
     network.bgp_has_peers_and_l2_has_none,
-    network.pod_network_has_a_block_per_node,
     machines.control_planes_are_an_odd_number,
     machines.there_is_a_worker,
     machines.pools_say_how_many_nodes,
@@ -37,6 +46,25 @@ CHECKS: tuple[Check, ...] = (
     talos.no_worker_is_tainted_by_its_own_patch,
     versions.talos_runs_this_kubernetes,
     versions.charts_run_on_this_kubernetes,
+    foundations.patches_leave_the_foundations,
+    foundations.host_dns_is_turned_off_whole_or_not_at_all,
+    foundations.patched_images_are_of_the_pinned_versions,
+    foundations.roles_stay_what_they_are,
+    foundations.names_of_nodes_stay_what_they_are,
+    foundations.no_volume_waits_for_a_tpm,
+    values.cilium_values_follow_the_configuration,
+    values.cilium_values_leave_services_working,
+    values.cilium_finds_the_api,
+    values.cilium_lets_host_dns_answer,
+    pod_blocks.the_mask_is_given_once,
+    pod_blocks.pod_network_has_a_block_per_node,
+    pod_blocks.blocks_hold_the_pods_of_a_node,
+    places.what_must_be_reached_is_outside_the_cluster_networks,
+    places.no_node_sits_on_what_must_be_reached,
+    places.load_balancer_addresses_can_be_handed_out,
+    places.load_balancer_pools_leave_room_for_nodes,
+    places.the_node_network_can_hold_nodes,
+    places.peers_are_named_once,
 )
 """Every check, in the order in which its findings are reported."""
 

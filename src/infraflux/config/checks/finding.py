@@ -15,6 +15,8 @@ class Finding:
     path: Path
     wrong: str
     right: str
+    warning: bool = False
+    """Said, and nothing is stopped by it: the configuration works, though perhaps not as it was meant."""
 
 
 @dataclass(frozen=True)

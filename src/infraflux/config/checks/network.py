@@ -100,18 +100,3 @@ def bgp_has_peers_and_l2_has_none(subject: Subject) -> Iterator[Finding]:
         yield Finding(("network", "load_balancer", "bgp"), "is missing with mode bgp", "give local_asn and peers")
     if balancer.mode is LoadBalancerMode.L2 and balancer.bgp is not None:
         yield Finding(("network", "load_balancer", "bgp"), "is given with mode l2", "remove it, or set mode: bgp")
-
-
-@needs("network", "node_pools")
-def pod_network_has_a_block_per_node(subject: Subject) -> Iterator[Finding]:
-    cidr = subject.spec.network.pod_cidr
-    nodes = sum(pool.count or len(pool.nodes) for pool in subject.spec.node_pools)
-    # Each node gets a /24, Talos' default node CIDR mask.
-    blocks = 2 ** (24 - cidr.prefixlen) if cidr.prefixlen <= 24 else 0
-    if blocks < nodes:
-        prefix = 24 - max(nodes - 1, 1).bit_length()
-        yield Finding(
-            ("network", "pod_cidr"),
-            f"{cidr} has {blocks} blocks of /24 for {nodes} nodes",
-            f"/{prefix} or wider would be right",
-        )

@@ -4,10 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from infraflux.config.checks.finding import Finding, Subject, needs
+from infraflux.config.checks.patches import documents
 from infraflux.config.models.talos import Patch
 from infraflux.config.problems import Path
 
@@ -47,20 +45,10 @@ def no_worker_is_tainted_by_its_own_patch(subject: Subject) -> Iterator[Finding]
 
 def _tainting(scope: str, patches: Iterable[Patch], root: FilePath) -> Iterator[Finding]:
     for patch in patches:
-        if any(_has_taints(document) for document in _documents(patch, root)):
+        if any(_has_taints(document) for document in documents(patch, root)):
             path: Path = ("talos", "patches", scope, patch.name)
             wrong = "machine.nodeTaints never reaches a worker: Kubernetes lets no node change its own taints"
             yield Finding(path, wrong, "taints belong to node_pools.<pool>.taints, where the deploy writes them")
-
-
-def _documents(patch: Patch, root: FilePath) -> list[Any]:
-    """The documents of a patch; what cannot be read is told by the rule of that."""
-    if patch.file is None:
-        return [patch.content]
-    try:
-        return list(YAML(typ="safe", pure=True).load_all((root / patch.file).read_text()))
-    except (OSError, ValueError, YAMLError):
-        return []
 
 
 def _has_taints(document: Any) -> bool:

@@ -73,7 +73,9 @@ class Network(Section):
     ntp: tuple[NetworkHost, ...] = Field(min_length=1)
     """Time servers of the nodes."""
     pod_cidr: IPv4Network
-    """Network of the pods; every node gets a /24 of it."""
+    """Network of the pods; every node gets a block of it."""
+    node_cidr_mask_size: int = Field(default=24, ge=8, le=30)
+    """Prefix length of each node's block of `pod_cidr`, as kube-controller-manager calls it: a /24 holds 256 pods."""
     service_cidr: IPv4Network
     """Network of the services."""
     domain: DnsName
