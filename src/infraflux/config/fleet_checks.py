@@ -22,6 +22,15 @@ class Claim:
     value: Any
 
 
+@dataclass(frozen=True)
+class _Place:
+    path: str
+    storage: str
+
+    def __str__(self) -> str:
+        return self.path
+
+
 def fleet_findings(specs: Mapping[str, ClusterSpec], *, environments: tuple[str, ...]) -> Iterator[tuple[str, Finding]]:
     """Every clash as (cluster to blame, finding); of two clusters the later in the alphabet is blamed."""
     for claims in (_cluster_ids, _domains, _bundles, _macs):
@@ -58,8 +67,8 @@ def _domains(spec: ClusterSpec) -> Iterator[Claim]:
 
 
 def _bundles(spec: ClusterSpec) -> Iterator[Claim]:
-    if spec.secrets.bundle is not None:
-        yield Claim(spec.key, ("secrets", "bundle"), "secrets bundle", spec.secrets.bundle)
+    # A relative place is below the repository or below the state directory: two places of one name.
+    yield Claim(spec.key, ("secrets", "bundle"), "secrets bundle", _Place(spec.bundle_path, spec.secrets.storage))
 
 
 def _macs(spec: ClusterSpec) -> Iterator[Claim]:

@@ -304,8 +304,10 @@ class _Configuring:
 
     def look(self) -> Outcome | NotYet:
         cluster, node = self.cluster, self.node
-        wanted = cluster.workspace.configs.by_node[node.name]
-        decision = decide_config(node, cluster.look(node), wanted=wanted, cluster=cluster.spec.key)
+        configs = cluster.workspace.configs
+        wanted = configs.by_node[node.name]
+        seen = cluster.look(node)
+        decision = decide_config(node, seen, wanted=wanted, cluster=cluster.spec.key, hidden=configs.secrets)
         if isinstance(decision, Noop):
             return self.done or decision
         if isinstance(decision, Wait):

@@ -12,6 +12,7 @@ from typing import Any
 from infraflux.adapters.argocd.facts import ROOT, Application
 from infraflux.adapters.git_repo import GitRepo
 from infraflux.adapters.kubernetes.facts import Manifest
+from infraflux.adapters.talos.configs import MachineConfigs
 from infraflux.adapters.talos.documents import diff_configs
 from infraflux.adapters.talos.facts import EtcdSeen, NodeSeen, NodeState
 from infraflux.adapters.talos.seen import look_at_etcd
@@ -93,9 +94,10 @@ def _nothing() -> Future[dict[str, Any]]:
 
 def _wanted(opened: OpenCluster, machines: MachinesPlan) -> Wanted:
     talos, spec = opened.talos, opened.spec
-    configs = talos.workspace.configs.by_node if talos.workspace.has_bundle else {}
+    made = talos.workspace.configs if talos.workspace.has_bundle else MachineConfigs({})
     return Wanted(
-        configs=configs,
+        configs=made.by_node,
+        secrets=made.secrets,
         fingerprints={node.name: _fingerprint(talos, node) for node in spec.nodes},
         components=_component_fingerprints(spec, source_trees(spec, root=opened.root, tree=opened.tree) / "platform"),
         handoff=tuple(_names(_manifests(machines.cluster.summary.planned_outputs))),

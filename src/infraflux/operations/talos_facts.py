@@ -39,7 +39,8 @@ def _read_node(cluster: TalosCluster, node: Node) -> NodeFacts:
 
 
 def _changes(cluster: TalosCluster, node: Node, seen: NodeSeen) -> tuple[FieldChange, ...]:
-    return tuple(diff_configs(cluster.workspace.configs.by_node[node.name], seen.config))
+    configs = cluster.workspace.configs
+    return tuple(diff_configs(configs.by_node[node.name], seen.config, hidden=configs.secrets))
 
 
 def _extensions(cluster: TalosCluster, node: Node) -> tuple[str, ...] | None:

@@ -47,5 +47,6 @@ def ensure_bundle(workspace: TalosWorkspace) -> Outcome:
 
 
 def ensure_secrets(workspace: TalosWorkspace) -> list[Outcome]:
-    """Identity and bundle, in this order."""
+    """Identity and bundle, in this order; what patches refer to has to be there too, before anything is made."""
+    workspace.open_patches()
     return [ensure_identity(workspace), ensure_bundle(workspace)]

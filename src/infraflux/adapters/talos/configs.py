@@ -34,6 +34,8 @@ class MachineConfigs:
     """The finished machine config of every node, by node name; nothing of it shows in its representation."""
 
     by_node: Mapping[str, str] = field(repr=False)
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    """What patches referred to, in the clear: to be masked wherever it would show."""
 
 
 def generate_secrets(talosctl: Talosctl, *, talos_version: str, workdir: Path) -> str:

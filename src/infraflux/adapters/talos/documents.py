@@ -1,11 +1,14 @@
 """Machine configs as documents: read by kind, compared field by field, secrets masked. Pure."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
 from ruamel.yaml import YAML
+
+from infraflux.config.references import Scalar
 
 MASK = "***"
 
@@ -51,11 +54,20 @@ def parse_documents(text: str) -> dict[str, Any]:
     return documents
 
 
-def diff_configs(wanted: str, seen: str) -> list[FieldChange]:
-    """Fields in which two machine configs differ, by meaning and not by text; secrets are masked."""
+def diff_configs(wanted: str, seen: str, *, hidden: Collection[str] = ()) -> list[FieldChange]:
+    """Fields in which two machine configs differ, by meaning and not by text; secrets are masked.
+
+    `hidden`: values that are secret wherever they stand. A field that holds one is masked on both sides: the node may
+    still have the one before.
+    """
     left, right = _flat(parse_documents(wanted)), _flat(parse_documents(seen))
     changed = sorted(path for path in left.keys() | right.keys() if left.get(path) != right.get(path))
-    return [FieldChange(path, _shown(path, left.get(path)), _shown(path, right.get(path))) for path in changed]
+    return [_change(path, left.get(path), right.get(path), hidden) for path in changed]
+
+
+def _change(path: str, wanted: Any, seen: Any, hidden: Collection[str]) -> FieldChange:
+    secret = any(value in str(side) for value in hidden for side in (wanted, seen) if side is not None)
+    return FieldChange(path, *(MASK if secret and side is not None else _shown(path, side) for side in (wanted, seen)))
 
 
 def mask_config(text: str) -> str:
@@ -68,8 +80,17 @@ def mask_config(text: str) -> str:
 def _masked(node: Any) -> Any:
     if isinstance(node, dict):
         secret = _SECRET_FIELDS - ({"key"} if "effect" in node else set())
-        return {key: MASK if key in secret and value else _masked(value) for key, value in node.items()}
-    return [_masked(value) for value in node] if isinstance(node, list) else node
+        return {
+            key: MASK if value and (key in secret or _is_secret(key, value)) else _masked(value)
+            for key, value in node.items()
+        }
+    if isinstance(node, list):
+        return [_masked(value) for value in node]
+    return MASK if _is_secret("", node) else node
+
+
+def _is_secret(key: str, value: Any) -> bool:
+    return isinstance(value, str) and Scalar((key,), value).looks_secret
 
 
 def _flat(node: Any, path: str = "") -> dict[str, Any]:
@@ -88,7 +109,8 @@ def _join(path: str, name: object) -> str:
 def _shown(path: str, value: Any) -> str:
     if value is None:
         return "(absent)"
-    if path.rsplit(".", 1)[-1] in _SECRET_FIELDS and _TAINTS not in path:
+    field = path.rsplit(".", 1)[-1]
+    if _is_secret(field.partition("[")[0], str(value)) or (field in _SECRET_FIELDS and _TAINTS not in path):
         return MASK
     text = str(value)
     # A certificate says nothing to a reader; its digest says whether it is the same one.

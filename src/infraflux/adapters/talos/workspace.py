@@ -5,13 +5,15 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from infraflux.adapters.secrets.bundle import BundleStore, Learn, SecretsBundle, credential_values, ignore
+from infraflux.adapters.secrets.bundle import SHORTEST, BundleStore, Learn, SecretsBundle, credential_values, ignore
 from infraflux.adapters.secrets.identity import load_identities
 from infraflux.adapters.talos.configs import MachineConfigs, PatchSet, generate_configs, generate_talosconfig
 from infraflux.adapters.talos.facts import BootstrapMarker
+from infraflux.adapters.talos.patch_secrets import OpenPatches, open_patches, without_secrets
 from infraflux.adapters.talos.talosctl import Talosctl
 from infraflux.config.models import ClusterSpec
 from infraflux.config.secrets_ref import resolve
+from infraflux.core.errors import Permanent
 from infraflux.core.files import make_private_dir, write_private
 from infraflux.core.paths import ProjectPaths
 from infraflux.core.workdir import sweep_workdirs
@@ -86,14 +88,23 @@ class TalosWorkspace:
 
     @cached_property
     def configs(self) -> MachineConfigs:
-        """The wanted machine config of every node."""
-        return generate_configs(
-            self.spec,
-            talosctl=self.talosctl,
-            bundle=self.bundle,
-            patches=self.patches,
-            workdir=self.directory,
+        """The wanted machine config of every node, with the secrets that patches refer to."""
+        patches = self.open_patches()
+        try:
+            made = generate_configs(
+                self.spec, talosctl=self.talosctl, bundle=self.bundle, patches=patches, workdir=self.directory
+            )
+        except Permanent as error:  # talosctl quotes what it refuses
+            raise without_secrets(error, patches.secrets) from None
+        return replace(made, secrets=patches.secrets)
+
+    def open_patches(self) -> OpenPatches:
+        """The patches with their secrets. Raises Permanent naming a reference that nothing stands behind."""
+        patches = open_patches(self.patches, root=self.root)
+        self.learn(
+            [line for value in patches.secrets for line in (value, *value.splitlines()) if len(line) >= SHORTEST]
         )
+        return patches
 
     def ensure_talosconfig(self, *, renew: bool = False) -> Path:
         """Write the talosconfig where it is missing; `renew` cuts a new admin certificate."""

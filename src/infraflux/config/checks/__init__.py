@@ -6,9 +6,11 @@ from infraflux.config.checks import (
     foundations,
     machines,
     network,
+    overridden,
     places,
     platform,
     pod_blocks,
+    secrets,
     talos,
     values,
     versions,
@@ -65,6 +67,13 @@ CHECKS: tuple[Check, ...] = (
     places.load_balancer_pools_leave_room_for_nodes,
     places.the_node_network_can_hold_nodes,
     places.peers_are_named_once,
+    overridden.a_schematic_is_given_or_described,
+    overridden.a_certificate_is_checked_or_not,
+    overridden.secret_zero_is_there_where_it_is_used,
+    overridden.longhorn_uses_the_data_disks,
+    secrets.patches_refer_to_secrets,
+    secrets.values_hold_no_reference_and_no_secret,
+    secrets.addresses_of_repositories_hold_no_password,
 )
 """Every check, in the order in which its findings are reported."""
 

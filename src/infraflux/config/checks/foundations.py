@@ -31,7 +31,9 @@ def _never(_spec: ClusterSpec) -> Any:
 
 def _key(field: str, wanted: Callable[[ClusterSpec], Any], key: str, *, default_differs: bool = False) -> Foundation:
     right = f"set {key} instead: everything else follows it too"
-    return Foundation(field, wanted, f"{field} would override {key} on the node alone", right, default_differs)
+    return Foundation(
+        field, wanted, f"{field} would override {key} in the machine config alone", right, default_differs
+    )
 
 
 def _from_bundle(field: str) -> Foundation:

@@ -124,8 +124,8 @@ def _of_urls(spec: ClusterSpec) -> Iterator[Reached]:
     }
     for component in spec.platform.components:
         urls["platform", "components", component.name, "repository"] = ("the chart server", component.repository)
-    for index, url in enumerate(spec.platform.gateway.manifests):
-        urls["platform", "gateway", "manifests", index] = ("the server", url)
+    for index, manifest in enumerate(spec.platform.gateway.manifests):
+        urls["platform", "gateway", "manifests", index] = ("the server", manifest)
     for path, (what, url) in urls.items():
         if url and (found := _in_url(url)) is not None:
             yield path, what, found

@@ -1,5 +1,6 @@
 """The one typed answer to "what should this cluster be": every later part reads a `ClusterSpec` and nothing else."""
 
+import posixpath
 from functools import cached_property
 from typing import Self
 
@@ -59,6 +60,11 @@ class ClusterSpec(Section):
     @property
     def pool_name(self) -> str:
         return self.proxmox.pool or f"infraflux-{self.environment}"
+
+    @property
+    def bundle_path(self) -> str:
+        """Where the secrets bundle is, below what `secrets.storage` says."""
+        return posixpath.normpath(self.secrets.bundle or f"secrets/{self.environment}/{self.name}.talos.age")
 
     @property
     def endpoint(self) -> str:

@@ -124,7 +124,11 @@ def _configure(nodes: Iterable[Node], known: _Nodes, draft: _Draft) -> Iterator[
             yield _first_config(node, wanted, why="its machine is new")
             continue
         decision = decide_config(
-            node, standing[node.name], wanted=wanted.configs.get(node.name, ""), cluster=known.cluster
+            node,
+            standing[node.name],
+            wanted=wanted.configs.get(node.name, ""),
+            cluster=known.cluster,
+            hidden=wanted.secrets,
         )
         if isinstance(decision, Noop):
             continue
@@ -136,7 +140,7 @@ def _configure(nodes: Iterable[Node], known: _Nodes, draft: _Draft) -> Iterator[
         elif standing[node.name].state is NodeState.MAINTENANCE:
             yield _first_config(node, wanted, why="it waits for a machine config")
         else:
-            changes = diff_configs(wanted.configs[node.name], standing[node.name].config)
+            changes = diff_configs(wanted.configs[node.name], standing[node.name].config, hidden=wanted.secrets)
             yield _new_config(node, changes, wanted, reboots=known.reboots.get(node.name, False))
 
 

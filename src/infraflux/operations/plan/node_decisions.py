@@ -1,6 +1,6 @@
 """What to do with a node or an etcd that was seen so; pure functions, no call to anything."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from infraflux.adapters.talos.documents import FieldChange, diff_configs
@@ -104,7 +104,9 @@ def check_identity(node: Node, seen: NodeSeen, *, cluster: str) -> None:
     )
 
 
-def decide_config(node: Node, seen: NodeSeen, *, wanted: str, cluster: str) -> PushConfig | UpdateConfig | Wait | Noop:
+def decide_config(
+    node: Node, seen: NodeSeen, *, wanted: str, cluster: str, hidden: Collection[str] = ()
+) -> PushConfig | UpdateConfig | Wait | Noop:
     """What the node's configuration needs. Raises Permanent for the wrong machine or a locked one."""
     if seen.state is NodeState.SILENT:
         return Wait(node.name, seen.detail or "nothing answers")
@@ -119,7 +121,7 @@ def decide_config(node: Node, seen: NodeSeen, *, wanted: str, cluster: str) -> P
     check_identity(node, seen, cluster=cluster)
     if seen.state is NodeState.MAINTENANCE:
         return PushConfig(node.name)
-    changes = tuple(diff_configs(wanted, seen.config))
+    changes = tuple(diff_configs(wanted, seen.config, hidden=hidden))
     return UpdateConfig(node.name, changes) if changes else Noop(f"{node.name} has the wanted machine config")
 
 

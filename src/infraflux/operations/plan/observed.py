@@ -49,6 +49,8 @@ class Wanted:
 
     configs: Mapping[str, str] = field(repr=False)
     """Machine config by node; empty before there are secrets to make them with."""
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    """What patches referred to, to be masked in what the plan shows."""
     fingerprints: Mapping[str, str]
     """Digest of each node's patches and versions: known before there are secrets, and holds none."""
     components: Mapping[str, str]

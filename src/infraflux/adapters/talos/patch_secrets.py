@@ -1,0 +1,59 @@
+"""Secrets that patches refer to, put in right before talosctl reads them and kept nowhere."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from infraflux.adapters.talos.configs import PatchSet
+from infraflux.adapters.talos.documents import MASK
+from infraflux.config.models import Role
+from infraflux.config.references import put_in
+from infraflux.config.secrets_ref import resolve
+from infraflux.core.errors import Permanent
+
+
+@dataclass(frozen=True)
+class OpenPatches:
+    """Patches with their secrets in the clear; nothing of them shows in the representation."""
+
+    all: tuple[str, ...] = field(repr=False)
+    roles: Mapping[Role, tuple[str, ...]] = field(repr=False)
+    node: Mapping[str, tuple[str, ...]] = field(repr=False)
+    secrets: frozenset[str] = field(repr=False)
+
+    def for_role(self, role: Role) -> tuple[str, ...]:
+        return self.roles[role]
+
+
+def open_patches(patches: PatchSet, *, root: Path) -> OpenPatches:
+    """Every reference resolved. Raises Permanent (config) naming the reference that cannot be."""
+    found: dict[str, str] = {}
+
+    def value_of(reference: str) -> str:
+        return found.setdefault(reference, resolve(reference, root=root).reveal())
+
+    def opened(texts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(put_in(text, value_of) for text in texts)
+
+    return OpenPatches(
+        all=opened(patches.all),
+        roles={role: opened(patches.for_role(role)) for role in Role},
+        node={name: opened(texts) for name, texts in patches.node.items()},
+        secrets=frozenset(found.values()),
+    )
+
+
+def without_secrets(error: Permanent, secrets: Collection[str]) -> Permanent:
+    """The same error, with every one of the secrets in its message masked; its cause is left behind with them."""
+    message = error.message
+    for value in sorted(secrets, key=len, reverse=True):
+        for form in (value, json.dumps(value)[1:-1]):
+            message = message.replace(form, MASK)
+    return Permanent(
+        message,
+        cluster=error.cluster,
+        stage=error.stage,
+        error_class=error.error_class,
+        next_step=error.next_step,
+    )

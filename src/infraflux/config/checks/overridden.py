@@ -1,0 +1,65 @@
+"""Keys that another key silently makes void, and keys that need another one."""
+
+from collections.abc import Iterator
+
+from infraflux.config.checks.finding import Finding, Subject, needs
+from infraflux.config.checks.patches import patch_documents, value_at
+from infraflux.config.models import NodePool
+from infraflux.config.problems import Path
+
+
+@needs("image")
+def a_schematic_is_given_or_described(subject: Subject) -> Iterator[Finding]:
+    """Extensions may stand beside an id: they then say what is in it, such as the guest agent."""
+    schematic = subject.spec.image.schematic
+    if schematic.id is not None and schematic.kernel_args:
+        wrong = "the id stands for the whole schematic: these arguments would not be in the image"
+        yield Finding(("image", "schematic", "kernel_args"), wrong, "give the id, or what goes into the image")
+
+
+@needs("proxmox")
+def a_certificate_is_checked_or_not(subject: Subject) -> Iterator[Finding]:
+    proxmox = subject.spec.proxmox
+    if proxmox.insecure and proxmox.ca_file is not None:
+        wrong = f"nothing is verified, also not against ca_file {proxmox.ca_file}"
+        yield Finding(("proxmox", "insecure"), wrong, "false is expected beside a ca_file")
+
+
+@needs("gitops")
+def secret_zero_is_there_where_it_is_used(subject: Subject) -> Iterator[Finding]:
+    how, reference = subject.spec.gitops.secret_management, subject.spec.gitops.secret_zero
+    if how == "external-secrets" and reference is None:
+        right = "a reference to the provider's credentials, such as env:PROVIDER_TOKEN"
+        yield Finding(("gitops", "secret_zero"), "is missing with secret_management: external-secrets", right)
+    if how == "none" and reference is not None:
+        wrong = "is given, and with secret_management: none nothing would deliver it"
+        yield Finding(("gitops", "secret_zero"), wrong, "remove it, or choose sops-age or external-secrets")
+
+
+@needs("platform", "node_pools", "talos")
+def longhorn_uses_the_data_disks(subject: Subject) -> Iterator[Finding]:
+    """A warning: a raw disk may be for something else. Talos mounts what a patch tells it to, and nothing more."""
+    spec = subject.spec
+    if not spec.platform.runs("longhorn") or _mounts(subject):
+        return
+    for pool in spec.node_pools:
+        for disk in pool.data_disks:
+            yield Finding(
+                _disk(pool, disk.name),
+                "nothing mounts this disk, and Longhorn keeps its data in /var/lib/longhorn on the system disk",
+                "a UserVolumeConfig in a patch mounts it at /var/mnt/<name>; make that Longhorn's data path",
+                warning=True,
+            )
+
+
+def _disk(pool: NodePool, name: str) -> Path:
+    return ("node_pools", pool.name, "data_disks", name)
+
+
+def _mounts(subject: Subject) -> bool:
+    """https://docs.siderolabs.com/talos/v1.13/reference/configuration/block/uservolumeconfig, and machine.disks."""
+    return any(
+        patch.kind in ("UserVolumeConfig", "ExistingVolumeConfig")
+        or (not patch.kind and isinstance(value_at(patch.document, "machine.disks"), list))
+        for patch in patch_documents(subject.spec.talos.patches, subject.root)
+    )

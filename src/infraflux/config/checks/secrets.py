@@ -1,0 +1,45 @@
+"""Secrets in patches and Helm values: references where they work, and never the secret itself."""
+
+from collections.abc import Iterator
+
+from infraflux.config.checks.finding import Finding, Subject, needs
+from infraflux.config.checks.patches import patch_documents
+from infraflux.config.problems import Path, dotted
+from infraflux.config.references import holds_secret, scalars
+
+REFERENCE = "env:NAME, file:path or age:path#key"
+
+
+@needs("talos")
+def patches_refer_to_secrets(subject: Subject) -> Iterator[Finding]:
+    for patch in patch_documents(subject.spec.talos.patches, subject.root):
+        for scalar in scalars(patch.document):
+            where = dotted(scalar.path)
+            if scalar.is_almost_one:
+                yield Finding(patch.path, f"what stands at {where} is no reference", f"{REFERENCE} is expected")
+            elif scalar.looks_secret:
+                wrong = f"what stands at {where} (not shown) looks like a secret, and everybody who reads Git has it"
+                yield Finding(patch.path, wrong, f"{REFERENCE} works there", warning=True)
+
+
+@needs("platform")
+def values_hold_no_reference_and_no_secret(subject: Subject) -> Iterator[Finding]:
+    """Values are shown in plans and kept in Terraform's state and in the cluster as they are."""
+    for component in subject.spec.platform.components:
+        for scalar in scalars(component.values):
+            path: Path = ("platform", "components", component.name, "values", *scalar.path)
+            right = "name a Secret of the cluster, as most charts take one (existingSecret), and bring that one"
+            if (scalar.reference or "").startswith(("env:", "age:")):
+                wrong = f"a reference is not resolved in Helm values: the chart would get the text {scalar.text!r}"
+                yield Finding(path, wrong, f"references work in talos.patches; here, {right}")
+            elif scalar.looks_secret:
+                wrong = "what stands here (not shown) looks like a secret, and everybody who reads Git has it"
+                yield Finding(path, wrong, right, warning=True)
+
+
+@needs("gitops")
+def addresses_of_repositories_hold_no_password(subject: Subject) -> Iterator[Finding]:
+    for name in ("platform", "application"):
+        if holds_secret(getattr(subject.spec.gitops, name).url):
+            wrong = "the password in this address (not shown) is in Git, in Terraform's state and on the cluster"
+            yield Finding(("gitops", name, "url"), wrong, f"give gitops.{name}.credentials: {REFERENCE}", warning=True)
