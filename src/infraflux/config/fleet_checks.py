@@ -33,7 +33,7 @@ class _Place:
 
 def fleet_findings(specs: Mapping[str, ClusterSpec], *, environments: tuple[str, ...]) -> Iterator[tuple[str, Finding]]:
     """Every clash as (cluster to blame, finding); of two clusters the later in the alphabet is blamed."""
-    for claims in (_cluster_ids, _domains, _bundles, _macs):
+    for claims in (_cluster_ids, _domains, _bundles, _macs, _tags):
         yield from _equal(claims, specs)
     for shared in _by_endpoint(specs):
         yield from _equal(_vm_ids, shared)
@@ -88,6 +88,11 @@ def _vm_ids(spec: ClusterSpec) -> Iterator[Claim]:
 def _vm_names(spec: ClusterSpec) -> Iterator[Claim]:
     for node in spec.nodes:
         yield Claim(spec.key, node_path(spec, node, "name"), "VM name", node.name)
+
+
+def _tags(spec: ClusterSpec) -> Iterator[Claim]:
+    """`dev/x-1` and `dev-x/1` would both own what carries `infraflux-dev-x-1`, and share one schema of a `pg` state."""
+    yield Claim(spec.key, ("name",), "ownership tag", spec.ownership_tag)
 
 
 def _by_endpoint(specs: Mapping[str, ClusterSpec]) -> Iterator[dict[str, ClusterSpec]]:

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infraflux.config.models.base import NAME_PATTERN
 from infraflux.config.patterns import NAME
 from infraflux.config.problems import ConfigProblems, Problem
 from infraflux.config.problems import Path as ValuePath
@@ -35,7 +34,7 @@ FROM_THE_PATH = ("environment", "name")
 # What an environment as a whole runs; promotion writes it.
 ENVIRONMENT_ONLY = ("release",)
 
-_NAME = re.compile(NAME_PATTERN)
+_NAME = re.compile(NAME.regex)
 
 
 @dataclass(frozen=True, order=True)
@@ -202,7 +201,7 @@ class Layers:
     def _is_name(self, file: Path, name: str) -> bool:
         if _NAME.match(name) and len(name) <= 32:
             return True
-        self._blame(file, f"{name!r} is no name", f"{NAME} is expected")
+        self._blame(file, f"{name!r} is no name", f"{NAME.meaning} is expected")
         return False
 
     def _blame(self, file: Path, wrong: str, right: str) -> None:

@@ -10,7 +10,6 @@ from infraflux.config.layers import ENVIRONMENTS, OVERLAYS, TEMPLATES, Layers
 from infraflux.config.load import Fleet, examine
 from infraflux.config.models import ClusterSpec
 from infraflux.config.models.addresses import AddressRange
-from infraflux.config.models.base import NAME_PATTERN
 from infraflux.config.patterns import NAME
 from infraflux.config.problems import ConfigProblems
 from infraflux.config.schema import modeline
@@ -200,8 +199,8 @@ def write_new(files: dict[Path, str], *, root: Path) -> None:
 
 
 def _check_name(name: str) -> None:
-    if not re.match(NAME_PATTERN, name):
-        raise _user(f"{name!r} is no name: {NAME} is expected")
+    if not re.match(NAME.regex, name):
+        raise _user(f"{name!r} is no name: {NAME.meaning} is expected")
 
 
 def _must_be_new(file: Path, what: str) -> None:

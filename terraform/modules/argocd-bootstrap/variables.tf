@@ -9,8 +9,8 @@ variable "cluster" {
   })
 
   validation {
-    condition     = alltrue([for text in [var.cluster.environment, var.cluster.name] : can(regex("^[a-z]([-a-z0-9]{0,30}[a-z0-9])?$", text))])
-    error_message = "cluster.environment and cluster.name must be 1 to 32 characters of a-z, 0-9 and -, beginning with a letter."
+    condition     = alltrue([for text in [var.cluster.environment, var.cluster.name] : can(regex("^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$", text))])
+    error_message = "cluster.environment and cluster.name must be 1 to 32 characters of a-z, 0-9 and -, neither beginning nor ending with -."
   }
   validation {
     condition     = can(regex("^[a-z0-9][-a-z0-9.]*\\.[-a-z0-9]+$", var.cluster.domain))
@@ -27,7 +27,7 @@ variable "platform_repository" {
   })
 
   validation {
-    condition     = can(regex("^(https?://|ssh://|git@)", var.platform_repository.url))
+    condition     = can(regex("^(https?://|ssh://|[A-Za-z0-9_][A-Za-z0-9._+-]*@)", var.platform_repository.url))
     error_message = "platform_repository.url must be an https or ssh URL."
   }
   validation {
@@ -47,7 +47,7 @@ variable "application_repository" {
   default = null
 
   validation {
-    condition     = var.application_repository == null || can(regex("^(https?://|ssh://|git@)", var.application_repository.url))
+    condition     = var.application_repository == null || can(regex("^(https?://|ssh://|[A-Za-z0-9_][A-Za-z0-9._+-]*@)", var.application_repository.url))
     error_message = "application_repository.url must be an https or ssh URL."
   }
   validation {

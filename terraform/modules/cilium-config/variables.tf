@@ -6,8 +6,8 @@ variable "cluster" {
   })
 
   validation {
-    condition     = can(regex("^[a-z]([-a-z0-9]{0,30}[a-z0-9])?$", var.cluster.name))
-    error_message = "cluster.name must be 1 to 32 characters of a-z, 0-9 and -, beginning with a letter."
+    condition     = can(regex("^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$", var.cluster.name))
+    error_message = "cluster.name must be 1 to 32 characters of a-z, 0-9 and -, neither beginning nor ending with -."
   }
   validation {
     condition     = var.cluster.id >= 1 && var.cluster.id <= 255 && floor(var.cluster.id) == var.cluster.id

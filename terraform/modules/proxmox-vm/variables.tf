@@ -5,8 +5,8 @@ variable "name" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$", var.name))
-    error_message = "A VM's name is a DNS label: lower case letters, digits and '-', first a letter."
+    condition     = can(regex("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", var.name))
+    error_message = "A VM's name is a DNS label: lower case letters, digits and '-', neither first nor last a '-'."
   }
 }
 

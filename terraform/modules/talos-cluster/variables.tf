@@ -8,7 +8,7 @@ variable "name" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z]([-a-z0-9]{0,30}[a-z0-9])?$", var.name))
+    condition     = can(regex("^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$", var.name))
     error_message = "A cluster's name has 1 to 32 lower case letters, digits and '-'."
   }
 }

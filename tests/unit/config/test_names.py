@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 
-from infraflux.config.models.base import NAME_PATTERN, Name
+from infraflux.config.models.base import Name
+from infraflux.config.patterns import NAME as PATTERN
 from infraflux.config.yaml_reader import resolve
 
 NAME = TypeAdapter(Name)
@@ -19,7 +20,7 @@ ENDS = string.ascii_lowercase + string.digits
 
 valid_names = st.builds(
     lambda first, middle, last: first + (middle + last if last else ""),
-    st.sampled_from(string.ascii_lowercase),
+    st.sampled_from(ENDS),
     st.text(INNER, max_size=30),
     st.one_of(st.just(""), st.sampled_from(ENDS)),
 )
@@ -46,13 +47,13 @@ def test_valid_names_are_one_plain_path_part(name: str):
     assert len(name) <= 32
 
 
-@given(st.text(max_size=40).filter(lambda text: not re.fullmatch(NAME_PATTERN[1:-1], text)))
+@given(st.text(max_size=40).filter(lambda text: not re.fullmatch(PATTERN.regex[1:-1], text)))
 def test_anything_else_is_refused_with_the_pattern(text: str):
     with pytest.raises(ValidationError, match="match pattern"):
         NAME.validate_python(text)
 
 
-@pytest.mark.parametrize("text", ["a\n", "-a", "a-", "A", "1a", "a_b", "", "a" * 33, "a.b", "../a", "${a}", "{{a}}"])
+@pytest.mark.parametrize("text", ["a\n", "-a", "a-", "A", "a_b", "", "a" * 33, "a.b", "../a", "${a}", "{{a}}"])
 def test_known_traps_are_refused(text: str):
     with pytest.raises(ValidationError):
         NAME.validate_python(text)

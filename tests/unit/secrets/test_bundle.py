@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pyrage
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ed25519
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from pyrage import x25519
 
-from infraflux.adapters.secrets.bundle import BundleStore, SecretsBundle, credential_values, written_forms
+from infraflux.adapters.secrets.bundle import BundleStore, SecretsBundle, credential_values, recipient, written_forms
 from infraflux.adapters.secrets.identity import create_identity, load_identities
 from infraflux.core.errors import Permanent
 from infraflux.core.program_output import Masker
@@ -182,3 +182,21 @@ def test_a_file_that_holds_no_bundle_is_refused_without_a_quote(store: BundleSto
 )
 def test_private_keys_of_credentials_are_known(text: str, found: set[str]):
     assert credential_values(text) == found
+
+
+@pytest.mark.parametrize(
+    "key",
+    [ed25519.Ed25519PrivateKey.generate(), rsa.generate_private_key(public_exponent=65537, key_size=2048)],
+    ids=["ed25519", "rsa"],
+)
+def test_an_ssh_key_is_a_recipient(key: ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey):
+    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    sealed = pyrage.encrypt(b"x", [recipient(f"{public} me@home")])
+    assert pyrage.decrypt(sealed, [pyrage.ssh.Identity.from_buffer(private)]) == b"x"
+
+
+@pytest.mark.parametrize("text", ["age1yubikey1qgmvc3nazaanqqqqqqqqq", "age1" + "q" * 58, "ssh-rsa AAAA"])
+def test_a_recipient_that_nobody_can_use_is_refused(text: str):
+    with pytest.raises(pyrage.RecipientError):
+        recipient(text)

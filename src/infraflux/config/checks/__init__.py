@@ -67,6 +67,7 @@ CHECKS: tuple[Check, ...] = (
     places.load_balancer_pools_leave_room_for_nodes,
     places.the_node_network_can_hold_nodes,
     places.peers_are_named_once,
+    overridden.no_cluster_takes_the_shared_state,
     overridden.a_schematic_is_given_or_described,
     overridden.a_certificate_is_checked_or_not,
     overridden.secret_zero_is_there_where_it_is_used,

@@ -12,7 +12,8 @@ from infraflux.config.models import ClusterSpec, Node, NodePool, Role
 from infraflux.config.models.proxmox import Spread
 from infraflux.config.problems import Path
 
-MAX_NAME = 32
+MAX_NAME = 63
+"""One DNS label, as every name of a machine."""
 MAX_VM_ID = 999_999_999
 
 

@@ -7,6 +7,16 @@ from infraflux.config.checks.patches import patch_documents, value_at
 from infraflux.config.models import NodePool
 from infraflux.config.problems import Path
 
+SHARED_STATE = "globals"
+"""The Terraform state that all clusters of an environment share: `<env>/globals` beside `<env>/<cluster>`."""
+
+
+@needs("name")
+def no_cluster_takes_the_shared_state(subject: Subject) -> Iterator[Finding]:
+    if subject.spec.name == SHARED_STATE:
+        wrong = f"{SHARED_STATE!r} is the name of the Terraform state that the clusters of an environment share"
+        yield Finding(("name",), wrong, "another name for the file is expected")
+
 
 @needs("image")
 def a_schematic_is_given_or_described(subject: Subject) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pydantic import Field
 
 from infraflux.config.models.addresses import AddressRange
-from infraflux.config.models.base import DnsName, Name, NetworkHost, Section
+from infraflux.config.models.base import ClusterDomain, DnsName, Name, Section, TimeServer
 
 
 def first_host(network: IPv4Network) -> IPv4Address:
@@ -70,8 +70,8 @@ class Network(Section):
         default_factory=lambda seen: (seen["gateway"],), min_length=1, validate_default=False
     )
     """Resolvers of the nodes; the gateway where they are not given."""
-    ntp: tuple[NetworkHost, ...] = Field(min_length=1)
-    """Time servers of the nodes."""
+    ntp: tuple[TimeServer, ...] = Field(min_length=1)
+    """Time servers of the nodes; `/dev/ptp0` for the clock of the host."""
     pod_cidr: IPv4Network
     """Network of the pods; every node gets a block of it."""
     node_cidr_mask_size: int = Field(default=24, ge=8, le=30)
@@ -80,7 +80,7 @@ class Network(Section):
     """Network of the services."""
     domain: DnsName
     """DNS name of the cluster for people: `dev-1.example.org`."""
-    cluster_domain: DnsName = "cluster.local"
+    cluster_domain: ClusterDomain = "cluster.local"
     """DNS domain inside the cluster."""
     mtu: int = Field(default=1500, ge=1280, le=9216)
     """Largest packet of the nodes' network, in bytes."""

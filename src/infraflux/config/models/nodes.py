@@ -5,6 +5,7 @@ from ipaddress import IPv4Address
 
 from pydantic import Field
 
+from infraflux.config import patterns
 from infraflux.config.models.addresses import AddressRange
 from infraflux.config.models.base import (
     BridgeName,
@@ -13,8 +14,10 @@ from infraflux.config.models.base import (
     LabelValue,
     MacAddress,
     Name,
+    NodeName,
     Section,
     StorageName,
+    Tag,
 )
 from infraflux.config.node_labels import kubelet_may_set
 
@@ -77,7 +80,7 @@ class PciDevice(Section):
     """A PCI or GPU passthrough by Proxmox resource mapping."""
 
     name: Name
-    mapping: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    mapping: str = Field(pattern=patterns.MAPPING.regex)
     """Name of the Proxmox resource mapping."""
     pcie: bool = True
     """Pass it through as PCI Express."""
@@ -90,7 +93,7 @@ class PciDevice(Section):
 class NamedNode(Section):
     """One node of a pool that differs from the pool, or is pinned."""
 
-    name: Name
+    name: NodeName
     address: IPv4Address | None = None
     """Its address; the next of the pool's range where it is not given."""
     host: HostName | None = None
@@ -139,14 +142,14 @@ class NodePool(Section):
     """Kubernetes labels of its nodes; the deploy writes those that a worker may not give itself."""
     taints: tuple[Taint, ...] = ()
     """Kubernetes taints of its nodes; new nodes register with them, and each deploy brings the others to them."""
-    tags: tuple[Name, ...] = ()
+    tags: tuple[Tag, ...] = ()
     """Extra Proxmox tags of its machines."""
 
 
 class Node(Section):
     """A node as derived: everything the renders and tasks need, nothing left to guess."""
 
-    name: Name
+    name: NodeName
     pool: Name
     role: Role
     address: IPv4Address

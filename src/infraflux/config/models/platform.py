@@ -4,7 +4,19 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from infraflux.config.models.base import ChartVersion, GitUrl, LabelKey, Name, RepoPath, SecretRef, Section, Text, Url
+from infraflux.config import patterns
+from infraflux.config.models.base import (
+    ChartVersion,
+    GitUrl,
+    LabelKey,
+    Name,
+    NodeName,
+    RepoPath,
+    SecretRef,
+    Section,
+    Text,
+    Url,
+)
 
 
 class Component(Section):
@@ -29,7 +41,7 @@ class Gateway(Section):
     manifests: tuple[Url, ...] = ()
     """Where Talos fetches the CRDs of the Gateway API: a release's `standard-install.yaml`. Empty: something else
     brings them before Cilium."""
-    tls_hosts: tuple[Annotated[str, Field(pattern=r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")], ...] = ()
+    tls_hosts: tuple[Annotated[str, Field(pattern=patterns.TLS_HOST.regex)], ...] = ()
     """Host names below the domain that get HTTPS: `shop`, or `*` where the issuer can sign wildcards (dev's own CA
     can, ACME over HTTP-01 cannot)."""
 
@@ -57,7 +69,7 @@ class GitRepository(Section):
 
     url: GitUrl
     """Where it is."""
-    revision: str = Field(default="main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
+    revision: str = Field(default="main", pattern=patterns.REVISION.regex)
     """Branch, tag or commit that Argo CD follows."""
     path: RepoPath = "."
     """Where its manifests are."""
@@ -66,9 +78,9 @@ class GitRepository(Section):
 
 
 class ApplicationRepository(GitRepository):
-    name: Name = "platform-north-star"
+    name: NodeName = "platform-north-star"
     """Name of its Argo CD project and Application."""
-    namespaces: tuple[Name, ...] = Field(default=("apps",), min_length=1)
+    namespaces: tuple[NodeName, ...] = Field(default=("apps",), min_length=1)
     """Namespace prefixes applications may use; platform namespaces are always refused."""
     enabled: bool = True
     """Whether it is handed the cluster."""
@@ -83,7 +95,7 @@ class GitOps(Section):
     """The repository with the applications."""
     admin_enabled: bool = False
     """Argo CD's built-in admin user."""
-    secret_management: str = Field(default="sops-age", pattern=r"^(sops-age|external-secrets|none)$")
+    secret_management: str = Field(default="sops-age", pattern=patterns.SECRET_MANAGEMENT.regex)
     """How secrets get from Git into the cluster."""
     secret_zero: SecretRef | None = None
     """The one secret that opens the others, delivered before the first sync: with `sops-age` the age identity for

@@ -5,7 +5,8 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from infraflux.config.models.base import Name, SecretRefOrUrl, Section, Text
+from infraflux.config import patterns
+from infraflux.config.models.base import GitRemote, Name, SecretRefOrUrl, Section, Text
 
 
 class Disruption(StrEnum):
@@ -59,9 +60,9 @@ class Window(Section):
     name: Name
     days: tuple[str, ...] = ("mon", "tue", "wed", "thu", "fri")
     """Days on which it opens: mon to sun."""
-    start: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    start: str = Field(pattern=patterns.TIME.regex)
     """When it opens, in quotes."""
-    end: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    end: str = Field(pattern=patterns.TIME.regex)
     """When it closes, in quotes."""
     timezone: str = "UTC"
     """Time zone of both."""
@@ -92,7 +93,7 @@ class Promotion(Section):
     """No promotion starts."""
     write: PinWriting = PinWriting.COMMIT
     """Write the new pins to the branch itself, or to a branch for review."""
-    remote: Name | None = None
+    remote: GitRemote | None = None
     """The Git remote the pin is pushed to; None: it stays in this checkout."""
 
 
@@ -106,7 +107,7 @@ class DriftIgnore(Section):
     """A known difference that is not reported until it expires."""
 
     name: Name
-    layer: str = Field(pattern=r"^(machines|talos|kubernetes|gitops|\*)$")
+    layer: str = Field(pattern=patterns.DRIFT_LAYER.regex)
     """Layer of the difference."""
     object: Text
     """Name of the object, `*` as wildcard."""

@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from infraflux.config.models.base import BridgeName, HostName, Name, SecretRef, Section, StorageName, Text, Url
+from infraflux.config import patterns
+from infraflux.config.models.base import BridgeName, HostName, PoolName, SecretRef, Section, StorageName, Tag, Text, Url
 
 SIMULATED = (
     "Simulated: the Proxmox and Talos APIs and the pods behind this are the lab's, and the charts where it was given "
@@ -18,7 +19,7 @@ SIMULATED = (
 class ApiToken(Section):
     """A Proxmox API token; the least privileges it needs are listed in docs/proxmox.md."""
 
-    id: str = Field(pattern=r"^[^\s@!]+@[a-z0-9]+![A-Za-z0-9._-]+$")
+    id: str = Field(pattern=patterns.TOKEN_ID.regex)
     """`user@realm!name`, for example `infraflux@pve!dev`."""
     secret: SecretRef
     """Where the token's secret is."""
@@ -71,15 +72,15 @@ class Proxmox(Section):
     hosts: tuple[Host, ...] = Field(min_length=1)
     storage: Storage
     bridge: Bridge
-    pool: Name | None = None
+    pool: PoolName | None = None
     """Resource pool; `infraflux-<environment>` where it is not given."""
-    tags: tuple[Name, ...] = ()
+    tags: tuple[Tag, ...] = ()
     """Extra tags for every VM, beside the ownership tags that are always set."""
     ha: bool = False
     """Let Proxmox HA restart and move the machines."""
     control_plane_spread: Spread = Spread.PREFERRED
     """`required`: refuse a configuration in which two control planes share a host."""
-    cpu_type: str = Field(default="x86-64-v2-AES", pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
+    cpu_type: str = Field(default="x86-64-v2-AES", pattern=patterns.CPU_TYPE.regex)
     """CPU type of the machines."""
     description: Text = ""
     """For people."""

@@ -4,14 +4,16 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from infraflux.config import patterns
 from infraflux.config.models.base import (
     AgeRecipient,
     ExtensionName,
+    KernelArgument,
     Name,
+    NodeName,
     RepoPath,
     SecretRef,
     Section,
-    Text,
     Url,
     Version,
 )
@@ -31,9 +33,9 @@ class Schematic(Section):
 
     extensions: tuple[ExtensionName, ...] = ()
     """Official system extensions, `siderolabs/qemu-guest-agent`."""
-    kernel_args: tuple[Text, ...] = ()
-    """Extra kernel arguments."""
-    id: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    kernel_args: tuple[KernelArgument, ...] = ()
+    """Extra kernel arguments; `-name` leaves out one that Talos has by default."""
+    id: str | None = Field(default=None, pattern=patterns.SHA256.regex)
     """Computed from the fields above where it is not given."""
 
 
@@ -42,10 +44,10 @@ class Image(Section):
 
     factory_url: Url = "https://factory.talos.dev"
     """The image factory that Proxmox downloads from."""
-    installer_registry: str = Field(default="factory.talos.dev", pattern=r"^[a-z0-9][a-z0-9.:-]*$")
-    """Registry of the installer images."""
+    installer_registry: str = Field(default="factory.talos.dev", pattern=patterns.REGISTRY.regex)
+    """Registry of the installer images, with a path where a mirror has one."""
     schematic: Schematic = Schematic()
-    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    sha256: str | None = Field(default=None, pattern=patterns.SHA256.regex)
     """Checksum of the downloaded image, checked by Proxmox before it is used."""
 
 
@@ -62,7 +64,7 @@ class Patch(Section):
 class NodePatch(Patch):
     """A patch for one node."""
 
-    node: Name
+    node: NodeName
     """The node it is for."""
 
 
@@ -82,7 +84,7 @@ class Patches(Section):
 class TalosConfig(Section):
     """How Talos is set up on every node."""
 
-    install_disk: str = Field(default="/dev/sda", pattern=r"^/dev/[a-z0-9/_-]+$")
+    install_disk: str = Field(default="/dev/sda", pattern=patterns.DEVICE.regex)
     """The disk Talos is installed on."""
     patches: Patches = Patches()
     boot_timeout_s: int = Field(default=600, ge=1, le=7200)
