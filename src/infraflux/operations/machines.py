@@ -16,9 +16,10 @@ from infraflux.adapters.image_factory import register_schematic
 from infraflux.adapters.proxmox.addresses import answering
 from infraflux.adapters.proxmox.client import ProxmoxAccess, ProxmoxReader
 from infraflux.adapters.proxmox.facts import Guest, Observed
+from infraflux.adapters.proxmox.finding import Finding
 from infraflux.adapters.proxmox.observe import observe, observe_guests
 from infraflux.adapters.proxmox.orphans import Orphans, find_orphans, placement
-from infraflux.adapters.proxmox.preflight import Finding, judge_preflight, require_passed
+from infraflux.adapters.proxmox.preflight import judge_preflight, require_passed
 from infraflux.adapters.proxmox.remove import StrayRemover
 from infraflux.adapters.terraform.errors import PlanStale
 from infraflux.adapters.terraform.events import Event, EventKind, OnEvent

@@ -9,7 +9,6 @@ import pytest
 from infraflux.adapters.proxmox.facts import Guest, Observed, StorageOnHost
 from infraflux.adapters.proxmox.orphans import find_orphans, placement
 from infraflux.adapters.proxmox.preflight import PreflightFailed, judge_preflight, require_passed
-from infraflux.adapters.proxmox.privileges import effective, missing, required
 from infraflux.config.models import ClusterSpec
 from infraflux.core.errors import ErrorClass
 
@@ -71,7 +70,12 @@ CASES: dict[str, tuple[Callable[[Observed], dict[str, Any]], list[tuple[ErrorCla
     ),
     "too few cores": (
         lambda observed: {"hosts": host(observed, "pve2", cores=2)},
-        [(ErrorClass.CAPACITY, "dev-1-worker-2 wants 4 cores, host pve2 has 2")],
+        [
+            (
+                ErrorClass.CAPACITY,
+                "dev-1-worker-2 wants 4 cores, host pve2 has 2: 2 would fit, or a host with more: pve1 (16), pve3 (16)",
+            )
+        ],
     ),
     "memory taken by a stopped guest": (
         lambda _: {"guests": (guest(500, "big", memory_mib=60_000, running=False, tags=frozenset()),)},
@@ -150,25 +154,6 @@ def test_ha_needs_rules(spec_with: SpecWith, observed_with: ObservedWith) -> Non
     spec = spec_with(proxmox={"ha": True})
     (finding,) = judge_preflight(spec, observed_with(spec, version=(8, 4)))
     assert "HA rules need 9.0" in finding.message
-
-
-def test_machines_may_get_their_privileges_from_above(spec_with: SpecWith) -> None:
-    spec = spec_with()
-    everything = frozenset(name for names in required(spec).values() for name in names)
-    assert list(missing(spec, {"/": everything})) == []
-    split = {**required(spec), f"/pool/{spec.pool_name}": frozenset({"Pool.Allocate", "Pool.Audit"})}
-    assert [path for path, _ in missing(spec, split)] == [f"/pool/{spec.pool_name}"]
-    assert list(missing(spec, {**split, "/vms": everything})) == []
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [("/pool/x", {"a"}), ("/pool/y", {"b"}), ("/storage/x", {"c"}), ("/", {"c"})],
-    ids=["exact", "parent", "root", "itself"],
-)
-def test_effective_privileges_are_those_of_the_nearest_path(path: str, expected: set[str]) -> None:
-    granted = {"/": frozenset({"c"}), "/pool": frozenset({"b"}), "/pool/x": frozenset({"a"})}
-    assert effective(granted, path) == expected
 
 
 def test_orphans_are_told_apart(spec_with: SpecWith) -> None:

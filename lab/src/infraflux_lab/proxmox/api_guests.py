@@ -126,9 +126,10 @@ def _check_bridges(call: Call, options: Mapping[str, Any]) -> None:
     """The right to plug cards into what they are plugged into."""
     for option, value in options.items():
         if family(option) == "net" != option:
-            bridge = parse_properties(value, default_key="model").get("bridge")
-            if bridge:
-                call.require(f"/sdn/zones/localnetwork/{bridge}", "SDN.Use")
+            card = parse_properties(value, default_key="model")
+            if card.get("bridge"):  # a tagged card is looked up below the bridge (PVE::GuestHelpers, check_vnet_access)
+                tag = f"/{card['tag']}" if card.get("tag") else ""
+                call.require(f"/sdn/zones/localnetwork/{card['bridge']}{tag}", "SDN.Use")
 
 
 @routes("GET", GUEST)

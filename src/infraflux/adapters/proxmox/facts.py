@@ -12,7 +12,13 @@ class Host:
     online: bool
     cores: int = 0
     memory_mib: int = 0
+    """0 where the token may not see it."""
+    used_mib: int = 0
+    """What is used of it right now, by whomever."""
     bridges: frozenset[str] = frozenset()
+    """Bridges and VNets that the token may see."""
+    vnets: frozenset[str] = frozenset()
+    """Those of them that are VNets of the SDN."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +60,14 @@ class Observed:
     pools: frozenset[str] = frozenset()
     privileges: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By path, as the API token has them."""
+    not_inherited: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Of these, what holds on the path alone and not below it (granted without propagation)."""
+    zones: Mapping[str, str] = field(default_factory=dict)
+    """The SDN zone of each VNet that is wanted; a bridge that is none is in `localnetwork`."""
+    taken_ids: frozenset[int] = frozenset()
+    """VM ids that exist although the token may not see what has them."""
+    mappings: Mapping[str, frozenset[str]] | None = None
+    """Hosts by PCI mapping; None where nobody asked or nobody answered."""
 
     def owned(self, tag: str) -> tuple[Guest, ...]:
         """The guests that carry an ownership tag."""

@@ -1,0 +1,14 @@
+"""One thing that the preflight says."""
+
+from dataclasses import dataclass
+
+from infraflux.core.errors import ErrorClass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that is not as it must be (error) or should be (warning)."""
+
+    error_class: ErrorClass
+    message: str
+    fatal: bool = True
