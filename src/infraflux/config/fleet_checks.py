@@ -39,6 +39,7 @@ def fleet_findings(specs: Mapping[str, ClusterSpec], *, environments: tuple[str,
         yield from _equal(_vm_ids, shared)
         yield from _equal(_vm_names, shared)
     yield from _overlapping(specs)
+    yield from _disagreements(specs)
     yield from _sources(specs, environments)
 
 
@@ -154,3 +155,22 @@ def _circle(start: str, sources: Mapping[str, str | None]) -> str:
         seen.append(here)
         here = sources.get(here)
     return " <- ".join([*seen, here]) if here == start and len(seen) > 1 else ""
+
+
+SHARED: tuple[tuple[Path, Callable[[ClusterSpec], Any]], ...] = (
+    (("proxmox", "endpoint"), lambda spec: spec.proxmox.endpoint),
+    (("proxmox", "insecure"), lambda spec: spec.proxmox.insecure),
+    (("proxmox", "pool"), lambda spec: spec.pool_name),
+    (("proxmox", "storage", "images"), lambda spec: spec.proxmox.storage.images),
+)
+"""What the clusters of an environment have in common, because one Terraform state holds it (terraform/globals)."""
+
+
+def _disagreements(specs: Mapping[str, ClusterSpec]) -> Iterator[tuple[str, Finding]]:
+    first: dict[str, ClusterSpec] = {}
+    for spec in specs.values():
+        one = first.setdefault(spec.environment, spec)
+        for path, value in SHARED:
+            if value(one) != value(spec):
+                wrong = f"{value(spec)} differs from {value(one)} of {one.key}, and an environment has one for all"
+                yield spec.key, Finding(path, wrong, "set it in the environment's file, not in a cluster's")

@@ -50,7 +50,9 @@ def _one_node(spec: ClusterSpec, node: Node, seen: KubernetesNode) -> Iterator[F
             note="somebody cordoned it; `kubectl uncordon` when the work there is done",
         )
     yield from _label_drift(node, seen)
-    yield from _taint_drift(node, seen, dedicated=node.role is Role.CONTROL_PLANE and bool(spec.workers))
+    yield from _taint_drift(
+        node, seen, dedicated=node.role is Role.CONTROL_PLANE and not spec.control_planes_take_workloads
+    )
 
 
 def _label_drift(node: Node, seen: KubernetesNode) -> Iterator[Finding]:

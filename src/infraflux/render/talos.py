@@ -29,6 +29,9 @@ LONGHORN_MOUNT = {
 https://longhorn.io/docs/1.11.1/advanced-resources/os-distro-specific/talos-linux-support/"""
 
 
+NO_LOAD_BALANCER = "node.kubernetes.io/exclude-from-external-load-balancers"
+"""https://kubernetes.io/docs/reference/labels-annotations-taints/; Talos v1.13.9, pkg/machinery/config/contract.go
+(AddExcludeFromExternalLoadBalancer)"""
 KUBERNETES_NODE_MASK = 24
 """What kube-controller-manager cuts where it is told nothing; only another one is written, so that configs stay."""
 
@@ -93,14 +96,17 @@ def _control_plane(spec: ClusterSpec) -> dict[str, Any]:
     cluster: dict[str, Any] = {
         "apiServer": {"certSANs": names},
         "etcd": {"advertisedSubnets": [str(spec.network.node_cidr)]},
-        # Without workers nothing could run anywhere else.
-        "allowSchedulingOnControlPlanes": not spec.workers,
+        "allowSchedulingOnControlPlanes": spec.control_planes_take_workloads,
     }
     if (mask := spec.network.node_cidr_mask_size) != KUBERNETES_NODE_MASK:
         cluster["controllerManager"] = {"extraArgs": {"node-cidr-mask-size": str(mask)}}
     if spec.platform.gateway.manifests:
         cluster["extraManifests"] = list(spec.platform.gateway.manifests)
-    return {"machine": {"certSANs": names}, "cluster": cluster}
+    machine: dict[str, Any] = {"certSANs": names}
+    if not spec.has_workers:
+        # Talos labels control planes so that no load balancer sends anything to them: here there is nobody else.
+        machine["nodeLabels"] = {NO_LOAD_BALANCER: {"$patch": "delete"}}
+    return {"machine": machine, "cluster": cluster}
 
 
 def _node(spec: ClusterSpec, node: Node) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from pyrage import x25519
 
-from infraflux.adapters.secrets.bundle import BundleStore, SecretsBundle, credential_values, recipient, written_forms
+from infraflux.adapters.secrets.bundle import BundleStore, SecretsBundle, credential_values, written_forms
 from infraflux.adapters.secrets.identity import create_identity, load_identities
+from infraflux.config.recipients import recipient
 from infraflux.core.errors import Permanent
 from infraflux.core.program_output import Masker
 

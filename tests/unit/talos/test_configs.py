@@ -65,6 +65,47 @@ def test_cluster_wide_decisions_are_in_every_config(talosctl: Talosctl, bundle: 
         assert cluster["id"] == bundle.cluster_id
 
 
+NO_LOAD_BALANCER = "node.kubernetes.io/exclude-from-external-load-balancers"
+TOPOLOGIES = {
+    "workers": (3, 2, None, False, True),
+    "workers, and control planes too": (3, 2, True, True, True),
+    "control planes only": (3, 0, None, True, False),
+    "one machine": (1, 0, True, True, False),
+}
+
+
+@pytest.mark.parametrize(
+    ("planes", "workers", "said", "schedulable", "labelled"), TOPOLOGIES.values(), ids=TOPOLOGIES.keys()
+)
+def test_control_planes_take_workloads_where_nobody_else_does(
+    talosctl: Talosctl,
+    bundle: SecretsBundle,
+    tmp_path: Path,
+    planes: int,
+    workers: int,
+    said: bool | None,
+    schedulable: bool,
+    labelled: bool,
+):
+    spec = make_spec(control_planes=planes, workers=workers, talos={"schedule_on_control_planes": said})
+    patches = render_patches(spec, root=tmp_path)
+    made = generate_configs(spec, talosctl=talosctl, bundle=bundle, patches=patches, workdir=tmp_path).by_node
+    main = parse_documents(made["dev-1-cp-1"])["v1alpha1"]
+    assert bool(main["cluster"].get("allowSchedulingOnControlPlanes")) is schedulable
+    assert (NO_LOAD_BALANCER in main["machine"].get("nodeLabels", {})) is labelled
+    assert len(made) == planes + workers
+
+
+@pytest.mark.parametrize(("mask", "written"), [(24, None), (22, "22")])
+def test_the_size_of_pod_blocks_reaches_the_controller_manager(
+    talosctl: Talosctl, bundle: SecretsBundle, tmp_path: Path, mask: int, written: str | None
+):
+    network = make_spec().network.model_dump(mode="json") | {"node_cidr_mask_size": mask}
+    main = parse_documents(configs(talosctl, bundle, tmp_path, network=network)["dev-1-cp-1"])["v1alpha1"]
+    arguments = main["cluster"]["controllerManager"].get("extraArgs") or {}
+    assert arguments.get("node-cidr-mask-size") == written
+
+
 def test_patches_of_the_user_come_last_and_node_patches_win(talosctl: Talosctl, bundle: SecretsBundle, tmp_path: Path):
     (tmp_path / "role.yaml").write_text("machine: {sysctls: {a: role, b: role}}\n")
     patches = {

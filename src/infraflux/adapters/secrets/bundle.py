@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pyrage
-from pyrage import plugin, ssh, tag, tagpq, x25519
+from pyrage import x25519
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from infraflux.config.recipients import recipient
 from infraflux.core.errors import Permanent
 from infraflux.core.files import write_private
 
@@ -28,20 +29,6 @@ _CREDENTIAL_FIELDS = frozenset({"key", "client-key-data", "token"})
 
 def ignore(_values: Collection[str]) -> None:
     """For callers whose output is masked by nobody because they print none of it."""
-
-
-def recipient(text: str) -> Any:
-    """What age encrypts for: an X25519 key, an SSH key, a hardware key by its tag, or a plugin's key.
-
-    Raises RecipientError. Kinds and prefixes: https://github.com/C2SP/C2SP/blob/main/age.md and age-plugin.md.
-    """
-    if text.startswith("ssh-"):
-        return ssh.Recipient.from_str(text)
-    plugin_name = text.removeprefix("age1").rpartition("1")[0]
-    known = {"": x25519.Recipient, "tag": tag.Recipient, "tagpq": tagpq.Recipient}
-    if plugin_name in known:
-        return known[plugin_name].from_str(text)
-    return plugin.RecipientPluginV1(plugin_name, [plugin.Recipient.from_str(text)], [])
 
 
 @dataclass(frozen=True)

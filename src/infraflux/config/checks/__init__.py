@@ -24,7 +24,7 @@ CHECKS: tuple[Check, ...] = (
     network.load_balancer_pools_are_free,
     network.bgp_has_peers_and_l2_has_none,
     machines.control_planes_are_an_odd_number,
-    machines.there_is_a_worker,
+    machines.something_takes_the_workloads,
     machines.pools_say_how_many_nodes,
     machines.pools_have_an_address_for_each_node,
     machines.machines_are_big_enough_for_talos,
@@ -35,6 +35,8 @@ CHECKS: tuple[Check, ...] = (
     machines.address_ranges_leave_each_other_room,
     machines.vm_ids_are_in_range,
     machines.derived_names_are_short_enough,
+    machines.machines_have_room_for_their_parts,
+    machines.data_disks_can_be_told_apart,
     platform.components_have_a_directory,
     platform.first_installs_are_enabled,
     platform.applications_stay_out_of_platform_namespaces,
@@ -75,6 +77,7 @@ CHECKS: tuple[Check, ...] = (
     secrets.patches_refer_to_secrets,
     secrets.values_hold_no_reference_and_no_secret,
     secrets.addresses_of_repositories_hold_no_password,
+    secrets.recipients_are_whole,
 )
 """Every check, in the order in which its findings are reported."""
 

@@ -74,6 +74,11 @@ FOUNDATIONS = (
          default_differs=True),
     _key("cluster.network.dnsDomain", lambda spec: spec.network.cluster_domain, "network.cluster_domain"),
     _key("cluster.controlPlane.endpoint", lambda spec: spec.endpoint, "network.vip"),
+    _key(
+        "cluster.allowSchedulingOnControlPlanes",
+        lambda spec: spec.control_planes_take_workloads,
+        "talos.schedule_on_control_planes",
+    ),
     _key("cluster.clusterName", lambda spec: spec.name, "the name of the cluster's file"),
     *(_from_bundle(f"machine.{name}") for name in ("ca", "token")),
     *(
@@ -88,7 +93,7 @@ KUBERNETES_IMAGES = (
 )  # fmt: skip
 
 
-@needs("talos", "network", "environment", "name")
+@needs("talos", "network", "node_pools", "environment", "name")
 def patches_leave_the_foundations(subject: Subject) -> Iterator[Finding]:
     for patch in patch_documents(subject.spec.talos.patches, subject.root):
         if patch.kind:

@@ -15,6 +15,9 @@ from infraflux.config.problems import Path
 MAX_NAME = 63
 """One DNS label, as every name of a machine."""
 MAX_VM_ID = 999_999_999
+MAX_DATA_DISKS, MAX_NICS, MAX_PCI_DEVICES = 30, 31, 16
+"""What is left beside the system disk (scsi0) and the first card (net0)."""
+SERIAL_LENGTH = 20
 
 
 def size_of(pool: NodePool) -> int:
@@ -64,12 +67,19 @@ def control_planes_are_an_odd_number(subject: Subject) -> Iterator[Finding]:
         )
 
 
-@needs("node_pools")
-def there_is_a_worker(subject: Subject) -> Iterator[Finding]:
-    pools = [pool for pool in subject.spec.node_pools if pool.role is Role.WORKER]
-    if sum(size_of(pool) for pool in pools) == 0:
-        path: Path = ("node_pools", pools[0].name, "count") if pools else ("node_pools",)
-        yield Finding(path, "there is no worker", "1 node of role worker or more is expected")
+@needs("node_pools", "talos")
+def something_takes_the_workloads(subject: Subject) -> Iterator[Finding]:
+    spec = subject.spec
+    if spec.has_workers:
+        return
+    pools = [pool for pool in spec.node_pools if pool.role is Role.WORKER]
+    path: Path = ("node_pools", pools[0].name, "count") if pools else ("node_pools",)
+    if not spec.control_planes_take_workloads:
+        right = "talos.schedule_on_control_planes: true, or 1 node of role worker or more"
+        yield Finding(path, "there is no worker, and control planes would take no workloads", right)
+    elif spec.talos.schedule_on_control_planes is None:
+        right = "talos.schedule_on_control_planes: true says that it is meant so"
+        yield Finding(path, "there is no worker: control planes take the workloads", right, warning=True)
 
 
 @needs("node_pools")
@@ -211,3 +221,26 @@ def derived_names_are_short_enough(subject: Subject) -> Iterator[Finding]:
         if not pool.nodes and len(last) > MAX_NAME:
             wrong = f"its nodes would be named {last}, {len(last)} characters"
             yield Finding(("node_pools", pool.name, "name"), wrong, f"{MAX_NAME} or less: shorten the pool's name")
+
+
+@needs("node_pools")
+def machines_have_room_for_their_parts(subject: Subject) -> Iterator[Finding]:
+    """Slots of a Proxmox machine: https://pve.proxmox.com/pve-docs/qm.conf.5.html (scsi[n], net[n], hostpci[n])."""
+    for pool in subject.spec.node_pools:
+        for key, most in (("data_disks", MAX_DATA_DISKS), ("nics", MAX_NICS), ("pci_devices", MAX_PCI_DEVICES)):
+            count = len(getattr(pool, key))
+            if count > most:
+                yield Finding(("node_pools", pool.name, key), f"has {count} items", f"a machine takes {most} of them")
+
+
+@needs("node_pools")
+def data_disks_can_be_told_apart(subject: Subject) -> Iterator[Finding]:
+    """Their names are their serial numbers, of which QEMU keeps 20 characters (terraform/modules/proxmox-vm)."""
+    for pool in subject.spec.node_pools:
+        seen: dict[str, str] = {}
+        for disk in pool.data_disks:
+            other = seen.setdefault(disk.name[:SERIAL_LENGTH], disk.name)
+            if other != disk.name:
+                wrong = f"the first {SERIAL_LENGTH} characters of its name are those of {other}"
+                path: Path = ("node_pools", pool.name, "data_disks", disk.name, "name")
+                yield Finding(path, wrong, "Talos tells disks apart by them: another name is expected")

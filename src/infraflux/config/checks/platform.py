@@ -38,6 +38,9 @@ def components_have_a_directory(subject: Subject) -> Iterator[Finding]:
             yield Finding(
                 ("platform", "components", component.name, "name"), wrong, did_you_mean(component.name, known)
             )
+        elif not (where / component.name / "component.yaml").is_file():
+            wrong = f"{COMPONENTS / component.name} has no component.yaml, by which it is registered"
+            yield Finding(("platform", "components", component.name, "name"), wrong, "add it, as docs/handoff.md shows")
 
 
 @needs("platform")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from infraflux.config.checks.finding import Finding, Subject, needs
 from infraflux.config.checks.patches import patch_documents
 from infraflux.config.problems import Path, dotted
+from infraflux.config.recipients import is_recipient
 from infraflux.config.references import holds_secret, scalars
 
 REFERENCE = "env:NAME, file:path or age:path#key"
@@ -43,3 +44,11 @@ def addresses_of_repositories_hold_no_password(subject: Subject) -> Iterator[Fin
         if holds_secret(getattr(subject.spec.gitops, name).url):
             wrong = "the password in this address (not shown) is in Git, in Terraform's state and on the cluster"
             yield Finding(("gitops", name, "url"), wrong, f"give gitops.{name}.credentials: {REFERENCE}", warning=True)
+
+
+@needs("secrets")
+def recipients_are_whole(subject: Subject) -> Iterator[Finding]:
+    for index, text in enumerate(subject.spec.secrets.recipients):
+        if not is_recipient(text):
+            wrong = f"{text!r} is no age recipient: its checksum does not fit, or it is cut off"
+            yield Finding(("secrets", "recipients", index), wrong, "copy it again, as `age-keygen -y` prints it")

@@ -84,6 +84,17 @@ class ClusterSpec(Section):
     def workers(self) -> tuple[Node, ...]:
         return tuple(node for node in self.nodes if node.role is Role.WORKER)
 
+    @property
+    def has_workers(self) -> bool:
+        """Known from the pools alone, before any node is derived."""
+        return any(pool.role is Role.WORKER and (pool.nodes or pool.count) for pool in self.node_pools)
+
+    @property
+    def control_planes_take_workloads(self) -> bool:
+        """Whether pods may run on control planes."""
+        said = self.talos.schedule_on_control_planes
+        return not self.has_workers if said is None else said
+
     def node(self, name: str) -> Node:
         """The node of this name; KeyError where there is none."""
         return {node.name: node for node in self.nodes}[name]

@@ -86,6 +86,8 @@ class TalosConfig(Section):
 
     install_disk: str = Field(default="/dev/sda", pattern=patterns.DEVICE.regex)
     """The disk Talos is installed on."""
+    schedule_on_control_planes: bool | None = None
+    """Whether control planes take workloads; where it is not given, exactly where there is no worker."""
     patches: Patches = Patches()
     boot_timeout_s: int = Field(default=600, ge=1, le=7200)
     """From power-on until the maintenance API answers, per node."""
