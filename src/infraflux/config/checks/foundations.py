@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infraflux.config.checks.finding import Finding, Subject, needs
-from infraflux.config.checks.patches import Gone, PatchDocument, is_false, is_true, patch_documents, value_at
+from infraflux.config.checks.patch_documents import Gone, PatchDocument, is_false, is_true, patch_documents, value_at
 from infraflux.config.models import ClusterSpec
 
 KUBEPRISM_PORT = 7445

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from infraflux.config.checks.finding import Finding, Subject, needs
-from infraflux.config.checks.patches import patch_documents, value_at
+from infraflux.config.checks.patch_documents import patch_documents, value_at
 from infraflux.config.models import NodePool
 from infraflux.config.problems import Path
 

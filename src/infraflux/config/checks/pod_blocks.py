@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from infraflux.config.checks.finding import Finding, Subject, needs
-from infraflux.config.checks.patches import PatchDocument, patch_documents, value_at
+from infraflux.config.checks.patch_documents import PatchDocument, patch_documents, value_at
 from infraflux.config.problems import Path
 
 FLAGS = ("node-cidr-mask-size", "node-cidr-mask-size-ipv4")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from infraflux.config.checks.finding import Finding, Subject, needs
-from infraflux.config.checks.patches import patch_documents
+from infraflux.config.checks.patch_documents import patch_documents
 from infraflux.config.problems import Path, dotted
 from infraflux.config.recipients import is_recipient
 from infraflux.config.references import holds_secret, scalars

@@ -5,7 +5,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from infraflux.config.checks.finding import Finding, Subject, needs
-from infraflux.config.checks.patches import documents
+from infraflux.config.checks.patch_documents import documents
 from infraflux.config.models.talos import Patch
 from infraflux.config.problems import Path
 

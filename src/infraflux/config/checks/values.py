@@ -5,7 +5,7 @@ from typing import Any
 
 from infraflux.config.checks.finding import Finding, Subject, needs
 from infraflux.config.checks.foundations import KUBEPRISM_PORT
-from infraflux.config.checks.patches import Gone, is_false, patch_documents, value_at
+from infraflux.config.checks.patch_documents import Gone, is_false, patch_documents, value_at
 from infraflux.config.models import ClusterSpec
 from infraflux.config.models.network import LoadBalancerMode
 from infraflux.config.problems import Path
