@@ -13,10 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from infraflux.adapters.helm import Run, merge_maps
+from infraflux.config.foreign_yaml import parse_documents
+from infraflux.config.problems import ConfigProblems
+from infraflux.config.scalars import helm_value
+from infraflux.config.tree import plain
 from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.core.process import run as run_process
 
@@ -75,7 +76,7 @@ def read_archive(path: Path) -> ChartArchive:
         return ChartArchive(
             path=path, name=name, version=version, defaults=_defaults(files, aliases), schema=_schema(files, aliases)
         )
-    except (OSError, tarfile.TarError, KeyError, TypeError, ValueError, YAMLError) as error:
+    except (OSError, tarfile.TarError, KeyError, TypeError, ValueError, ConfigProblems) as error:
         raise Permanent(
             f"{path} is no chart archive: {type(error).__name__}",
             stage="charts",
@@ -85,7 +86,8 @@ def read_archive(path: Path) -> ChartArchive:
 
 
 def _yaml(content: bytes) -> Any:
-    return YAML(typ="safe").load(content) or {}
+    documents = parse_documents(content.decode(), shown="values.yaml", scalar=helm_value)
+    return plain(documents[0], opaque=True) if documents else {}
 
 
 def _defaults(files: Mapping[str, bytes], aliases: Mapping[str, str]) -> dict[str, Any]:

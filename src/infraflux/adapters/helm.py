@@ -12,9 +12,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
-from ruamel.yaml import YAML
-
 from infraflux.adapters.kubernetes.manifests import read_manifests
+from infraflux.config.foreign_yaml import parse_documents
+from infraflux.config.scalars import helm_value
+from infraflux.config.tree import plain
 from infraflux.core import process
 from infraflux.core.errors import ErrorClass, Permanent, Retryable
 from infraflux.core.outcomes import Done, Noop, Outcome
@@ -91,10 +92,11 @@ def plan_install(
 
 
 def merge_values(files: Sequence[Path]) -> dict[str, Any]:
-    """The files as helm merges them: maps key by key, everything else replaced; null removes a key."""
+    """The files as helm reads and merges them: maps key by key, everything else replaced; null removes a key."""
     merged: dict[str, Any] = {}
     for path in files:
-        merged = merge_maps(merged, YAML(typ="safe", pure=True).load(path.read_text()) or {})
+        documents = parse_documents(path.read_text(), shown=path.name, scalar=helm_value)
+        merged = merge_maps(merged, plain(documents[0], opaque=True) if documents else {})
     return merged
 
 

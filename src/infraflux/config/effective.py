@@ -7,6 +7,7 @@ from typing import Any
 
 from infraflux.config.models import ClusterSpec
 from infraflux.config.problems import Path, dotted
+from infraflux.config.scalars import is_mark, without_marks
 from infraflux.config.suggest import did_you_mean
 from infraflux.config.tree import Value, find, nearest
 from infraflux.core.errors import ErrorClass, Permanent
@@ -71,14 +72,14 @@ def _shown(value: Value) -> Any:
 
 def flatten(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Leaves of a document by path; lists of named things by name, other lists whole."""
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, Mapping) and value and not is_mark(value):
         for key, child in value.items():
             yield from flatten(child, (*path, key))
     elif isinstance(value, list) and value and all(isinstance(item, Mapping) and "name" in item for item in value):
         for item in value:
             yield from flatten(item, (*path, item["name"]))
     else:
-        yield path, value
+        yield path, without_marks(value)
 
 
 def select(found: Mapping[Path, Setting], wanted: str) -> list[Setting]:

@@ -19,7 +19,8 @@ from infraflux.config.problems import Path as ValuePath
 from infraflux.config.release_layers import release_layers
 from infraflux.config.suggest import did_you_mean
 from infraflux.config.tree import OPAQUE_KEYS, Value, merge, name_of
-from infraflux.config.yaml_reader import read_yaml, relative
+from infraflux.config.yaml_reader import read_yaml
+from infraflux.config.yaml_source import relative
 
 DEFAULTS = Path("config/defaults")
 BASE = Path("clusters/base")

@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 from infraflux.config.problems import Path
 
 DELETE_KEY = "$patch"
-OPAQUE_KEYS = frozenset({"values", "content"})
+VALUES_KEY, CONTENT_KEY = "values", "content"
+OPAQUE_KEYS = frozenset({VALUES_KEY, CONTENT_KEY})
 """Keys whose maps belong to other programs; the models hold them as free-form maps (held by a test)."""
 
 Data: TypeAlias = "dict[str, Value] | list[Value] | str | int | float | bool | None"

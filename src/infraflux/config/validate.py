@@ -13,6 +13,7 @@ from infraflux.config.checks import Finding, run_checks
 from infraflux.config.checks.finding import Subject
 from infraflux.config.models import ClusterSpec
 from infraflux.config.problems import Problem
+from infraflux.config.scalars import with_marks
 from infraflux.config.translate import problem_at, translate
 from infraflux.config.tree import Value, plain
 
@@ -34,7 +35,7 @@ class Judged:
 
 def judge(tree: Value, *, root: Path) -> Judged:
     """Types, then the checks that need no other cluster."""
-    document = plain(tree)
+    document = with_marks(plain(tree))
     try:
         # JSON mode with strict types: lists become tuples and text becomes an address, yet "4" is no number and
         # "off" is no boolean.

@@ -1,19 +1,19 @@
 """One YAML file of the repository -> a tree of located values, or every mistake in it.
 
-Files are read from Git and may be hostile. The size is looked at before the bytes, the text before the parser, and the
-parser's events (libyaml through ruamel.yaml) before anything is built, so that the worst file costs milliseconds.
-Types follow the YAML 1.2 core schema: `off` and `12:34:56` are text, `1.30` is a number.
+Files are read from Git and may be hostile: the parser's events are looked at before anything is built from them, so
+that the worst file costs milliseconds.
+
+Types follow the YAML 1.2 core schema, and below `values` and `content` what Helm and Talos make of a scalar: see
+`scalars`. Valid YAML that is refused all the same, each with its reason: docs/configuration.md, "What is not read".
 """
 
+import json
 import math
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import (
+from yaml.events import (
     AliasEvent,
     DocumentStartEvent,
     MappingEndEvent,
@@ -24,29 +24,13 @@ from ruamel.yaml.events import (
 )
 
 from infraflux.config.problems import ConfigProblems, Problem
-from infraflux.config.tree import Data, Value
+from infraflux.config.scalars import Scalar, core_value, helm_value, talos_value
+from infraflux.config.tree import CONTENT_KEY, VALUES_KEY, Data, Value
+from infraflux.config.yaml_source import MAX_DEPTH, MAX_VALUES, events, read_text, relative
 
-MAX_BYTES = 1024 * 1024
-MAX_DEPTH = 40
-MAX_VALUES = 20_000
-
-_INTEGER = re.compile(r"[-+]?[0-9]+")
-_OCTAL = re.compile(r"0o[0-7]+")
-_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_WORDS: dict[str, bool | None] = {
-    "": None, "~": None, "null": None, "Null": None, "NULL": None,
-    "true": True, "True": True, "TRUE": True,
-    "false": False, "False": False, "FALSE": False,
-}  # fmt: skip
-# Everything that starts no number and no word above is text at once.
-_TEXT_START = re.compile(r"[A-Za-z/_*]")
-_WORD_STARTS = frozenset("nNtTfF")
-# Control characters, and the marks that make text read in another order than it is written (Trojan Source).
-_UNPRINTABLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
-)
+ReadScalar = Callable[[str], Scalar]
+READERS: dict[str, ReadScalar] = {VALUES_KEY: helm_value, CONTENT_KEY: talos_value}
+"""Who reads what stands below a key."""
 
 
 def read_yaml(file: Path, *, root: Path, text: str | None = None) -> Value:
@@ -55,43 +39,7 @@ def read_yaml(file: Path, *, root: Path, text: str | None = None) -> Value:
     `text` is read in place of what the file holds: how it would be.
     """
     shown = relative(file, root)
-    return _Builder(shown).build(_text(file, root=root, shown=shown) if text is None else text)
-
-
-def relative(file: Path, root: Path) -> str:
-    """The file as the messages show it."""
-    return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.as_posix()
-
-
-def _refuse(file: str, line: int, wrong: str, right: str) -> NoReturn:
-    raise ConfigProblems([Problem(file, line, "", wrong, right)])
-
-
-def _text(file: Path, *, root: Path, shown: str) -> str:
-    if not file.resolve().is_relative_to(root.resolve()):
-        _refuse(shown, 0, "is a link that leaves the repository", "a file below the repository root is expected")
-    try:
-        size = file.stat().st_size
-        if size > MAX_BYTES:
-            _refuse(shown, 0, f"has {size} bytes", f"at most {MAX_BYTES} are read")
-        raw = file.read_bytes()
-    except OSError as error:
-        _refuse(shown, 0, f"cannot be read: {error.strerror}", "a readable regular file is expected")
-    if raw.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        _refuse(shown, 1, "begins with a byte order mark", "save it as UTF-8 without BOM")
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        _refuse(shown, line, f"byte {raw[error.start]:#04x} is not UTF-8", "save the file as UTF-8")
-    _refuse_characters(text, shown)
-    return text
-
-
-def _refuse_characters(text: str, shown: str) -> None:
-    if found := _UNPRINTABLE.search(text):
-        line = text.count("\n", 0, found.start()) + 1
-        _refuse(shown, line, f"holds the invisible character U+{ord(found[0]):04X}", "printable text is expected")
+    return _Builder(shown).build(read_text(file, root=root, shown=shown) if text is None else text)
 
 
 class _Builder:
@@ -103,31 +51,23 @@ class _Builder:
         self.count = 0
 
     def build(self, text: str) -> Value:
-        events = self._events(text)
-        root = self._document(events)
+        try:
+            root = self._document(events(text, self.file))
+        except ConfigProblems as error:  # what was found before the text stopped being YAML is told as well
+            raise ConfigProblems([*self.problems, *error.problems]) from None
         if self.problems:
             raise ConfigProblems(self.problems)
         return root
 
-    def _events(self, text: str) -> Iterator[Any]:
-        try:
-            yield from YAML(typ="safe").parse(text)
-        except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            line = mark.line + 1 if mark else 1
-            self._fatal(line, *_explain_syntax(error.problem or error.context or "is no YAML", text, line))
-        except YAMLError as error:
-            self._fatal(1, f"is no YAML: {error}", "a map of keys and values is expected")
-
     def _fatal(self, line: int, wrong: str, right: str) -> NoReturn:
-        raise ConfigProblems([*self.problems, Problem(self.file, line, "", wrong, right)])
+        raise ConfigProblems([Problem(self.file, line, "", wrong, right)])
 
     def _add(self, line: int, wrong: str, right: str) -> None:
         self.problems.append(Problem(self.file, line, "", wrong, right))
 
-    def _document(self, events: Iterator[Any]) -> Value:
+    def _document(self, stream: Iterator[Any]) -> Value:
         root: Value | None = None
-        for event in events:
+        for event in stream:
             if isinstance(event, DocumentStartEvent):
                 if root is not None:
                     self._fatal(
@@ -136,7 +76,7 @@ class _Builder:
                 if event.version or event.tags:
                     self._fatal(1, "begins with a YAML directive", "remove the line that begins with %")
             elif isinstance(event, MappingStartEvent):
-                root = self._tree(event, events)
+                root = self._tree(event, stream)
             elif isinstance(event, (ScalarEvent, SequenceStartEvent, AliasEvent)):
                 if isinstance(event, ScalarEvent) and not event.value:
                     self._fatal(1, "is empty", "a map of keys and values is expected, or no file at all")
@@ -145,11 +85,11 @@ class _Builder:
             self._fatal(1, "is empty", "a map of keys and values is expected, or no file at all")
         return root
 
-    def _tree(self, start: Any, events: Iterator[Any]) -> Value:
+    def _tree(self, start: Any, stream: Iterator[Any]) -> Value:
         """One map or list with everything below it, without recursion."""
         root = self._container(start)
         stack = [_Open(root)]
-        for event in events:
+        for event in stream:
             top = stack[-1]
             if isinstance(event, ScalarEvent):
                 self._scalar(top, event)
@@ -160,9 +100,9 @@ class _Builder:
             elif isinstance(event, (MappingStartEvent, SequenceStartEvent)):
                 if len(stack) >= MAX_DEPTH:
                     self._fatal(event.start_mark.line + 1, f"nests deeper than {MAX_DEPTH} levels", "flatten it")
-                value = self._container(event)
+                value, read = self._container(event), top.reader_below
                 self._attach(top, value, value.line)
-                stack.append(_Open(value))
+                stack.append(_Open(value, read))
             elif isinstance(event, AliasEvent):
                 self._alias(top, event)
         return root
@@ -178,15 +118,17 @@ class _Builder:
         if top.is_map and top.key is None:
             self._key(top, event, line)
             return
-        data = resolve(event.value) if event.implicit[0] else event.value
+        data = top.read(event.value) if event.implicit[0] else event.value
         if isinstance(data, float) and not math.isfinite(data):
             self._add(line, f"{event.value} is no finite number", "a number with digits is expected")
         self._attach(top, Value(data, self.file, line), line)
 
     def _key(self, top: "_Open", event: Any, line: int) -> None:
         key = event.value
-        if event.implicit[0] and not isinstance(resolve(key), str):
+        if event.implicit[0] and not isinstance(core_value(key), str):
             self._add(line, f"key {key!r} is not text", f"write it in quotes: {key!r}")
+        elif event.implicit[0] and top.read is helm_value and not isinstance(read := helm_value(key), str):
+            self._add(line, f"key {key!r} is not text: Helm reads {json.dumps(read)}", f"write it in quotes: {key!r}")
         elif key == "<<":
             self._add(line, "merges another map with <<", "put shared values into a more general layer")
         elif key in top.seen:
@@ -223,37 +165,16 @@ class _Builder:
 class _Open:
     """A container that is being filled."""
 
-    __slots__ = ("is_map", "key", "seen", "value")
+    __slots__ = ("is_map", "key", "read", "seen", "value")
 
-    def __init__(self, value: Value) -> None:
+    def __init__(self, value: Value, read: ReadScalar = core_value) -> None:
         self.value = value
+        self.read = read
         self.is_map = isinstance(value.data, dict)
         self.key: str | None = None
         self.seen: dict[str, int] = {}
 
-
-def resolve(text: str) -> str | int | float | bool | None:
-    """A plain scalar's value by the YAML 1.2 core schema."""
-    if text and _TEXT_START.match(text) and text[0] not in _WORD_STARTS:
-        return text
-    if text in _WORDS:
-        return _WORDS[text]
-    if _INTEGER.fullmatch(text):
-        return int(text) if len(text) < 40 else text  # longer than any number we hold; int() is quadratic
-    if _OCTAL.fullmatch(text) or _HEXADECIMAL.fullmatch(text):
-        return int(text, 0) if len(text) < 40 else text
-    if _FLOAT.fullmatch(text) or _NOT_FINITE.fullmatch(text):
-        return float(
-            text.replace(".inf", "inf").replace(".Inf", "inf").replace(".INF", "inf").lower().replace(".nan", "nan")
-        )
-    return text
-
-
-def _explain_syntax(problem: str, text: str, line: int) -> tuple[str, str]:
-    lines = text.splitlines()
-    shown = lines[line - 1] if 0 < line <= len(lines) else ""
-    if "\t" in shown and ("token" in problem or "tab" in problem or "mapping" in problem):
-        return "is indented with a tab", "indent with spaces"
-    if problem == "found unexpected ':'":
-        return "has a colon in a value between { and }", "write that value in quotes"
-    return f"is no YAML: {problem}", "check indentation, colons and quotes around here"
+    @property
+    def reader_below(self) -> ReadScalar:
+        """Who reads what the next container holds: another program below its key, else whoever reads this one."""
+        return READERS.get(self.key or "", self.read) if self.read is core_value else self.read

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from infraflux.config.scalars import Plain
+
 # Begins with a letter or /, holds nothing that has a meaning, and is no word that YAML 1.1 reads as something else.
 _PLAIN = re.compile(
     r"(?!(?:y|n|yes|no|on|off|true|false|null)\Z)[A-Za-z/](?:[A-Za-z0-9._/@+=-]|:(?=[A-Za-z0-9/]))*", re.I
@@ -58,6 +60,8 @@ def _is_list(value: Any) -> bool:
 
 
 def _scalar(value: Any) -> str:
+    if isinstance(value, Plain):  # what it means is for its reader to say
+        return str(value)
     if isinstance(value, str):
         return _text(value)
     return json.dumps(value)  # numbers, booleans, null, and empty maps and lists

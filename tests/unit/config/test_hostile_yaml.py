@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from infraflux.config.problems import ConfigProblems
+from infraflux.config.scalars import core_value
 from infraflux.config.tree import find
-from infraflux.config.yaml_reader import MAX_BYTES, read_yaml, resolve
+from infraflux.config.yaml_reader import read_yaml
+from infraflux.config.yaml_source import MAX_BYTES
 
 BOMBS = {
     "fifty-megabytes": (b"a: " + b"x" * (50 * 1024 * 1024), f"has 52428803 bytes; at most {MAX_BYTES} are read"),
@@ -94,7 +96,7 @@ def test_every_mistake_of_a_file_is_told_at_once(tmp_path):
     ],
 )  # fmt: skip
 def test_plain_scalars_have_the_types_of_yaml_1_2(text, value):
-    assert (resolve(text), type(resolve(text))) == (value, type(value))
+    assert (core_value(text), type(core_value(text))) == (value, type(value))
 
 
 def test_quoted_scalars_are_text(tmp_path):

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ruamel.yaml import YAML
 
 from infraflux.config.tree import DELETE_KEY, Value, find, leaves, merge, plain
 from infraflux.config.yaml_reader import read_yaml
+from infraflux.render.block_yaml import dump
 
 KEYS = st.sampled_from(["a", "b", "c", "values"])
 SCALARS = st.none() | st.booleans() | st.integers(-9, 9) | st.sampled_from(["x", "1.30", "off", "null", "- y"])
@@ -75,10 +75,7 @@ def test_provenance_points_at_a_line_that_holds_the_value(tmp_path_factory, low,
 
 
 def written(file: Path, document) -> Value:
-    writer = YAML()
-    writer.default_flow_style = False
-    with file.open("w") as out:
-        writer.dump(document, out)
+    file.write_text(dump(document))
     return read_yaml(file, root=file.parent)
 
 

@@ -1,4 +1,4 @@
-"""What YAML 1.1 would make of a chart's output, and what it has to be."""
+"""A chart's output as the clients of Kubernetes read it."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from infraflux.adapters.kubernetes.manifests import read_manifests, repeated_ent
 AS_WRITTEN = {
     "a lone equals sign, as in the enum of matchType": ("enum: ['!=', =]", {"enum": ["!=", "="]}),
     "an equals sign as a key": ("=: 1", {"=": 1}),
-    "a switch of old YAML": ("mode: off", {"mode": "off"}),
+    "a switch of old YAML, which Kubernetes reads": ("mode: off", {"mode": False}),
     "a version": ("tag: '1.30'", {"tag": "1.30"}),
     "sexagesimal": ("at: 12:34:56", {"at": "12:34:56"}),
 }

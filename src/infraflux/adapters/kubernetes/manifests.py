@@ -4,26 +4,22 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import SafeConstructor
+from infraflux.config.foreign_yaml import parse_documents
+from infraflux.config.scalars import helm_value
+from infraflux.config.tree import plain
 
-
-class _Constructor(SafeConstructor):
-    """A lone `=` is text, as Kubernetes reads it.
-
-    YAML 1.1's default-value key (https://yaml.org/type/value.html) was never taken up, but the resolver still marks it:
-    the CRDs of the Prometheus operator have it in the enum of `matchType`.
-    """
-
-
-_Constructor.add_constructor("tag:yaml.org,2002:value", SafeConstructor.construct_yaml_str)
+MAX_VALUES = 1_000_000
+"""The CRDs of a big chart have some 100,000."""
 
 
 def read_manifests(text: str) -> list[dict[str, Any]]:
-    """The objects of a stream of YAML documents; empty documents are left out. Raises ruamel's YAMLError."""
-    yaml = YAML(typ="safe")
-    yaml.Constructor = _Constructor
-    return [one for one in yaml.load_all(text) if one]
+    """The objects of a stream of YAML documents as Kubernetes' clients read them; empty documents are left out.
+
+    kubectl, Helm and Argo CD all read through sigs.k8s.io/yaml: `defaultMode: 0644` is octal, a lone `=` is text.
+    Raises ConfigProblems.
+    """
+    documents = parse_documents(text, shown="manifests", scalar=helm_value, limit=MAX_VALUES)
+    return [one for document in documents if (one := plain(document, opaque=True))]
 
 
 _KEYED: Mapping[str, str] = {

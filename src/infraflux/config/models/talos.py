@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_serializer, field_validator
 
 from infraflux.config import patterns
 from infraflux.config.models.base import (
@@ -17,6 +17,7 @@ from infraflux.config.models.base import (
     Url,
     Version,
 )
+from infraflux.config.scalars import with_marks, without_marks
 
 
 class Versions(Section):
@@ -59,6 +60,16 @@ class Patch(Section):
     """Path of a patch below the repository root."""
     content: dict[str, Any] | None = None
     """The patch itself."""
+
+    @field_validator("content")
+    @classmethod
+    def _unmarked(cls, content: dict[str, Any] | None) -> Any:
+        """Scalars that only Talos can read come marked through JSON, and go so; see `scalars`."""
+        return without_marks(content)
+
+    @field_serializer("content", when_used="json")
+    def _marked(self, content: dict[str, Any] | None) -> Any:
+        return with_marks(content)
 
 
 class NodePatch(Patch):
