@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from infraflux.config.models import ClusterSpec
 from infraflux.config.patterns import NAME
 from infraflux.config.problems import ConfigProblems, Problem
 from infraflux.config.problems import Path as ValuePath
 from infraflux.config.release_layers import release_layers
-from infraflux.config.suggest import did_you_mean
+from infraflux.config.suggest import did_you_mean, nearest
 from infraflux.config.tree import OPAQUE_KEYS, Value, merge, name_of
 from infraflux.config.yaml_reader import read_yaml
 from infraflux.config.yaml_source import relative
@@ -134,9 +135,7 @@ class Layers:
         trees = (overlay, environment.tree, common.tree)
         size = next((one for tree in trees if tree is not None and (one := _size(tree))), None)
         if size is None:
-            right = f"one of {', '.join(self.sizes())} is expected"
-            missing = Problem(relative(cluster.file, self.root), 1, "size", "is missing", right)
-            return Layered(None, (missing, *common.problems, *environment.problems))
+            return Layered(None, (self._no_size(overlay), *common.problems, *environment.problems))
         key = (cluster.environment, str(size.data))
         if key not in self._merged or size.file == relative(cluster.file, self.root):
             template = self._template(size)
@@ -145,6 +144,15 @@ class Layers:
                 released = self._release(environment.tree, size=str(size.data), below=below.tree)
                 self._merged[key] = _fold([below, *released, environment])
         return self._merged[key]
+
+    def _no_size(self, overlay: Value) -> Problem:
+        keys = overlay.data if isinstance(overlay.data, dict) else {}
+        right = f"one of {', '.join(self.sizes())} is expected"
+        for key, value in keys.items():
+            if key not in ClusterSpec.model_fields and nearest(key, ["size"]):
+                right = f"line {value.line} says {key!r}: did you mean size?"
+                break
+        return Problem(overlay.file, 1, "size", "is missing", right)
 
     def _common(self) -> Layered:
         if () not in self._merged:

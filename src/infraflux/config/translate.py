@@ -1,7 +1,7 @@
 """pydantic's errors -> problems in our words, at the line that holds the value."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sized
 from datetime import date
 from ipaddress import IPv4Network
 from typing import Any
@@ -13,8 +13,8 @@ from infraflux.config.models import ClusterSpec
 from infraflux.config.patterns import MEANINGS
 from infraflux.config.problems import Path, Problem, dotted
 from infraflux.config.shape import field_at, section_at
-from infraflux.config.suggest import did_you_mean
-from infraflux.config.tree import Value, children, nearest
+from infraflux.config.suggest import did_you_mean, nearest
+from infraflux.config.tree import Value, children, find, nearest
 
 Words = tuple[str, str]
 """What is wrong, what would be right."""
@@ -32,12 +32,43 @@ _TYPES = {
 
 def translate(error: ValidationError, tree: Value, *, prefix: Path = ()) -> Iterator[Problem]:
     """One problem for each of pydantic's errors; `prefix` is where the validated part is in the tree."""
-    for detail in error.errors(include_url=False):
-        # A missing neighbour has its own error, and a cluster's own rule is explained better by the checks.
-        if detail["type"] == "default_factory_not_called" or not detail["loc"]:
-            continue
-        path = named_path(tree, (*prefix, *_without_markers(detail)))
-        yield problem_at(tree, path, *words(detail, path))
+    found = {
+        named_path(tree, (*prefix, *_without_markers(detail))): detail
+        for detail in reversed(error.errors(include_url=False))
+        # A cluster's own rule is explained better by the checks.
+        if detail["loc"] and not _follows(detail)
+    }
+    misspelt = {path: (*path[:-1], _meant(path)) for path, one in found.items() if one["type"] == "extra_forbidden"}
+    for path, detail in reversed(found.items()):
+        if detail["type"] != "missing" or not _is_misspelt(path, misspelt, tree):
+            yield problem_at(tree, path, *words(detail, path))
+
+
+def _is_misspelt(path: Path, misspelt: Mapping[Path, Path], tree: Value) -> bool:
+    """Whether what is missing stands below a misspelt key."""
+    return any(
+        path[: len(meant)] == meant and find(tree, (*written, *path[len(meant) :])) is not None
+        for written, meant in misspelt.items()
+    )
+
+
+def misspelt_sections(error: ValidationError) -> set[str]:
+    """Sections that a misspelt key was meant to be: what is known of them is not all that was written."""
+    paths = (detail["loc"] for detail in error.errors(include_url=False) if detail["type"] == "extra_forbidden")
+    return {_meant(path) for path in paths if len(path) == 1}
+
+
+def _follows(detail: ErrorDetails) -> bool:
+    """Whether it only follows from another mistake: a missing neighbour, or items that were wrong and not counted."""
+    if detail["type"] == "too_short" and isinstance(detail["input"], Sized):
+        return len(detail["input"]) >= int(detail["ctx"]["min_length"])
+    return detail["type"] == "default_factory_not_called"
+
+
+def _meant(path: Path) -> str:
+    """The key that a misspelt one was meant to be; empty where none is near."""
+    section = section_at(ClusterSpec, path[:-1])
+    return nearest(str(path[-1]), section.model_fields if section else ()) or ""
 
 
 def problem_at(tree: Value, path: Path, wrong: str, right: str) -> Problem:

@@ -12,9 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 from infraflux.config.checks import Finding, run_checks
 from infraflux.config.checks.finding import Subject
 from infraflux.config.models import ClusterSpec
-from infraflux.config.problems import Problem
+from infraflux.config.problems import Problem, dotted
 from infraflux.config.scalars import with_marks
-from infraflux.config.translate import problem_at, translate
+from infraflux.config.translate import misspelt_sections, problem_at, translate
 from infraflux.config.tree import Value, plain
 
 
@@ -48,7 +48,9 @@ def judge(tree: Value, *, root: Path) -> Judged:
 
 
 def located(finding: Finding, tree: Value) -> Problem:
-    """A finding at the line of the value it blames."""
+    """A finding at the line of the value it blames, or where it says."""
+    if finding.at is not None:
+        return Problem(*finding.at, dotted(finding.path), finding.wrong, finding.right)
     return problem_at(tree, finding.path, finding.wrong, finding.right)
 
 
@@ -56,7 +58,8 @@ def _all_problems(error: ValidationError, document: dict[str, Any], tree: Value,
     """The type errors, and what the checks say about the sections that have none."""
     typed = list(translate(error, tree))
     yield from typed
-    sections = dict(_valid_sections(document))
+    unsure = misspelt_sections(error)
+    sections = {name: value for name, value in _valid_sections(document) if name not in unsure}
     subject = Subject(ClusterSpec.model_construct(**sections), root)
     found = [finding for finding in run_checks(subject, valid=sections) if not finding.warning]
     yield from (located(finding, tree) for finding in found)
