@@ -1,4 +1,4 @@
-"""`infraflux config`: check, show, explain and compare the configuration. Reads files; touches nothing else."""
+"""`infraflux config`: check, show, explain and compare the configuration. Reads files, asks talosctl."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from infraflux.cli.output import emit
+from infraflux.cli.output import NoTalos, emit, show_note
 from infraflux.cli.previous import previous_fleet, previous_versions
 from infraflux.cli.project import console, project_root
 from infraflux.config.effective import Difference, Setting, differences, document_settings, select, settings
@@ -21,6 +21,7 @@ from infraflux.config.suggest import did_you_mean
 from infraflux.config.tree import plain
 from infraflux.config.upgrade import upgrade_problems
 from infraflux.core.output import Output, OutputOption
+from infraflux.operations.machine_configs import check_examined
 
 app = typer.Typer(no_args_is_help=True, help="Check, show, explain and compare the configuration.")
 
@@ -32,12 +33,19 @@ Previous = Annotated[
 
 
 @app.command()
-def validate(target: Target = "", previous: Previous = "", output: OutputOption = Output.TABLE) -> None:
-    """Check every file, every cluster and the fleet; list all mistakes at once and exit with 1 where there are any."""
+def validate(
+    target: Target = "", previous: Previous = "", no_talos: NoTalos = False, output: OutputOption = Output.TABLE
+) -> None:
+    """Check every file, every cluster, the fleet, and with talosctl every node's machine config; list all mistakes at
+    once and exit with 1 where there are any."""
     root = project_root()
     examined = examine(root)
     chosen = examined.select(target) if target else examined.keys
     problems = _problems_of(examined, chosen) if target else list(examined.problems)
+    asked = check_examined(examined, chosen, root=root, wanted=not no_talos)
+    if asked.note:
+        show_note(asked.note, output=output)
+    problems = sorted({*problems, *asked.problems})
     if previous:
         problems += _upgrade_problems(examined, chosen, previous, root)
     warnings = sorted({one for key in chosen for one in examined.warnings.get(key, ())})

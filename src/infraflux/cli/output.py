@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -11,6 +11,8 @@ from rich.text import Text
 from infraflux.cli.project import console
 from infraflux.core.output import Output, as_text
 
+NoTalos = Annotated[bool, typer.Option("--no-talos", help="Do not ask talosctl about the machine configs.")]
+
 
 def emit(data: Any, *, output: Output, title: str = "") -> None:
     """Print a document, or a list of records with the same keys."""
@@ -18,6 +20,11 @@ def emit(data: Any, *, output: Output, title: str = "") -> None:
         console().print(_table(data, title))
     else:
         typer.echo(as_text(data, output))
+
+
+def show_note(text: str, *, output: Output) -> None:
+    """A line about how the answer came about, beside it where a program reads the answer."""
+    typer.echo(text, err=output is not Output.TABLE)
 
 
 def _table(records: Sequence[Mapping[str, Any]], title: str) -> Table:

@@ -68,6 +68,14 @@ class Examined:
             raise unknown_cluster(target, [*self.fleet.environments, *self.keys])
         return chosen
 
+    def cluster(self, key: str) -> ClusterSpec:
+        """One cluster. Raises ConfigProblems with its mistakes, Permanent if there is no such cluster."""
+        if key not in self.keys:
+            raise unknown_cluster(key, self.keys)
+        if self.by_cluster[key]:
+            raise ConfigProblems(self.by_cluster[key], cluster=key)
+        return self.fleet.clusters[key]
+
 
 def examine(root: Path, *, instead: Mapping[Path, str] | None = None) -> Examined:
     """Read, merge and check the whole repository; mistakes are returned, not raised.
@@ -104,12 +112,7 @@ def examine(root: Path, *, instead: Mapping[Path, str] | None = None) -> Examine
 
 def load_cluster(root: Path, key: str) -> ClusterSpec:
     """One cluster, checked against the whole fleet. Raises ConfigProblems with its mistakes, Permanent if unknown."""
-    examined = examine(root)
-    if key not in examined.keys:
-        raise unknown_cluster(key, examined.keys)
-    if examined.by_cluster[key]:
-        raise ConfigProblems(examined.by_cluster[key], cluster=key)
-    return examined.fleet.clusters[key]
+    return examine(root).cluster(key)
 
 
 def unknown_cluster(key: str, known: Mapping[str, ClusterSpec] | list[str] | tuple[str, ...]) -> Permanent:

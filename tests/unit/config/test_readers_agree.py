@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from infraflux.adapters.tools import locate
+from infraflux.adapters.tools.locate import locate
 from infraflux.config.problems import ConfigProblems
 from infraflux.config.tree import plain
 from infraflux.config.yaml_reader import read_yaml

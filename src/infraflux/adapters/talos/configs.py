@@ -4,7 +4,8 @@ The documents hold the cluster's keys. They live in memory and, for the time of 
 directory that is removed afterwards, or by the next run where this one is killed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -13,10 +14,13 @@ from typing import Protocol
 from infraflux.adapters.secrets.bundle import SecretsBundle
 from infraflux.adapters.talos.documents import safe_yaml
 from infraflux.adapters.talos.talosctl import Talosctl
-from infraflux.config.models import ClusterSpec, Role
+from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.core.files import write_private
 from infraflux.core.workdir import private_workdir
+
+Command = list[str | Path]
+MODES = ("metal", "cloud")
 
 
 class PatchSet(Protocol):
@@ -51,16 +55,35 @@ def generate_configs(
 ) -> MachineConfigs:
     """Machine configs of all nodes, validated; Permanent names the node and what Talos says against it."""
     with private_workdir(workdir) as work:
-        _generate(spec, talosctl=talosctl, bundle=bundle, patches=patches, work=work, types="controlplane,worker")
+        secrets = write_private(work / "secrets.yaml", bundle.text)
+        for role in sorted({node.role for node in spec.nodes}):
+            with _blaming(spec, f"what the {role}s have in common"):
+                talosctl.local(*base_command(spec, role=role, secrets=secrets, patches=patches, work=work))
         configs = {}
         for node in spec.nodes:
-            target = work / f"{node.name}.yaml"
-            base = work / f"{node.role.machine_type}.yaml"
-            extra = _patch_flags("--patch", patches.node[node.name], work=work, name=node.name)
-            talosctl.local("machineconfig", "patch", base, *extra, "-o", target)
-            _validate(spec, talosctl=talosctl, path=target, node=node.name)
-            configs[node.name] = target.read_text()
+            with _blaming(spec, f"the machine config of {node.name}"):
+                for words in node_commands(node, patches=patches, work=work):
+                    talosctl.local(*words)
+            configs[node.name] = (work / f"{node.name}.yaml").read_text()
         return MachineConfigs(configs)
+
+
+def base_command(spec: ClusterSpec, *, role: Role, secrets: Path, patches: PatchSet, work: Path) -> Command:
+    """Words for talosctl that write what the nodes of a role have in common to `<machine type>.yaml`."""
+    target = work / f"{role.machine_type}.yaml"
+    return _generate(spec, secrets=secrets, patches=patches, types=role.machine_type, target=target)
+
+
+def node_commands(node: Node, *, patches: PatchSet, work: Path) -> list[Command]:
+    """Words for talosctl that make `<node>.yaml` from its role's, and check it: one call after the other.
+
+    The nocloud platform counts as `cloud`; `metal` also wants to know where Talos is installed
+    (config/types/v1alpha1/v1alpha1_validation.go of Talos).
+    """
+    target, base = work / f"{node.name}.yaml", work / f"{node.role.machine_type}.yaml"
+    flags = _patch_flags("--patch", patches.node[node.name], work=work, name=node.name)
+    checks: list[Command] = [["validate", "--mode", mode, "--config", target] for mode in MODES]
+    return [["machineconfig", "patch", base, *flags, "-o", target], *checks]
 
 
 def generate_talosconfig(
@@ -68,8 +91,9 @@ def generate_talosconfig(
 ) -> str:
     """A client configuration with a fresh admin certificate; its endpoints are the control planes."""
     with private_workdir(workdir) as work:
-        _generate(spec, talosctl=talosctl, bundle=bundle, patches=patches, work=work, types="talosconfig")
-        document = safe_yaml().load((work / "talosconfig").read_text())
+        secrets, target = write_private(work / "secrets.yaml", bundle.text), work / "talosconfig"
+        talosctl.local(*_generate(spec, secrets=secrets, patches=patches, types="talosconfig", target=target))
+        document = safe_yaml().load(target.read_text())
     context = document["contexts"][spec.name]
     context["endpoints"] = [str(node.address) for node in spec.control_planes]
     context["nodes"] = [str(spec.control_planes[0].address)]
@@ -78,22 +102,20 @@ def generate_talosconfig(
     return stream.getvalue()
 
 
-def _generate(
-    spec: ClusterSpec, *, talosctl: Talosctl, bundle: SecretsBundle, patches: PatchSet, work: Path, types: str
-) -> None:
-    secrets = write_private(work / "secrets.yaml", bundle.text)
+def _generate(spec: ClusterSpec, *, secrets: Path, patches: PatchSet, types: str, target: Path) -> Command:
+    work = target.parent
     flags = [
         *_patch_flags("--config-patch", patches.all, work=work, name="all"),
         *_patch_flags("--config-patch-control-plane", patches.for_role(Role.CONTROL_PLANE), work=work, name="cp"),
         *_patch_flags("--config-patch-worker", patches.for_role(Role.WORKER), work=work, name="worker"),
     ]
-    talosctl.local(
+    return [
         *("gen", "config", spec.name, spec.endpoint, "--with-secrets", secrets),
-        *("--with-docs=false", "--with-examples=false", "--force", "-o", work if "," in types else work / types),
+        *("--with-docs=false", "--with-examples=false", "--force", "-o", target),
         *("--output-types", types, "--talos-version", _contract(spec.versions.talos)),
         *("--kubernetes-version", spec.versions.kubernetes.removeprefix("v")),
         *flags,
-    )
+    ]
 
 
 def _contract(version: str) -> str:
@@ -109,14 +131,15 @@ def _patch_flags(flag: str, patches: tuple[str, ...], *, work: Path, name: str) 
     return words
 
 
-def _validate(spec: ClusterSpec, *, talosctl: Talosctl, path: Path, node: str) -> None:
+@contextmanager
+def _blaming(spec: ClusterSpec, what: str) -> Iterator[None]:
     try:
-        talosctl.local("validate", "--mode", "cloud", "--config", path)
+        yield
     except Permanent as error:
         raise Permanent(
-            f"Talos refuses the machine config of {node}: {error.message}",
+            f"Talos refuses {what}: {error.message}",
             cluster=spec.key,
             stage="machine-config",
             error_class=ErrorClass.CONFIG,
-            next_step="correct the patch of that name below talos.patches",
+            next_step=f"`infraflux config validate {spec.key}` names the patch below talos.patches",
         ) from error

@@ -17,6 +17,8 @@ class Finding:
     right: str
     warning: bool = False
     """Said, and nothing is stopped by it: the configuration works, though perhaps not as it was meant."""
+    at: tuple[str, int] | None = None
+    """File and line where it stands outside the layers, such as in a patch file."""
 
 
 @dataclass(frozen=True)

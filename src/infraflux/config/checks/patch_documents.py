@@ -7,11 +7,11 @@ from functools import lru_cache
 from pathlib import Path as FilePath
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
+from infraflux.config.foreign_yaml import parse_documents
 from infraflux.config.models.talos import Patch, Patches
-from infraflux.config.problems import Path
+from infraflux.config.problems import ConfigProblems, Path
+from infraflux.config.scalars import talos_value
+from infraflux.config.tree import plain
 
 
 class Gone(Enum):
@@ -59,16 +59,13 @@ def documents(patch: Patch, root: FilePath) -> list[Any]:
         return [patch.content]
     try:
         return _parse((root / patch.file).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, ConfigProblems):
         return []
 
 
 @lru_cache(maxsize=256)  # many rules and many clusters look at one file
 def _parse(text: str) -> list[Any]:
-    try:
-        return list(YAML(typ="safe", pure=True).load_all(text))
-    except (ValueError, YAMLError):
-        return []
+    return [plain(one, opaque=True) for one in parse_documents(text, shown="patch", scalar=talos_value)]
 
 
 def value_at(document: Any, dotted: str) -> Any:
