@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from infraflux.core import process
 from infraflux.core.outcomes import Outcome
 from infraflux.operations.destruction import Destruction
+from infraflux.operations.machine_configs import require_valid
 from infraflux.operations.machines import Preflight
 from infraflux.operations.opening import OpenCluster
 from infraflux.operations.planning import Planned, require_allowed
@@ -14,6 +15,7 @@ from tasks.engine.step import log_line, log_outcome, step
 @step("preflight")
 def preflight(*, opened: OpenCluster) -> Preflight:
     """Everything that would go wrong, before anything is written; stops the run with all findings at once."""
+    require_valid(opened.spec, root=opened.tree, tree=opened.fleet.trees[opened.spec.key], log=log_line)
     seen = opened.machines.preflight()
     for warning in seen.warnings:
         log_line(f"warning: {warning}")

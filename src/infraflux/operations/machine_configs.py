@@ -7,7 +7,7 @@ configs that were valid, so that a second check asks only about what changed.
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,9 +51,13 @@ def check_examined(
     return check_machine_configs(specs, root, trees=fleet.trees, wanted=wanted, runner=runner)
 
 
-def require_valid(spec: ClusterSpec, *, root: Path, tree: Value) -> None:
+def require_valid(
+    spec: ClusterSpec, *, root: Path, tree: Value, log: Callable[[str], None] = lambda _line: None
+) -> None:
     """Raises ConfigProblems with everything that Talos refuses of a cluster's machine configs."""
     check = check_machine_configs([spec], root, trees={spec.key: tree})
+    if check.note:
+        log(check.note)
     if check.problems:
         raise ConfigProblems(check.problems, cluster=spec.key)
 

@@ -25,6 +25,7 @@ from infraflux.core.workdir import private_workdir
 from infraflux.operations.bootstrap import TalosCluster
 from infraflux.operations.handoff_secrets import sensitive_values
 from infraflux.operations.installer import MARKERS, Bundle
+from infraflux.operations.machine_configs import require_valid
 from infraflux.operations.machines import MachinesPlan, Preflight
 from infraflux.operations.opening import OpenCluster
 from infraflux.operations.plan.actions import ClusterPlan, GitChange
@@ -58,6 +59,8 @@ def make_plan(opened: OpenCluster, *, preflight: Preflight | None = None) -> Pla
 
     Raises what a part of it raises that cannot be looked at: Terraform, Proxmox, a node that is not ours.
     """
+    if preflight is None:
+        require_valid(opened.spec, root=opened.tree, tree=opened.fleet.trees[opened.spec.key], log=opened.log)
     seen = preflight or opened.machines.preflight()
     present = {guest.vm_id for guest in seen.observed.guests if opened.spec.ownership_tag in guest.tags}
     made = [node for node in opened.spec.nodes if node.vm_id in present]

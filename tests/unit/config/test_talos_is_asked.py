@@ -7,13 +7,17 @@ import pytest
 
 from infraflux.adapters.tools.locate import Found, Source, this_machine
 from infraflux.config.load import examine
+from infraflux.config.problems import ConfigProblems
 from infraflux.core import process
-from infraflux.operations.machine_configs import TalosCheck, check_examined
+from infraflux.core.errors import ErrorClass
+from infraflux.operations.machine_configs import TalosCheck, check_examined, require_valid
 
 pytestmark = pytest.mark.tools
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 CASES = sorted((FIXTURES / "refused-by-talos").iterdir())
+
+MISSING = Found(program=this_machine().pins.get("talosctl"), source=Source.MISSING, version="1.13.9")
 
 
 @pytest.fixture(autouse=True)
@@ -108,9 +112,24 @@ def test_a_cache_that_cannot_be_read_only_costs_time(fleet, cache):
 
 
 def test_without_the_program_it_says_so(fleet, monkeypatch):
-    missing = Found(program=this_machine().pins.get("talosctl"), source=Source.MISSING, version="1.13.9")
-    monkeypatch.setattr(type(this_machine()), "find", lambda _self, _name: missing)
+    monkeypatch.setattr(type(this_machine()), "find", lambda _self, _name: MISSING)
     assert ask(fleet).note == (
         "Talos was not asked: talosctl 1.13.9 is not installed; `infraflux tools install talosctl` brings it"
     )
     assert ask(fleet, wanted=False).note.startswith("Talos was not asked (--no-talos)")
+
+
+def test_a_preflight_refuses_what_talos_refuses(fleet):
+    lay("wrong-type", fleet)
+    found = examine(fleet).fleet
+    with pytest.raises(ConfigProblems) as caught:
+        require_valid(found.cluster("dev/dev-1"), root=fleet, tree=found.trees["dev/dev-1"])
+    assert caught.value.error_class is ErrorClass.CONFIG
+    assert [problem.path for problem in caught.value.problems] == ["talos.patches.all.odd"]
+
+
+def test_a_preflight_without_the_program_says_so(fleet, monkeypatch):
+    monkeypatch.setattr(type(this_machine()), "find", lambda _self, _name: MISSING)
+    found, said = examine(fleet).fleet, []
+    require_valid(found.cluster("dev/dev-1"), root=fleet, tree=found.trees["dev/dev-1"], log=said.append)
+    assert len(said) == 1
