@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infraflux.adapters.talos.configs import PatchSet, base_command, generate_secrets, node_commands
-from infraflux.adapters.talos.talosctl import CALL_DEADLINE_S, Runner, Talosctl
+from infraflux.adapters.talos.talosctl import LOCAL_DEADLINE_S, Runner, Talosctl
 from infraflux.adapters.tools.locate import Source, this_machine
 from infraflux.adapters.tools.places import Places
 from infraflux.config.load import Examined
@@ -173,5 +173,5 @@ class _Check:
         return next(filter(None, map(self._run, node_commands(one.node, patches=one.patches, work=work))), "")
 
     def _run(self, words: Sequence[str | Path]) -> str:
-        done = self.talosctl.runner([self.talosctl.binary, *words], deadline_s=CALL_DEADLINE_S)
+        done = self.talosctl.runner([self.talosctl.binary, *words], deadline_s=LOCAL_DEADLINE_S)
         return "" if done.returncode == 0 else done.stderr.strip() or done.stdout.strip() or "no reason given"

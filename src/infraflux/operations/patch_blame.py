@@ -9,7 +9,7 @@ from pathlib import Path
 from infraflux.adapters.talos.configs import PatchSet
 from infraflux.adapters.talos.keys import MAIN, TalosKeys, read_keys
 from infraflux.adapters.talos.refusals import Refusal, explain
-from infraflux.adapters.talos.talosctl import CALL_DEADLINE_S, Talosctl
+from infraflux.adapters.talos.talosctl import LOCAL_DEADLINE_S, Talosctl
 from infraflux.config.foreign_yaml import parse_documents, read_documents
 from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.config.models.talos import NodePatch, Patch, Patches
@@ -150,7 +150,7 @@ class PatchBlame:
         base = write_private(self._work / "alone.yaml", _EMPTY_CONFIG)
         patch = write_private(self._work / "alone.patch.yaml", document)
         words: list[str | Path] = ["machineconfig", "patch", base, "--patch", f"@{patch}"]
-        done = self._talosctl.runner([self._talosctl.binary, *words], deadline_s=CALL_DEADLINE_S)
+        done = self._talosctl.runner([self._talosctl.binary, *words], deadline_s=LOCAL_DEADLINE_S)
         return done.stderr if done.returncode and "error decoding document" in done.stderr else ""
 
 

@@ -81,14 +81,14 @@ def patched(directory: Path, text: str) -> tuple[int, str]:
     """The machine config with this patch, as Talos writes it; its words where it refuses."""
     (directory / "patch.yaml").write_text(text)
     argv = [locate("talosctl"), "machineconfig", "patch", directory / "base.yaml", "--patch"]
-    done = run([*argv, f"@{directory / 'patch.yaml'}"], deadline_s=30)
+    done = run([*argv, f"@{directory / 'patch.yaml'}"], deadline_s=120)
     return done.returncode, done.stdout if done.returncode == 0 else done.stderr.splitlines()[-1]
 
 
 def rendered(directory: Path, name: str, text: str) -> str | None:
     (directory / name).write_text(text)
     argv = [locate("helm"), "template", "echo", directory / "echo", "--values", directory / name]
-    done = run(argv, deadline_s=30, env={f"HELM_{kind}_HOME": str(directory) for kind in ("CACHE", "CONFIG", "DATA")})
+    done = run(argv, deadline_s=120, env={f"HELM_{kind}_HOME": str(directory) for kind in ("CACHE", "CONFIG", "DATA")})
     return done.stdout if done.returncode == 0 else None
 
 

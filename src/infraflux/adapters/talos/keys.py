@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from infraflux.adapters.talos.talosctl import Talosctl
+from infraflux.adapters.talos.talosctl import LOCAL_DEADLINE_S, Talosctl
 from infraflux.config.suggest import did_you_mean
 
 MAIN = "Config"
@@ -58,7 +58,7 @@ class TalosKeys:
 
 def read_keys(talosctl: Talosctl, *, workdir: Path) -> TalosKeys:
     """The reference of this talosctl; only the older keys where it cannot write one."""
-    done = talosctl.runner([talosctl.binary, "docs", workdir, "--config"], deadline_s=30)
+    done = talosctl.runner([talosctl.binary, "docs", workdir, "--config"], deadline_s=LOCAL_DEADLINE_S)
     pages = sorted(workdir.glob("*/*.md")) if done.returncode == 0 else []
     return parse_pages(page.read_text() for page in pages)
 

@@ -18,6 +18,8 @@ from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent, Retryab
 
 CALL_DEADLINE_S = 30.0
 """A single read or write; long operations pass their own deadline."""
+LOCAL_DEADLINE_S = 120.0
+"""A command that asks no node takes milliseconds; only a machine with much else to do makes it slow."""
 
 
 class Code(StrEnum):
@@ -108,7 +110,7 @@ class Talosctl:
     talosconfig: Path | None = None
     runner: Runner = process.run
 
-    def local(self, *words: str | Path, deadline_s: float = CALL_DEADLINE_S) -> str:
+    def local(self, *words: str | Path, deadline_s: float = LOCAL_DEADLINE_S) -> str:
         """A command that asks no node (`gen`, `validate`, `machineconfig patch`); its standard output."""
         return self._run([self.binary, *words], deadline_s=deadline_s, what=str(words[0]))
 
