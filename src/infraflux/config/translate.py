@@ -9,11 +9,12 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from infraflux.config import suggest
 from infraflux.config.models import ClusterSpec
 from infraflux.config.patterns import MEANINGS
 from infraflux.config.problems import Path, Problem, dotted
 from infraflux.config.shape import field_at, section_at
-from infraflux.config.suggest import did_you_mean, nearest
+from infraflux.config.suggest import did_you_mean
 from infraflux.config.tree import Value, children, find, nearest
 
 Words = tuple[str, str]
@@ -68,7 +69,7 @@ def _follows(detail: ErrorDetails) -> bool:
 def _meant(path: Path) -> str:
     """The key that a misspelt one was meant to be; empty where none is near."""
     section = section_at(ClusterSpec, path[:-1])
-    return nearest(str(path[-1]), section.model_fields if section else ()) or ""
+    return suggest.nearest(str(path[-1]), section.model_fields if section else ()) or ""
 
 
 def problem_at(tree: Value, path: Path, wrong: str, right: str) -> Problem:
