@@ -87,7 +87,7 @@ HIDDEN: dict[str, tuple[str, Change, str]] = {
     "a host": (
         "/nodes/pve3",
         lambda seen: {"hosts": without(seen.hosts, "pve3")},
-        "lacks Sys.AccessNetwork, Sys.Audit on /nodes/pve3",
+        "lacks Sys.Audit on /nodes/pve3",
     ),
 }
 
