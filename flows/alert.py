@@ -14,5 +14,5 @@ def alert(what: str = "an automation", why: str = "", source_event: str = "") ->
         why: What the server said about it.
         source_event: Id of the event that reported it.
     """
-    alerts.tell(what=what, why=why)
+    alerts.notify_channels(what=what, why=why)
     alerts.raise_alert(what=what, why=why, source_event=source_event)

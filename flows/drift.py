@@ -5,7 +5,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import drift as looking
+from tasks import drift as checks
 from tasks.engine.context import acting, run_name
 from tasks.repair import repair
 
@@ -19,11 +19,11 @@ def drift(cluster: str = "", fix: bool = False, full: bool = False) -> State[Any
         fix: Start a deploy of each drifted cluster, where its policy.drift.fix covers all that was found.
         full: Let Terraform plan every stack of machines, also where nothing has changed since its last full plan.
     """
-    with acting(cluster or "fleet"), looking.one_check_of(cluster) as busy:
+    with acting(cluster or "fleet"), checks.one_check_of(cluster) as busy:
         if busy:
-            return looking.passed_over(cluster, busy)
-        reports = looking.look(target=cluster, full=full)
-        looking.publish(reports=reports)
-        looking.tell(reports=reports)
+            return checks.passed_over(cluster, busy)
+        reports = checks.check(target=cluster, full=full)
+        checks.publish(reports=reports)
+        checks.notify_channels(reports=reports)
         repairs = repair(reports=reports) if fix else {}
-    return looking.final_state(reports, repairs)
+    return checks.final_state(reports, repairs)

@@ -8,15 +8,15 @@ from infraflux.operations.alerts import send_to_all
 from tasks.engine.step import log_line, project_root, step
 
 
-@step("tell whom the policies name")
-def tell(*, what: str, why: str) -> None:
+@step("notify")
+def notify_channels(*, what: str, why: str) -> None:
     """One message per channel; what cannot be delivered is logged, the alert itself is not lost."""
     root = project_root()
     for failed in send_to_all(root, Fleet.load(root), f"InfraFlux: the automation {what!r} failed: {why}"):
         log_line(f"not told: {failed}")
 
 
-@step("raise the alert", retries=0)
+@step("raise alert", retries=0)
 def raise_alert(*, what: str, why: str, source_event: str) -> None:
     """Always raises Permanent: the failed run is the alert."""
     emit_event(

@@ -77,7 +77,7 @@ def judge_destroy(*, cluster: str, confirm: str, dry_run: bool, protection: str)
     return "confirmed"
 
 
-@step("check the confirmation", retries=0)
+@step("check confirmation", retries=0)
 def check_destroy(*, opened: OpenCluster, confirm: str, dry_run: bool) -> str:
     """Refuse without the typed name, and before anything is touched where the policy protects the cluster."""
     protection = opened.spec.policy.protection

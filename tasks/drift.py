@@ -1,4 +1,4 @@
-"""Drift as Prefect tasks: look, publish, tell. Nothing here changes a cluster."""
+"""Drift as Prefect tasks: check, publish, notify. Nothing here changes a cluster."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -48,8 +48,8 @@ def one_check_of(target: str) -> Iterator[str]:
         yield f"an earlier check of the same clusters still runs: {busy}" if busy else ""
 
 
-@step("look at every cluster", retries=0)
-def look(*, target: str, full: bool = False) -> list[ClusterDrift]:
+@step("check drift", retries=0)
+def check(*, target: str, full: bool = False) -> list[ClusterDrift]:
     """All layers of the chosen clusters, side by side; a failing cluster is Unknown and stops no other."""
     root = project_root()
     for spec in Fleet.load(root).clusters.values():
@@ -73,7 +73,7 @@ def _anybody(root: Path) -> Iterator[Held]:
         yield lambda cluster: seen_holder(client, cluster) or here(cluster)
 
 
-@step("publish the reports")
+@step("publish drift reports")
 def publish(*, reports: Sequence[ClusterDrift]) -> None:
     """Keep them, write the artifacts `drift-<env>-<name>` and `drift-fleet`, send an event per cluster."""
     root = project_root()
@@ -103,8 +103,8 @@ def _send(report: ClusterDrift) -> None:
     emit_event(name, resource=resource(report.cluster), payload=payload)
 
 
-@step("tell whom the policy names")
-def tell(*, reports: Sequence[ClusterDrift]) -> None:
+@step("notify")
+def notify_channels(*, reports: Sequence[ClusterDrift]) -> None:
     """A message per channel of `policy.drift.notify_url`; what cannot be delivered is logged and fails nothing."""
     root = project_root()
     for failed in notify(root, Fleet.load(root), reports):

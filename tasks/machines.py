@@ -12,7 +12,7 @@ from infraflux.operations.planning import Planned, require_allowed
 from tasks.engine.step import log_line, log_outcome, step
 
 
-@step("preflight")
+@step("run preflight checks")
 def preflight(*, opened: OpenCluster) -> Preflight:
     """Everything that would go wrong, before anything is written; stops the run with all findings at once."""
     require_valid(opened.spec, root=opened.tree, tree=opened.fleet.trees[opened.spec.key], log=log_line)

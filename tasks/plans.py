@@ -26,7 +26,7 @@ def plan_cluster(*, opened: OpenCluster, preflight: Preflight) -> Planned:
     return planned
 
 
-@step("guard plan", retries=0)
+@step("check destruction guard", retries=0)
 def guard_plan(*, opened: OpenCluster, planned: Planned) -> str:
     """Refuses a plan that destroys more than the policy allows by name."""
     planning.require_allowed(opened, planned, today=datetime.now(UTC).date())

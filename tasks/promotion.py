@@ -147,7 +147,7 @@ def look_back(*, environment: str) -> tuple[Situation, Rollback | Deploy]:
     return seen, back
 
 
-@step("plan clusters with the pin", retries=0)
+@step("plan promotion", retries=0)
 def plan(*, environment: str, release: str) -> list[Preview]:
     """What the pin would do to the machines of every cluster; nothing is written yet."""
     found = plan_promotion(project_root(), environment, release, today=now(), log=log_line, learn=add_secrets)
@@ -239,7 +239,7 @@ def _keep_approval(run: PromotionRun, previews: Sequence[Preview], agreed: Agree
     )
 
 
-@step("write pin", retries=0)
+@step("pin release", retries=0)
 def _write(*, situation: Situation, release: Release, reason: str) -> PinWritten:
     written = write_pin(project_root(), situation, release, reason=reason)
     where = f"branch {written.branch}" if written.branch else "the present branch"

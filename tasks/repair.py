@@ -36,7 +36,7 @@ NAMED = 3
 """Findings named in the reason of a run; the report has all of them."""
 
 
-@step("repair what the policy allows", retries=0)
+@step("repair drift", retries=0)
 def repair(*, reports: Sequence[ClusterDrift]) -> Mapping[str, Outcome]:
     """Start `deploy/<env>` for each drifted cluster whose policy covers all that was found; says why not for others."""
     root = project_root()
