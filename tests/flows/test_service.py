@@ -1,4 +1,4 @@
-"""The service as users run it: supervisord, server, worker, warm engine, watch; and what is left when parts die."""
+"""The service as users run it: supervisord, server, worker, fork server, watchdog; and what is left when parts die."""
 
 import json
 import os
@@ -149,11 +149,11 @@ def test_files_are_private(service: Service) -> None:
     assert service.paths.client_env.stat().st_mode & 0o077 == 0
 
 
-def test_a_run_is_forked_by_the_warm_engine_and_bound_to_its_environment(service: Service) -> None:
+def test_a_run_is_forked_by_the_fork_server_and_bound_to_its_environment(service: Service) -> None:
     run = start(service)
     assert ended(service, run)["state"]["type"] == "COMPLETED"
-    engine = next(program for program in service.supervisor.status() if program.name == "engine")
-    until(lambda: f"parent {engine.pid} bound to dev" in logs(service, run), what="the log line")
+    forkserver = next(program for program in service.supervisor.status() if program.name == "forkserver")
+    until(lambda: f"parent {forkserver.pid} bound to dev" in logs(service, run), what="the log line")
     assert ended(service, run)["name"] == "probe-dev-probe-1"
 
 

@@ -12,10 +12,10 @@ import psutil
 from labkit.house import House, until
 
 BOUND_S = 120.0
-"""Within this a dead run has ended and left no process: the watch looks every 10 s and waits 15 s; the rest is for a
+"""Within this a dead run has ended and left no process: the watchdog looks every 10 s and waits 15 s; the rest is for a
 machine that does other things too."""
 
-VICTIMS = ("flow", "terraform", "worker", "server", "engine")
+VICTIMS = ("flow", "terraform", "worker", "server", "forkserver")
 
 
 class StagePassed(Exception):

@@ -25,6 +25,9 @@ Database = Annotated[
     str | None, typer.Option(envvar="INFRAFLUX_DATABASE", help="sqlite, env:NAME or file:PATH, in place of the file's.")
 ]
 
+RENAMED = {"engine": "forkserver", "watch": "watchdog"}
+"""Former names of programs; they are deprecated and still taken."""
+
 
 def project_root() -> Path:
     """The project around the current directory; Permanent outside of one."""
@@ -77,11 +80,12 @@ def status(port: Port = None, database: Database = None) -> None:
 
 @app.command()
 def logs(
-    program: Annotated[str, typer.Argument(help="server, engine, worker, watch or supervisord.")] = "",
+    program: Annotated[str, typer.Argument(help="server, forkserver, worker, watchdog or supervisord.")] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=1)] = 50,
 ) -> None:
     """Print the last log lines of one program, or of all."""
+    program = RENAMED.get(program, program)
     directory = open_service(None, None).paths.logs
     files = sorted(directory.glob(f"{program or '*'}.log"))
     if not files:

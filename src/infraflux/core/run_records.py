@@ -1,4 +1,4 @@
-"""Which process works on which flow run: one small file per run, so that a watch can tell the dead from the slow.
+"""Which process works on which flow run: one small file per run, so that a watchdog can tell the dead from the slow.
 
 A pid alone is reused sooner or later; pid and start time together name one process of one boot.
 """

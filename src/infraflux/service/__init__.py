@@ -1,1 +1,1 @@
-"""The background service: Prefect server, worker, warm engine and watch, kept running by supervisord on loopback."""
+"""The background service: Prefect server, worker, fork server and watchdog, kept running by supervisord on loopback."""

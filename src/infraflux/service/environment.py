@@ -58,5 +58,5 @@ def service_environment(
         # The pull step of prefect.yaml goes there.
         "INFRAFLUX_PROJECT": str(paths.project),
         "INFRAFLUX_STATE_DIR": str(paths.state),
-        "INFRAFLUX_ENGINE_SOCKET": str(paths.engine_socket),
+        "INFRAFLUX_FORKSERVER_SOCKET": str(paths.forkserver_socket),
     }

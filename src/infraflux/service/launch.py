@@ -1,12 +1,12 @@
-"""Start a flow run in the warm engine; the worker's command for every run.
+"""Start a flow run in the fork server; the worker's command for every run.
 
 Run as a file with `python -I -S`, so it imports the standard library only and starts in some 30 ms. It hands its
-environment, directory and standard streams to the warm engine (`infraflux.service.warm`), which forks a process that
-has Prefect imported already. Signals are passed on; the exit status is passed back, a death by signal included. Where
-no warm engine answers, the ordinary `python -m prefect.engine` runs in this very process: slower by some seconds,
+environment, directory and standard streams to the fork server (`infraflux.service.forkserver`), which forks a process
+that has Prefect imported already. Signals are passed on; the exit status is passed back, a death by signal included.
+Where no fork server answers, the ordinary `python -m prefect.engine` runs in this very process: slower by some seconds,
 otherwise the same.
 
-When this process dies, whatever the reason, the warm engine terminates the run. When the worker dies, the kernel
+When this process dies, whatever the reason, the fork server terminates the run. When the worker dies, the kernel
 terminates this process. So no run outlives its worker.
 """
 
@@ -32,7 +32,7 @@ def die_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def cold(argv: list[str]) -> None:
+def run_without_forkserver(argv: list[str]) -> None:
     """Become the ordinary engine."""
     os.execv(sys.executable, [sys.executable, "-m", "prefect.engine", *argv])  # noqa: S606 - argv is ours
 
@@ -60,7 +60,7 @@ def send(connection: socket.socket, body: bytes) -> None:
 
 
 def wait(connection: socket.socket) -> int:
-    """Pass signals on until the exit status comes; an engine that went away counts as killed."""
+    """Pass signals on until the exit status comes; a fork server that went away counts as killed."""
 
     def forward(number: int, _frame: object) -> None:
         try:
@@ -92,7 +92,7 @@ def main() -> None:
     argv = sys.argv[2:]
     connection = connect(sys.argv[1])
     if connection is None:
-        cold(argv)
+        run_without_forkserver(argv)
         return
     send(connection, request(argv))
     leave(wait(connection))

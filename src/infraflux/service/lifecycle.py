@@ -124,7 +124,7 @@ class Service:
         wanted = load_wanted(
             self.paths.project / "deployments",
             pool=self.settings.worker.pool,
-            command=launch_command(self.paths.engine_socket),
+            command=launch_command(self.paths.forkserver_socket),
             clusters=clusters,
         )
         client = client_environment(self.settings, self.credentials())

@@ -81,8 +81,8 @@ class ServicePaths:
         return self.sockets / "supervisor.sock"
 
     @property
-    def engine_socket(self) -> Path:
-        return self.sockets / "engine.sock"
+    def forkserver_socket(self) -> Path:
+        return self.sockets / "forkserver.sock"
 
     def make(self) -> None:
         """Create the directories, 0700 and ours."""

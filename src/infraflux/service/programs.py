@@ -32,7 +32,7 @@ def wait_healthy(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
-    """Poll until the server answers; False when patience ends."""
+    """Poll until the server answers; False at the deadline."""
     deadline = clock() + timeout_s
     while not healthy(api_url):
         if clock() > deadline:
@@ -47,7 +47,10 @@ def command(name: str) -> list[str]:
     prefect = [sys.executable, "-m", "prefect"]
     programs = {
         "server": [sys.executable, "-m", "infraflux.service.server"],
-        "engine": [sys.executable, "-m", "infraflux.service.warm", environ.get("INFRAFLUX_ENGINE_SOCKET", "")],
+        "forkserver": [
+            *(sys.executable, "-m", "infraflux.service.forkserver"),
+            environ.get("INFRAFLUX_FORKSERVER_SOCKET", ""),
+        ],
         # No --limit: with one, a run that is resumed while its first process still ends crashes the whole worker
         # ("this borrower is already holding one of this CapacityLimiter's tokens"). Pool and queues have limits.
         "worker": [
@@ -56,12 +59,12 @@ def command(name: str) -> list[str]:
             *("--pool", environ.get("INFRAFLUX_WORKER_POOL", "")),
             *("--name", f"infraflux-{os.uname().nodename}"),
         ],
-        "watch": [sys.executable, "-m", "infraflux.service.watch"],
+        "watchdog": [sys.executable, "-m", "infraflux.service.watchdog"],
     }
     return programs[name]
 
 
-NEEDS_SERVER = frozenset({"worker", "watch"})
+NEEDS_SERVER = frozenset({"worker", "watchdog"})
 
 
 def main() -> None:

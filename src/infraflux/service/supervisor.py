@@ -36,10 +36,10 @@ class Program:
 PROGRAMS = (
     Program("server", 10, 15),
     # Its runs get 40 s to stop Terraform cleanly, so supervisord must not kill it earlier.
-    Program("engine", 20, 50),
-    # The worker waits for the processes of its runs, which the engine stops.
+    Program("forkserver", 20, 50),
+    # The worker waits for the processes of its runs, which the fork server stops.
     Program("worker", 30, 50),
-    Program("watch", 40, 10),
+    Program("watchdog", 40, 10),
 )
 
 

@@ -122,9 +122,9 @@ def _plan_limits(wanted: Sequence[str], seen: Sequence[Mapping[str, Any]]) -> It
             yield Call(f"repaired lock {name}", "PATCH", f"/v2/concurrency_limits/{name}", {"limit": 1, "active": True})
 
 
-def launch_command(engine_socket: Path) -> str:
-    """The worker's command for every run: the launcher of the warm engine, as a file and without site packages."""
-    return shlex.join([sys.executable, "-I", "-S", str(Path(launch.__file__)), str(engine_socket)])
+def launch_command(forkserver_socket: Path) -> str:
+    """The worker's command for every run: the launcher of the fork server, as a file and without site packages."""
+    return shlex.join([sys.executable, "-I", "-S", str(Path(launch.__file__)), str(forkserver_socket)])
 
 
 def load_wanted(directory: Path, *, pool: str, command: str, clusters: Sequence[str]) -> Wanted:

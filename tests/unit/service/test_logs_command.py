@@ -1,4 +1,4 @@
-"""`infraflux service logs --follow` leaves nothing behind."""
+"""`infraflux service logs`: `--follow` leaves nothing behind, former names of programs are taken."""
 
 import shutil
 import signal
@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 PROJECT = Path(__file__).parents[2] / "fixtures" / "service_project"
 
@@ -32,3 +33,14 @@ def test_following_ends_with_the_command(tmp_path: Path):
     for one in left:
         one.kill()
     assert left == []
+
+
+@pytest.mark.parametrize(("former", "present"), [("engine", "forkserver"), ("watch", "watchdog")])
+def test_a_former_name_prints_the_present_log(tmp_path: Path, former: str, present: str):
+    project = tmp_path / "project"
+    shutil.copytree(PROJECT, project)
+    log = project / f".infraflux/service/logs/{present}.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("started\n")
+    argv = [sys.executable, "-c", "from infraflux.cli.main import main; main()", "service", "logs", former]
+    assert subprocess.run(argv, cwd=project, capture_output=True, text=True, check=True).stdout == "started\n"

@@ -3,9 +3,9 @@
 from configparser import RawConfigParser
 from pathlib import Path
 
+from infraflux.service.forkserver import GRACE_S
 from infraflux.service.paths import ServicePaths
 from infraflux.service.supervisor import PROGRAMS, Supervisor, render_config
-from infraflux.service.warm import GRACE_S
 
 
 def parsed(paths: ServicePaths) -> RawConfigParser:
@@ -24,15 +24,15 @@ def test_every_program_is_supervised_and_logs_to_one_place(tmp_path: Path) -> No
     assert config["supervisord"]["umask"] == "077"
 
 
-def test_the_engine_is_stopped_later_than_its_runs_may_take() -> None:
+def test_the_fork_server_is_stopped_later_than_its_runs_may_take() -> None:
     waits = {program.name: program.stop_wait_s for program in PROGRAMS}
-    assert waits["engine"] > GRACE_S
+    assert waits["forkserver"] > GRACE_S
     assert waits["worker"] > GRACE_S
 
 
-def test_the_worker_stops_before_the_engine_and_the_engine_before_the_server() -> None:
+def test_the_worker_stops_before_the_fork_server_and_the_fork_server_before_the_server() -> None:
     order = {program.name: program.priority for program in PROGRAMS}
-    assert order["server"] < order["engine"] < order["worker"]
+    assert order["server"] < order["forkserver"] < order["worker"]
 
 
 def test_a_percent_sign_in_the_path_is_no_expansion(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A run that was told to stop and does not is ended by the engine, whoever told it."""
+"""A run that was told to stop and does not is ended by the fork server, whoever told it."""
 
 import importlib
 import os
@@ -13,7 +13,7 @@ import pytest
 from fakes.clock import FakeClock
 
 from infraflux.service import launch
-from infraflux.service.warm import GRACE_S, Engine, Run, own_modules, renew, sources
+from infraflux.service.forkserver import GRACE_S, ForkServer, Run, own_modules, renew, sources
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
 
@@ -24,14 +24,14 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def engine(tmp_path: Path, clock: FakeClock) -> Iterator[Engine]:
-    made = Engine(tmp_path / "engine.sock", clock=clock)
+def server(tmp_path: Path, clock: FakeClock) -> Iterator[ForkServer]:
+    made = ForkServer(tmp_path / "forkserver.sock", clock=clock)
     yield made
     made.selector.close()
     made.listener.close()
 
 
-def test_a_passed_on_sigterm_has_a_grace(engine: Engine, clock: FakeClock) -> None:
+def test_a_passed_on_sigterm_has_a_grace(server: ForkServer, clock: FakeClock) -> None:
     clock.now = 100.0
     argv = [sys.executable, "-c", DEAF]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True) as process:
@@ -39,40 +39,40 @@ def test_a_passed_on_sigterm_has_a_grace(engine: Engine, clock: FakeClock) -> No
         process.stdout.readline()  # it is deaf from here on
         mine, launcher = socket.socketpair()
         run = Run(pid=process.pid, pidfd=os.pidfd_open(process.pid), connection=mine)
-        engine.adopt(run)
+        server.adopt(run)
         launcher.sendall(bytes([signal.SIGTERM]))
-        engine.signalled(run)
+        server.signalled(run)
         assert run.kill_at == 100.0 + GRACE_S
         clock.now = 100.0 + GRACE_S
-        engine.kill_overdue()
+        server.kill_overdue()
         assert process.poll() is None
         clock.now += 1
-        engine.kill_overdue()
+        server.kill_overdue()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        engine.finished(run)
+        server.finished(run)
         assert launch.REPLY.unpack(launcher.recv(launch.REPLY.size)) == (-signal.SIGKILL,)
         launcher.close()
-        process.returncode = -signal.SIGKILL  # the engine has reaped it
+        process.returncode = -signal.SIGKILL  # the fork server has reaped it
 
 
-def test_other_signals_are_only_passed_on(engine: Engine) -> None:
+def test_other_signals_are_only_passed_on(server: ForkServer) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True) as process:
         mine, launcher = socket.socketpair()
         run = Run(pid=process.pid, pidfd=os.pidfd_open(process.pid), connection=mine)
-        engine.adopt(run)
+        server.adopt(run)
         launcher.sendall(bytes([signal.SIGCONT]))
-        engine.signalled(run)
+        server.signalled(run)
         assert run.kill_at is None
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        engine.finished(run)
+        server.finished(run)
         launcher.close()
         process.returncode = -signal.SIGKILL
 
 
 UNREAD = """
 import os, sys
-from infraflux.service.warm import outlive_readers
+from infraflux.service.forkserver import outlive_readers
 outlive_readers()
 input()
 for stream in (sys.stdout, sys.stderr):

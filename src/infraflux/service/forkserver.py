@@ -1,8 +1,8 @@
-"""The warm engine: one process with Prefect imported, that forks a child per flow run.
+"""The fork server: one process with Prefect imported, that forks a child per flow run.
 
-A flow run started the ordinary way imports Prefect for some 3 s. Here the import is done once. The engine has a single
+A flow run started the ordinary way imports Prefect for some 3 s. Here the import is done once. The server has a single
 thread, always, since only such a process may fork safely. It keeps no state a run needs: it can be restarted any time
-it is idle, and the runs it loses are marked crashed by the watch.
+it is idle, and the runs it loses are marked crashed by the watchdog.
 
 Protocol (`infraflux.service.launch` is the other side): a request is a length, a JSON object and three file
 descriptors; then one byte per signal comes in; one signed 32-bit exit status goes out. A closed connection means the
@@ -191,7 +191,7 @@ def become_run(request: Request, before: Sources) -> None:
         runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
 
 
-class Engine:
+class ForkServer:
     """The loop: accept, fork, pass signals on, report exits."""
 
     def __init__(self, socket_path: Path, *, clock: Clock) -> None:
@@ -210,7 +210,7 @@ class Engine:
     def serve(self) -> Request | None:
         """Until SIGTERM; then no new run, and those that run get SIGTERM and their grace.
 
-        Returns None in the engine, and in each forked child the request it is to become: the child leaves through
+        Returns None in the server, and in each forked child the request it is to become: the child leaves through
         the main program, so the interpreter ends it as it ends any other (threads, exit handlers, log flush).
         """
         signal.signal(signal.SIGTERM, self.stop)
@@ -249,7 +249,7 @@ class Engine:
         self.adopt(Run(pid=pid, pidfd=os.pidfd_open(pid), connection=connection))
 
     def forget(self, connection: socket.socket) -> None:
-        """In the child: let go of everything that belongs to the engine."""
+        """In the child: let go of everything that belongs to the server."""
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self.selector.close()
@@ -318,8 +318,8 @@ def main() -> None:
     outlive_readers()
     before = sources(OWN)
     preload()
-    print(f"warm engine ready: pid {os.getpid()}", flush=True)  # noqa: T201 - the service log
-    request = Engine(Path(sys.argv[1]), clock=SystemClock()).serve()
+    print(f"fork server ready: pid {os.getpid()}", flush=True)  # noqa: T201 - the service log
+    request = ForkServer(Path(sys.argv[1]), clock=SystemClock()).serve()
     if request is not None:
         become_run(request, before)
 

@@ -1,4 +1,4 @@
-"""The watch: telling the dead from the slow, and ending both."""
+"""The watchdog: telling the dead from the slow, and ending both."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from infraflux.core.run_records import RunRecord, alive, read_records, record_for_this_process, write_record
-from infraflux.service.watch import SETTLE_S, Observed, Verdict, Watch, judge, terminate
+from infraflux.service.watchdog import SETTLE_S, Observed, Remedy, Watchdog, judge, terminate
 
 API = "http://127.0.0.1:1/api"
 RECORD = RunRecord(flow_run_id="r1", flow="deploy", cluster="dev/dev-1", api_url=API, pid=1, started=0.0)
@@ -17,26 +17,26 @@ LATER = SETTLE_S + 1
 
 
 @pytest.mark.parametrize(
-    ("seen", "verdict"),
+    ("seen", "remedy"),
     [
-        pytest.param({"alive": True, "state": "RUNNING"}, Verdict.LEAVE, id="works"),
-        pytest.param({"alive": True, "state": "CANCELLING"}, Verdict.LEAVE, id="is-being-cancelled"),
-        pytest.param({"alive": True, "state": "COMPLETED"}, Verdict.LEAVE, id="writes-its-last-lines"),
-        pytest.param({"alive": True, "state": "CRASHED", "over_for_s": LATER}, Verdict.KILL, id="goes-on-after-crash"),
-        pytest.param({"alive": True, "state": None, "over_for_s": LATER}, Verdict.KILL, id="run-deleted"),
-        pytest.param({"alive": True, "state": "PAUSED", "over_for_s": LATER}, Verdict.LEAVE, id="waits-for-approval"),
-        pytest.param({"alive": False, "state": "RUNNING", "dead_for_s": 1}, Verdict.LEAVE, id="too-early"),
-        pytest.param({"alive": False, "state": "RUNNING", "dead_for_s": LATER}, Verdict.CRASH, id="died"),
-        pytest.param({"alive": False, "state": "PENDING", "dead_for_s": LATER}, Verdict.CRASH, id="died-early"),
-        pytest.param({"alive": False, "state": "CANCELLING", "dead_for_s": LATER}, Verdict.CANCEL, id="died-in-cancel"),
-        pytest.param({"alive": False, "state": "COMPLETED"}, Verdict.FORGET, id="finished"),
-        pytest.param({"alive": False, "state": "PAUSED"}, Verdict.FORGET, id="suspended"),
-        pytest.param({"alive": False, "state": "SCHEDULED"}, Verdict.FORGET, id="waits-for-its-turn"),
-        pytest.param({"alive": False, "state": None}, Verdict.FORGET, id="unknown-to-the-server"),
+        pytest.param({"alive": True, "state": "RUNNING"}, Remedy.LEAVE, id="works"),
+        pytest.param({"alive": True, "state": "CANCELLING"}, Remedy.LEAVE, id="is-being-cancelled"),
+        pytest.param({"alive": True, "state": "COMPLETED"}, Remedy.LEAVE, id="writes-its-last-lines"),
+        pytest.param({"alive": True, "state": "CRASHED", "over_for_s": LATER}, Remedy.KILL, id="goes-on-after-crash"),
+        pytest.param({"alive": True, "state": None, "over_for_s": LATER}, Remedy.KILL, id="run-deleted"),
+        pytest.param({"alive": True, "state": "PAUSED", "over_for_s": LATER}, Remedy.LEAVE, id="waits-for-approval"),
+        pytest.param({"alive": False, "state": "RUNNING", "dead_for_s": 1}, Remedy.LEAVE, id="too-early"),
+        pytest.param({"alive": False, "state": "RUNNING", "dead_for_s": LATER}, Remedy.CRASH, id="died"),
+        pytest.param({"alive": False, "state": "PENDING", "dead_for_s": LATER}, Remedy.CRASH, id="died-early"),
+        pytest.param({"alive": False, "state": "CANCELLING", "dead_for_s": LATER}, Remedy.CANCEL, id="died-in-cancel"),
+        pytest.param({"alive": False, "state": "COMPLETED"}, Remedy.FORGET, id="finished"),
+        pytest.param({"alive": False, "state": "PAUSED"}, Remedy.FORGET, id="suspended"),
+        pytest.param({"alive": False, "state": "SCHEDULED"}, Remedy.FORGET, id="waits-for-its-turn"),
+        pytest.param({"alive": False, "state": None}, Remedy.FORGET, id="unknown-to-the-server"),
     ],
 )
-def test_judge(seen: dict[str, Any], verdict: Verdict) -> None:
-    assert judge(Observed(record=RECORD, **seen)) is verdict
+def test_judge(seen: dict[str, Any], remedy: Remedy) -> None:
+    assert judge(Observed(record=RECORD, **seen)) is remedy
 
 
 class FakeApi:
@@ -56,18 +56,18 @@ class FakeApi:
         self.calls.append((run, body["state"]["type"]))
 
 
-def make_watch(tmp_path: Path, api: FakeApi, now: list[float]) -> Watch:
-    return Watch(records=tmp_path, api=api, api_url=API, say=lambda _line: None, clock=lambda: now[0])  # type: ignore[arg-type]
+def make_watchdog(tmp_path: Path, api: FakeApi, now: list[float]) -> Watchdog:
+    return Watchdog(records=tmp_path, api=api, api_url=API, log=lambda _line: None, clock=lambda: now[0])  # type: ignore[arg-type]
 
 
 def test_a_dead_run_is_crashed_after_the_settle_time_and_forgotten(tmp_path: Path) -> None:
     api, now = FakeApi({"r1": "RUNNING"}), [0.0]
     write_record(tmp_path, RECORD)
-    watch = make_watch(tmp_path, api, now)
-    watch.look()
+    watchdog = make_watchdog(tmp_path, api, now)
+    watchdog.look()
     assert api.calls == []
     now[0] = LATER
-    watch.look()
+    watchdog.look()
     assert api.calls == [("r1", "CRASHED")]
     assert list(read_records(tmp_path)) == []
 
@@ -75,7 +75,7 @@ def test_a_dead_run_is_crashed_after_the_settle_time_and_forgotten(tmp_path: Pat
 def test_runs_of_another_server_are_left_alone(tmp_path: Path) -> None:
     api, now = FakeApi({}), [0.0]
     write_record(tmp_path, RunRecord(**{**RECORD.__dict__, "api_url": "http://other/api"}))
-    assert make_watch(tmp_path, api, now).look() == []
+    assert make_watchdog(tmp_path, api, now).look() == []
     assert len(list(read_records(tmp_path))) == 1
 
 

@@ -1,4 +1,4 @@
-"""The watch: finds runs whose process is gone and processes whose run is over, and ends both.
+"""The watchdog: finds runs whose process is gone and processes whose run is over, and ends both.
 
 Prefect alone does not: a worker that stops leaves its runs Running, and a run that the server marked crashed goes on
 working. One look every `LOOK_S`; the first look, when the service starts, is the reconciliation after a crash.
@@ -34,7 +34,7 @@ WORKING = frozenset({"PENDING", "RUNNING", "CANCELLING"})
 OVER = frozenset({"COMPLETED", "FAILED", "CANCELLED", "CRASHED"})
 
 
-class Verdict(StrEnum):
+class Remedy(StrEnum):
     """What to do about one record."""
 
     LEAVE = "leave"
@@ -61,20 +61,20 @@ class Observed:
     over_for_s: float = 0.0
 
 
-def judge(seen: Observed) -> Verdict:
+def judge(seen: Observed) -> Remedy:
     """Decide about one record (pure)."""
     over = seen.state is None or seen.state in OVER
     if seen.alive:
         # A run that has just ended still writes its last log lines.
-        return Verdict.KILL if over and seen.over_for_s > SETTLE_S else Verdict.LEAVE
+        return Remedy.KILL if over and seen.over_for_s > SETTLE_S else Remedy.LEAVE
     if seen.state not in WORKING:
-        return Verdict.FORGET
+        return Remedy.FORGET
     if seen.dead_for_s < SETTLE_S:
-        return Verdict.LEAVE
-    return Verdict.CANCEL if seen.state == "CANCELLING" else Verdict.CRASH
+        return Remedy.LEAVE
+    return Remedy.CANCEL if seen.state == "CANCELLING" else Remedy.CRASH
 
 
-class Watch:
+class Watchdog:
     """Looks, judges and acts; remembers only since when something has been so."""
 
     def __init__(
@@ -83,20 +83,20 @@ class Watch:
         records: Path,
         api: PrefectApi,
         api_url: str,
-        say: Callable[[str], None],
+        log: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.records, self.api, self.api_url, self.say, self.clock = records, api, api_url, say, clock
+        self.records, self.api, self.api_url, self.log, self.clock = records, api, api_url, log, clock
         self.since: dict[tuple[str, str], float] = {}
 
-    def look(self) -> list[tuple[RunRecord, Verdict]]:
+    def look(self) -> list[tuple[RunRecord, Remedy]]:
         """One round over all records of this server."""
         mine = [record for record in read_records(self.records) if record.api_url == self.api_url]
         result = []
         for record in mine:
-            verdict = judge(self.observe(record))
-            self.act(record, verdict)
-            result.append((record, verdict))
+            remedy = judge(self.observe(record))
+            self.act(record, remedy)
+            result.append((record, remedy))
         known = {record.flow_run_id for record in mine}
         self.since = {key: start for key, start in self.since.items() if key[0] in known}
         return result
@@ -121,20 +121,20 @@ class Watch:
             return 0.0
         return self.clock() - self.since.setdefault(key, self.clock())
 
-    def act(self, record: RunRecord, verdict: Verdict) -> None:
-        if verdict in (Verdict.CRASH, Verdict.CANCEL):
-            self.finish(record, "CRASHED" if verdict is Verdict.CRASH else "CANCELLED")
-        if verdict is Verdict.KILL:
-            self.say(f"{record.flow} {record.cluster}: run {record.flow_run_id} is over, ending process {record.pid}")
+    def act(self, record: RunRecord, remedy: Remedy) -> None:
+        if remedy in (Remedy.CRASH, Remedy.CANCEL):
+            self.finish(record, "CRASHED" if remedy is Remedy.CRASH else "CANCELLED")
+        if remedy is Remedy.KILL:
+            self.log(f"{record.flow} {record.cluster}: run {record.flow_run_id} is over, ending process {record.pid}")
             terminate(record)
-        if verdict is not Verdict.LEAVE:
+        if remedy is not Remedy.LEAVE:
             remove_record(self.records, record.flow_run_id)
 
     def finish(self, record: RunRecord, state: str) -> None:
         message = f"Process {record.pid} of this run is gone; deploy again to continue from what is there."
         body: dict[str, Any] = {"state": {"type": state, "message": message}, "force": True}
         self.api.post(f"/flow_runs/{record.flow_run_id}/set_state", body)
-        self.say(f"{record.flow} {record.cluster}: run {record.flow_run_id} set {state.lower()}: {message}")
+        self.log(f"{record.flow} {record.cluster}: run {record.flow_run_id} set {state.lower()}: {message}")
 
 
 def terminate(record: RunRecord, *, grace_s: float = TERMINATE_GRACE_S) -> None:
@@ -160,16 +160,16 @@ def main() -> None:
         sys.exit(f"no credentials at {paths.credentials}")
     api_url = os.environ["PREFECT_API_URL"]
 
-    def say(line: str) -> None:
+    def log(line: str) -> None:
         print(time.strftime("%Y-%m-%dT%H:%M:%S%z"), line, flush=True)  # noqa: T201 - the service log
 
-    watch = Watch(records=paths.runs, api=PrefectApi(api_url, credentials), api_url=api_url, say=say)
-    say(f"watching {paths.runs}")
+    watchdog = Watchdog(records=paths.runs, api=PrefectApi(api_url, credentials), api_url=api_url, log=log)
+    log(f"watching {paths.runs}")
     while True:
         try:
-            watch.look()
+            watchdog.look()
         except InfrafluxError as error:
-            say(str(error))
+            log(str(error))
         time.sleep(LOOK_S)
 
 
