@@ -11,7 +11,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-# $1 is the parent that asked: had it died before the kernel was told to watch it, nobody would ever signal us.
+# $1 is the parent that asked: had it died before the kernel watched it, nobody would ever signal us.
 # PWD is the shell's own addition to an environment that is given whole.
 _SCRIPT = 'test "$PPID" = "$1" || exit 1; shift; unset PWD; exec "$@"'
 LAUNCHER = "setpriv"
@@ -24,7 +24,7 @@ def find_launcher() -> str | None:
     return shutil.which(LAUNCHER) or shutil.which(LAUNCHER, path=os.defpath)
 
 
-def tether(
+def die_with_parent(
     argv: Sequence[str],
     *,
     death_signal: signal.Signals = signal.SIGKILL,
@@ -40,8 +40,8 @@ def tether(
     launcher = find_launcher()
     if launcher is None:
         raise FileNotFoundError(2, "setpriv of util-linux is needed to start programs", LAUNCHER)
-    watch = [launcher, "--pdeathsig", death_signal.name.removeprefix("SIG"), "--"]
-    return [*watch, "/bin/sh", "-c", _SCRIPT, "infraflux", str(os.getpid()), _found(argv[0], cwd, path), *argv[1:]]
+    prefix = [launcher, "--pdeathsig", death_signal.name.removeprefix("SIG"), "--"]
+    return [*prefix, "/bin/sh", "-c", _SCRIPT, "infraflux", str(os.getpid()), _found(argv[0], cwd, path), *argv[1:]]
 
 
 def _found(program: str, cwd: Path | None, path: str | None) -> str:

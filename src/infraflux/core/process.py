@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from infraflux.core.die_with_parent import LAUNCHER, tether
+from infraflux.core.die_with_parent import LAUNCHER, die_with_parent
 from infraflux.core.errors import ErrorClass, Permanent, Retryable
 from infraflux.core.program_output import TAIL_LINES, Masker, ProgramOutput
 from infraflux.core.spans import Kind, program_name, span
@@ -304,7 +304,7 @@ def _start(
 ) -> Child:
     try:
         process = subprocess.Popen(
-            tether(argv, death_signal=death_signal, cwd=cwd, path=env.get("PATH")),
+            die_with_parent(argv, death_signal=death_signal, cwd=cwd, path=env.get("PATH")),
             stdin=subprocess.PIPE if has_stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

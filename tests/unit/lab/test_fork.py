@@ -13,7 +13,7 @@ def test_children_start_beside_a_busy_grpc_server(tmp_path: Path) -> None:
         import asyncio
         import infraflux_lab.talos
         import grpc
-        from infraflux.core.die_with_parent import tether
+        from infraflux.core.die_with_parent import die_with_parent
 
         async def poke(channel):
             while True:
@@ -30,7 +30,7 @@ def test_children_start_beside_a_busy_grpc_server(tmp_path: Path) -> None:
                 busy = [asyncio.create_task(poke(channel)) for _ in range(4)]
                 codes = []
                 for _ in range({STARTS}):
-                    child = await asyncio.create_subprocess_exec(*tether(["/bin/true"]))
+                    child = await asyncio.create_subprocess_exec(*die_with_parent(["/bin/true"]))
                     codes.append(await child.wait())
                 for task in busy:
                     task.cancel()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from infraflux.core.die_with_parent import tether
+from infraflux.core.die_with_parent import die_with_parent
 from infraflux.core.files import make_private_dir
 from infraflux_lab.contracts import EventSink
 from infraflux_lab.kubernetes.programs import Program
@@ -100,7 +100,7 @@ class SupervisedProcess:
         _rotate(self._log)
         with open(self._log, "ab", opener=_private_opener) as stream:
             self._process = await asyncio.create_subprocess_exec(
-                *tether(self.program.argv),
+                *die_with_parent(self.program.argv),
                 env=dict(self.program.environment),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=stream,

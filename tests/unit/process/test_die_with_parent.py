@@ -1,4 +1,4 @@
-"""A program on a tether is started without running Python between fork and exec, and only beside a living parent."""
+"""A program that dies with its parent starts without Python between fork and exec, and only while that parent lives."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infraflux.core.die_with_parent import LAUNCHER, tether
+from infraflux.core.die_with_parent import LAUNCHER, die_with_parent
 from infraflux.core.process import ProgramMissing, run
 
 
@@ -28,14 +28,16 @@ def test_no_fork_hook_runs_so_no_signal_can_be_lost_in_one() -> None:
 
 
 def test_a_parent_that_died_before_the_watch_began_starts_nothing(tmp_path: Path) -> None:
-    argv = tether(["touch", str(tmp_path / "ran")])
+    argv = die_with_parent(["touch", str(tmp_path / "ran")])
     stranger = ["sh", "-c", '"$@"; exit $?', "sh"]  # the program's parent is this shell, not the process that asked
     assert subprocess.run([*stranger, *argv], check=False, timeout=30).returncode == 1
     assert not (tmp_path / "ran").exists()
 
 
 def test_the_program_sees_its_own_arguments_and_no_variable_of_the_shell() -> None:
-    done = subprocess.run(tether(["env"]), env={"A": "b c"}, capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(
+        die_with_parent(["env"]), env={"A": "b c"}, capture_output=True, text=True, check=True, timeout=30
+    )
     assert done.stdout == "A=b c\n"
     words = ["a b", "$HOME", "'", '"', "-n", ""]
     shown = [sys.executable, "-c", "import sys; print(sys.argv[1:])", *words]
