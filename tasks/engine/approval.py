@@ -18,7 +18,7 @@ from prefect.runtime import deployment, flow_run
 from infraflux.config.models.policy import Approval, Disruption
 from infraflux.core.errors import ErrorClass, Permanent
 from tasks.engine.events import ClusterEvent, emit
-from tasks.engine.retry import patiently
+from tasks.engine.retry import retry
 
 LABEL = "infraflux.plan-digest"
 KEY = "plan"
@@ -188,7 +188,7 @@ def asked_digest() -> str:
         with get_client(sync_client=True) as client:
             return client.read_flow_run(_run_id())
 
-    return str((patiently(read).labels or {}).get(LABEL, ""))
+    return str((retry(read).labels or {}).get(LABEL, ""))
 
 
 def _remember(digest: str) -> None:

@@ -16,7 +16,7 @@ from infraflux.core.markdown import cell
 from infraflux.core.spans import Span, listening
 from tasks.engine.masking import masked
 from tasks.engine.progress import ProgressBar, artifact_writer
-from tasks.engine.retry import patiently
+from tasks.engine.retry import retry
 from tasks.engine.step import log_line
 from tasks.engine.timeline import Stage, cut, timeline_markdown
 
@@ -106,7 +106,7 @@ def publish(kind: str, *, cluster: str, markdown: str, description: str, simulat
     if len(text) > MARKDOWN_LIMIT:
         text = text[:MARKDOWN_LIMIT] + "\n\n(cut; the whole text is in the log)"
     key = artifact_key(kind, cluster)
-    patiently(lambda: create_markdown_artifact(key=key, markdown=text, description=description))
+    retry(lambda: create_markdown_artifact(key=key, markdown=text, description=description))
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from infraflux.core.errors import ErrorClass, Permanent, Retryable
 from infraflux.core.files import make_private_dir
 from infraflux.core.locks import Taken, hold, limit_name, lock_file
 from infraflux.core.run_records import RunRecord, alive
-from tasks.engine.retry import patiently
+from tasks.engine.retry import retry
 
 LEASE_S = 60.0
 RENEW_S = 15.0
@@ -169,7 +169,7 @@ class Lease:
 def cluster_lock(cluster: str, *, directory: Path, flow_run_id: str, flow_run_name: str) -> Iterator[Lease]:
     """Hold the cluster for the body; ClusterBusy names who else does."""
     with _file_lock(cluster, directory=directory), get_client(sync_client=True) as client:
-        lease_id = patiently(lambda: _acquire(client, cluster, flow_run_id=flow_run_id))
+        lease_id = retry(lambda: _acquire(client, cluster, flow_run_id=flow_run_id))
         lease = Lease(cluster, lease_id, lambda one: _renew(client, one))
         lease.start()
         try:
@@ -246,7 +246,7 @@ def _write_holder(cluster: str, *, flow_run_id: str, flow_run_name: str, lease_i
         started=process.create_time(),
         since=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
-    patiently(lambda: Variable.set(variable_name(cluster), json.dumps(asdict(holder)), overwrite=True))
+    retry(lambda: Variable.set(variable_name(cluster), json.dumps(asdict(holder)), overwrite=True))
 
 
 def read_holder(cluster: str) -> Holder | None:

@@ -13,21 +13,19 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 R = TypeVar("R")
 
-PATIENCE_S = 90.0
+DEADLINE_S = 90.0
 """A server on a busy machine has been seen to take 60 s."""
 EVERY_S = 1.0
 
 
-def patiently(
-    call: Callable[[], R], *, patience_s: float = PATIENCE_S, sleep: Callable[[float], None] = time.sleep
-) -> R:
-    """The result of `call`, repeated while the server cannot be reached; its last error when patience ends.
+def retry(call: Callable[[], R], *, deadline_s: float = DEADLINE_S, sleep: Callable[[float], None] = time.sleep) -> R:
+    """The result of `call`, repeated while the server cannot be reached; its last error at the deadline.
 
     A reply may be lost, so only for calls that may be made twice.
     """
     retrying = Retrying(
         retry=retry_if_exception_type(httpx.TransportError),
-        stop=stop_after_delay(patience_s),
+        stop=stop_after_delay(deadline_s),
         wait=wait_fixed(EVERY_S),
         sleep=sleep,
         reraise=True,

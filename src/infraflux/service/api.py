@@ -68,14 +68,14 @@ class PrefectApi:
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """One request; Retryable where the server is away or busy, NotFound or Permanent else."""
-        patient = Retrying(
+        retry = Retrying(
             retry=retry_if_exception_type(Busy),
             stop=stop_after_attempt(6),
             wait=wait_random_exponential(multiplier=0.2, max=5),
             sleep=self._clock.sleep,
             reraise=True,
         )
-        return patient(self._once, method, path, body)
+        return retry(self._once, method, path, body)
 
     def _once(self, method: str, path: str, body: Any) -> Any:
         what = f"{method} {path}"

@@ -19,7 +19,7 @@ from infraflux.service.api import PrefectApi
 POLL_S = 0.5
 PAGE = 200
 TAIL_LINES = 12
-PATIENCE_S = 120.0
+SERVER_AWAY_S = 120.0
 """A server that restarts is away for some 15 s; the run goes on meanwhile."""
 
 STAGE_MARK = "── "
@@ -93,7 +93,7 @@ class Follower:
                 yield self._poll()
                 answered = self._clock()
             except Retryable:
-                if self._clock() - answered > PATIENCE_S:
+                if self._clock() - answered > SERVER_AWAY_S:
                     raise
             if self.view.over:
                 yield False, self._rest_of_log()

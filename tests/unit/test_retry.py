@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tasks.engine.retry import patiently
+from tasks.engine.retry import retry
 
 
 class Server:
@@ -21,18 +21,18 @@ class Server:
 
 def test_a_server_that_comes_back_is_waited_for() -> None:
     server, slept = Server(3, httpx.ConnectError("refused")), list[float]()
-    assert patiently(server, sleep=slept.append) == "answer"
+    assert retry(server, sleep=slept.append) == "answer"
     assert (server.calls, len(slept)) == (4, 3)
 
 
-def test_patience_ends() -> None:
+def test_the_last_error_comes_at_the_deadline() -> None:
     server = Server(9, httpx.ConnectError("refused"))
     with pytest.raises(httpx.ConnectError):
-        patiently(server, patience_s=0, sleep=lambda _: None)
+        retry(server, deadline_s=0, sleep=lambda _: None)
 
 
 def test_an_answer_is_an_answer() -> None:
     server = Server(9, ValueError("no"))
     with pytest.raises(ValueError, match="no"):
-        patiently(server, sleep=lambda _: None)
+        retry(server, sleep=lambda _: None)
     assert server.calls == 1
