@@ -295,10 +295,10 @@ TALOS = (
     configured(
         "a label of a node",
         WORKER,
-        "v1alpha1.machine.nodeLabels.infraflux.dev/pool",
+        "v1alpha1.machine.nodeLabels.infraflux.io/pool",
         REPAIRABLE,
-        {"machine": {"nodeLabels": {"infraflux.dev/pool": "gpu"}}},
-        {"machine": {"nodeLabels": {"infraflux.dev/pool": "worker"}}},
+        {"machine": {"nodeLabels": {"infraflux.io/pool": "gpu"}}},
+        {"machine": {"nodeLabels": {"infraflux.io/pool": "worker"}}},
     ),
     talos(
         "another Talos version",

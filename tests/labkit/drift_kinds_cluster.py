@@ -15,7 +15,7 @@ from infraflux_lab.kubernetes.objects import CONTROL_PLANE_LABEL
 from infraflux_lab.kubernetes.programs import KWOK_LABEL, KWOK_LABEL_VALUE
 
 NODE = "/api/v1/nodes"
-POOL = "infraflux.dev/pool"
+POOL = "infraflux.io/pool"
 ARGO = "/apis/argoproj.io/v1alpha1/namespaces/argocd"
 PROJECTS, APPLICATIONS = f"{ARGO}/appprojects", f"{ARGO}/applications"
 SECRETS = "/api/v1/namespaces/argocd/secrets"

@@ -59,7 +59,7 @@ def _label_drift(node: Node, seen: KubernetesNode) -> Iterator[Finding]:
     """Labels that are declared. Those of others say nothing about drift: many things label nodes."""
     for key, value in sorted(node.labels.items()):
         if seen.labels.get(key) != value:
-            yield _mark(node.name, f"label {key}", wanted=value, seen=seen.labels.get(key, ABSENT))
+            yield _difference(node.name, f"label {key}", wanted=value, seen=seen.labels.get(key, ABSENT))
 
 
 def _taint_drift(node: Node, seen: KubernetesNode, *, dedicated: bool) -> Iterator[Finding]:
@@ -67,13 +67,13 @@ def _taint_drift(node: Node, seen: KubernetesNode, *, dedicated: bool) -> Iterat
     wanted = {one.identity: one.value for one in node.taints}
     for taint, value in sorted(wanted.items()):
         if seen.taints.get(taint) != value:
-            yield _mark(node.name, f"taint {taint}", wanted=value, seen=seen.taints.get(taint, ABSENT))
+            yield _difference(node.name, f"taint {taint}", wanted=value, seen=seen.taints.get(taint, ABSENT))
     if dedicated and CONTROL_PLANE_TAINT not in seen.taints:
         note = "workloads can run on this control plane; Talos puts it back when it next looks at the node"
         yield _finding(node.name, f"taint {CONTROL_PLANE_TAINT}", wanted="", seen=ABSENT, note=note)
     for taint in sorted(set(seen.taints) - set(wanted)):
-        if taint in seen.marked:
-            yield _mark(node.name, f"taint {taint}", wanted=ABSENT, seen=seen.taints[taint])
+        if taint in seen.owned_taints:
+            yield _difference(node.name, f"taint {taint}", wanted=ABSENT, seen=seen.taints[taint])
         elif not taint.startswith(SYSTEM_TAINTS):
             yield _finding(
                 node.name,
@@ -85,7 +85,7 @@ def _taint_drift(node: Node, seen: KubernetesNode, *, dedicated: bool) -> Iterat
             )
 
 
-def _mark(name: str, field: str, *, wanted: str, seen: str) -> Finding:
+def _difference(name: str, field: str, *, wanted: str, seen: str) -> Finding:
     """A deploy writes declared labels and taints, and takes away what it wrote before."""
     repairable = DriftClass.REPAIRABLE
     return _finding(name, field, wanted=wanted, seen=seen, owner=Owner.INFRAFLUX, drift_class=repairable)

@@ -133,7 +133,7 @@ def kubernetes_node(item: Manifest) -> KubernetesNode:
         cordoned=bool((item.get("spec") or {}).get("unschedulable")),
         labels=item["metadata"].get("labels") or {},
         taints={identity_of(one): one.get("value", "") for one in (item.get("spec") or {}).get("taints") or []},
-        marked=read_owned(item).taints,
+        owned_taints=read_owned(item).taints,
     )
 
 

@@ -106,17 +106,17 @@ def test_talos_is_upgraded_in_place(real, tmp_path):
 ROLE, GPU = "node-role.kubernetes.io/gpu", {"key": "gpu", "value": "yes", "effect": "NoSchedule"}
 
 
-def marked(spec, **marks):
+def with_pool(spec, **changes):
     document = spec.model_dump(mode="json")
     pools = document["node_pools"]
     kept = {name: document[name] for name in ("network", "secrets")}
-    return make_spec(node_pools=[*pools[:-1], pools[-1] | marks], **kept)
+    return make_spec(node_pools=[*pools[:-1], pools[-1] | changes], **kept)
 
 
 def test_a_worker_gets_labels_and_taints_that_it_may_not_write_itself(real, tmp_path):
     """The API server is a real one, with NodeRestriction: what a kubelet may not do, nobody did as a kubelet."""
     bare = spec_on_loopback(real, control_planes=1, workers=1)
-    spec = marked(bare, labels={ROLE: "", "tier": "edge"}, taints=[GPU])
+    spec = with_pool(bare, labels={ROLE: "", "tier": "edge"}, taints=[GPU])
     power_on(real, spec)
     talos = open_talos(spec, root=tmp_path)
     bootstrap(talos)
@@ -127,7 +127,7 @@ def test_a_worker_gets_labels_and_taints_that_it_may_not_write_itself(real, tmp_
 
     assert (seen().labels[ROLE], seen().labels["tier"]) == ("", "edge")
     assert seen().taints["gpu:NoSchedule"] == "yes"
-    assert "node-marks-refused" not in real.log.kinds()
+    assert "node-labels-refused" not in real.log.kinds()
     bootstrap(open_talos(bare, root=tmp_path))
     assert ROLE not in seen().labels
     assert "gpu:NoSchedule" not in seen().taints
@@ -145,7 +145,7 @@ def test_talos_cannot_taint_a_worker(real, tmp_path):
     worker = spec.workers[0]
     patch = {"machine": {"nodeTaints": {"gpu": "yes:NoSchedule"}, "nodeLabels": {"tier": "edge"}}}
     real.run(real.lab.edit_config(f"dev/{worker.vm_id}", patch))
-    real.until(lambda: "node-marks-refused" in real.log.kinds(), "the API server to refuse it")
+    real.until(lambda: "node-labels-refused" in real.log.kinds(), "the API server to refuse it")
     seen = next(one for one in read_nodes(talos.workspace.kubeconfig) if one.name == worker.name)
     assert "gpu:NoSchedule" not in seen.taints
     assert "tier" not in seen.labels

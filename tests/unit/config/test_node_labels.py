@@ -7,7 +7,7 @@ from infraflux.config.node_labels import kubelet_may_set
 ALLOWED = [
     "tier",
     "example.org/tier",
-    "infraflux.dev/pool",
+    "infraflux.io/pool",
     "kubernetes.io/hostname",
     "topology.kubernetes.io/zone",
     "node.kubernetes.io/instance-type",

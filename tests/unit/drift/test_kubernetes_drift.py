@@ -46,7 +46,7 @@ def test_node_drift_is_for_a_person_since_no_deploy_puts_it_right(
     assert found.drift_class is DriftClass.DANGEROUS
 
 
-def marked_spec():
+def labelled_spec():
     document = SPEC.model_dump(mode="json")
     pool = next(one for one in document["node_pools"] if one["role"] == "worker")
     pool |= {"labels": {"tier": "edge"}, "taints": [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}]}
@@ -60,7 +60,7 @@ MARKS = {
     "taint gone": ({"taints": {}}, "taint gpu:NoSchedule", "yes", "absent"),
     "taint changed": ({"taints": {"gpu:NoSchedule": "no"}}, "taint gpu:NoSchedule", "yes", "no"),
     "taint of an earlier declaration": (
-        {"taints": {"gpu:NoSchedule": "yes", "old:NoSchedule": ""}, "marked": frozenset({"old:NoSchedule"})},
+        {"taints": {"gpu:NoSchedule": "yes", "old:NoSchedule": ""}, "owned_taints": frozenset({"old:NoSchedule"})},
         "taint old:NoSchedule",
         "absent",
         "",
@@ -70,7 +70,7 @@ MARKS = {
 
 @pytest.mark.parametrize(("changes", "field", "wanted", "seen"), MARKS.values(), ids=MARKS.keys())
 def test_a_deploy_puts_declared_labels_and_taints_right(changes, field, wanted, seen):
-    [found] = find_node_drift(marked_spec(), [CP, worker(**(AS_DECLARED | changes))])
+    [found] = find_node_drift(labelled_spec(), [CP, worker(**(AS_DECLARED | changes))])
     assert (found.field, found.wanted, found.seen) == (field, wanted, seen)
     assert (found.drift_class, found.owner) == (DriftClass.REPAIRABLE, Owner.INFRAFLUX)
 
@@ -81,4 +81,4 @@ PASSING = ["node.kubernetes.io/not-ready:NoExecute", "node.cilium.io/agent-not-r
 @pytest.mark.parametrize("taint", PASSING)
 def test_labels_of_others_and_what_controllers_put_on_a_node_are_no_drift(taint):
     seen = worker(**(AS_DECLARED | {"taints": AS_DECLARED["taints"] | {taint: ""}}))
-    assert list(find_node_drift(marked_spec(), [CP, seen])) == []
+    assert list(find_node_drift(labelled_spec(), [CP, seen])) == []

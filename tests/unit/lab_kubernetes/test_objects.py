@@ -10,12 +10,15 @@ from infraflux_lab.kubernetes.objects import (
     OWNED_LABELS,
     OWNED_TAINTS,
     bootstrap_token_secret,
+    has_kubelet,
+    kubelet_label,
     node_object,
     node_status,
     parse_taint,
     static_pods,
-    talos_marks,
+    talos_labels,
 )
+from infraflux_lab.kubernetes.programs import FORMER_KWOK_LABEL, KWOK_LABEL
 from infraflux_lab.kubernetes.settings import read_settings
 
 NODE = NodeFacts(
@@ -47,7 +50,7 @@ CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect":
     ids=["control plane", "schedulable control plane", "taint named twice", "worker"],
 )
 def test_taints_that_talos_writes(node: NodeFacts, schedulable: bool, taints: list[dict[str, str]]) -> None:
-    patch = talos_marks(node, bare(), schedulable_control_planes=schedulable)
+    patch = talos_labels(node, bare(), schedulable_control_planes=schedulable)
     assert (patch.get("spec") or {"taints": []})["taints"] == taints
 
 
@@ -67,14 +70,14 @@ MINE, OTHERS = {"key": "a", "effect": "NoSchedule"}, {"key": "b", "effect": "NoS
 def test_talos_takes_away_what_it_wrote_and_leaves_the_rest() -> None:
     node = dataclasses.replace(WORKER, labels={}, taints=())
     live = bare(labels={"mine": "1", "others": "1"}, taints=[MINE, OTHERS], owned_labels=["mine"], owned_taints=["a"])
-    patch = talos_marks(node, live, schedulable_control_planes=False)
+    patch = talos_labels(node, live, schedulable_control_planes=False)
     assert patch["metadata"]["labels"] == {"mine": None}
     assert patch["spec"]["taints"] == [OTHERS]
 
 
 def test_talos_leaves_what_somebody_else_set_otherwise() -> None:
     node = dataclasses.replace(WORKER, labels={"tier": "edge"}, taints=("a=1:NoSchedule",))
-    patch = talos_marks(node, bare(labels={"tier": "core"}, taints=[MINE]), schedulable_control_planes=False)
+    patch = talos_labels(node, bare(labels={"tier": "core"}, taints=[MINE]), schedulable_control_planes=False)
     assert patch == {"metadata": {"labels": {}, "annotations": dict.fromkeys((OWNED_LABELS, OWNED_TAINTS))}}
 
 
@@ -125,3 +128,14 @@ def test_bootstrap_token() -> None:
 
     assert secret["metadata"]["name"] == "bootstrap-token-abcdef"
     assert base64.b64decode(secret["data"]["token-secret"]) == b"0123456789abcdef"
+
+
+@pytest.mark.parametrize(("label", "played"), [(KWOK_LABEL, True), (FORMER_KWOK_LABEL, True), ("tier", False)])
+def test_a_node_of_an_older_lab_has_a_kubelet_too(label: str, played: bool) -> None:
+    assert has_kubelet({"metadata": {"labels": {label: "kwok"}}}) is played
+
+
+@pytest.mark.parametrize("present", [True, False])
+def test_the_label_of_an_older_lab_goes(present: bool) -> None:
+    labels = kubelet_label(present=present)["metadata"]["labels"]
+    assert labels == {KWOK_LABEL: "kwok" if present else None, FORMER_KWOK_LABEL: None}

@@ -32,7 +32,7 @@ def test_start_order(config: dict[str, Any], tmp_path: Path) -> None:
         ("kube-controller-manager", "--bind-address=127.78.1.11"),
         ("kube-scheduler", "--leader-elect=false"),
         ("etcd", "--listen-client-urls=https://127.78.1.11:2379"),
-        ("kwok", "--manage-nodes-with-label-selector=lab.infraflux.dev/kubelet=kwok"),
+        ("kwok", "--manage-nodes-with-label-selector=lab.infraflux.io/kubelet=kwok"),
     ],
 )
 def test_flags(config: dict[str, Any], tmp_path: Path, program: str, flag: str) -> None:

@@ -11,9 +11,9 @@ from fakes.specs import make_spec
 from infraflux.adapters.kubernetes.client import FieldConflict
 from infraflux.core.errors import Retryable
 from infraflux.core.outcomes import Done, Noop
-from infraflux.operations import node_labels as node_marks
+from infraflux.operations import node_labels
 from infraflux.operations.node_labels import reconcile_labels
-from infraflux.operations.plan.node_labels import ANNOTATION, LabelChange, plan_labels
+from infraflux.operations.plan.node_labels import ANNOTATION, FORMER_ANNOTATION, LabelChange, plan_labels
 
 GPU = {"key": "gpu", "value": "yes", "effect": "NoSchedule"}
 OTHERS = {"key": "node.kubernetes.io/not-ready", "effect": "NoExecute", "timeAdded": "2026-11-28T00:00:00Z"}
@@ -27,8 +27,8 @@ def spec(*, labels=None, taints=(), **changes):
     return make_spec(node_pools=document["node_pools"], **changes)
 
 
-def worker(**marks):
-    [node] = spec(**marks).workers
+def worker(**pool):
+    [node] = spec(**pool).workers
     return node
 
 
@@ -103,15 +103,35 @@ def test_what_is_declared_is_written_and_what_was_ours_is_taken_away(node, seen,
 
 
 @pytest.mark.parametrize(("node", "seen"), LEFT_ALONE.values(), ids=LEFT_ALONE.keys())
-def test_marks_of_others_are_left_alone(node, seen):
+def test_labels_and_taints_of_others_are_left_alone(node, seen):
     assert isinstance(plan_labels(node, seen), Noop)
 
 
 def test_what_the_node_registered_with_is_recorded_so_that_it_can_be_taken_away_later():
     node = worker(labels={ROLE: "", "tier": "edge"}, taints=[GPU])
     plan = plan_labels(node, live(labels={ROLE: "", "tier": "edge"}, taints=[GPU]))
-    assert plan.body["metadata"]["annotations"] == {ANNOTATION: json.dumps(OURS)}, "tier is the node's own"
-    assert str(plan) == "dev-1-worker-1 marked: what it registered with is noted as ours"
+    assert plan.body["metadata"]["annotations"][ANNOTATION] == json.dumps(OURS), "tier is the node's own"
+    assert str(plan) == "dev-1-worker-1: what it registered with is recorded as ours"
+
+
+def as_recorded_before(seen):
+    annotations = seen["metadata"]["annotations"]
+    annotations[FORMER_ANNOTATION] = annotations.pop(ANNOTATION)
+    return seen
+
+
+def test_the_former_annotation_is_read_and_stays_where_nothing_changes():
+    seen = live(labels={ROLE: ""}, taints=[GPU, OTHERS], ours=OURS)
+    assert isinstance(plan_labels(worker(labels={ROLE: ""}, taints=[GPU]), as_recorded_before(seen)), Noop)
+
+
+def test_the_former_annotation_is_read_and_goes_with_the_next_change():
+    plan = plan_labels(worker(labels={ROLE: ""}), as_recorded_before(live(labels={ROLE: ""}, taints=[GPU], ours=OURS)))
+    assert plan.body["spec"] == {"taints": []}, "the taint was recorded as ours"
+    assert plan.body["metadata"]["annotations"] == {
+        ANNOTATION: json.dumps(OURS | {"taints": []}),
+        FORMER_ANNOTATION: None,
+    }
 
 
 @pytest.mark.parametrize("text", ["", "[]", "nonsense", '"text"', "null"])
@@ -144,13 +164,13 @@ class FakeKubernetes:
 def answering(monkeypatch, kubernetes):
     reader = SimpleNamespace(from_kubeconfig=lambda *_args, **_more: kubernetes)
     with monkeypatch.context() as patch:
-        patch.setattr(node_marks, "Kubernetes", reader)
+        patch.setattr(node_labels, "Kubernetes", reader)
         yield
 
 
-def run(monkeypatch, kubernetes, **marks):
+def run(monkeypatch, kubernetes, **pool):
     workspace = SimpleNamespace(kubeconfig="unused")
-    cluster = SimpleNamespace(spec=spec(**marks), workspace=workspace, clock=FakeClock(), poll_s=0.5)
+    cluster = SimpleNamespace(spec=spec(**pool), workspace=workspace, clock=FakeClock(), poll_s=0.5)
     with answering(monkeypatch, kubernetes):
         return reconcile_labels(cluster)
 
@@ -167,7 +187,7 @@ def test_a_node_that_registers_late_is_waited_for(monkeypatch):
     assert isinstance(run(monkeypatch, kubernetes, taints=[GPU])["dev-1-worker-1"], Done)
 
 
-def test_nodes_without_marks_are_not_waited_for(monkeypatch):
+def test_nodes_with_nothing_declared_are_not_waited_for(monkeypatch):
     assert all(isinstance(one, Noop) for one in run(monkeypatch, FakeKubernetes([])).values())
 
 

@@ -152,7 +152,7 @@ class KubernetesLab:
 
     def _nodes(self, plane: ControlPlane) -> Nodes:
         def refused(node: str, why: str) -> None:
-            self._events.emit("kubernetes", "node-marks-refused", cluster=plane.settings.name, node=node, why=why)
+            self._events.emit("kubernetes", "node-labels-refused", cluster=plane.settings.name, node=node, why=why)
 
         return Nodes(plane.api, plane.settings, refused=refused)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from infraflux_lab.contracts import NodeFacts
 from infraflux_lab.kubernetes.api import ApiClient, ApiError, eventually
 from infraflux_lab.kubernetes.objects import (
+    has_kubelet,
     kubelet_label,
     node_object,
     node_path,
@@ -15,9 +16,8 @@ from infraflux_lab.kubernetes.objects import (
     pod_path,
     provider_id,
     static_pods,
-    talos_marks,
+    talos_labels,
 )
-from infraflux_lab.kubernetes.programs import KWOK_LABEL
 from infraflux_lab.kubernetes.settings import ClusterSettings
 
 # Right after the start the API server may still refuse (no service account, RBAC not yet written).
@@ -60,12 +60,12 @@ class Nodes:
             path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/status"
             await self._end_pod(path, now)
 
-    async def _mark(self, path: str, node: NodeFacts) -> None:
+    async def _label(self, path: str, node: NodeFacts) -> None:
         """Labels and taints of the machine config, written as Talos does: on a worker with the kubelet's own rights."""
         live = await self._api.get(path)
         if live is None:
             return
-        patch = talos_marks(node, live, schedulable_control_planes=self._settings.schedulable_control_planes)
+        patch = talos_labels(node, live, schedulable_control_planes=self._settings.schedulable_control_planes)
         try:
             await self._api.merge(path, patch, as_node="" if node.control_plane else node.name)
         except ApiError as error:
@@ -87,9 +87,9 @@ class Nodes:
         """After a restart nobody plays a kubelet but for the machines that are known to be on."""
         listing = await self._api.get("/api/v1/nodes") or {}
         for item in listing.get("items", ()):
-            metadata = item["metadata"]
-            if KWOK_LABEL in metadata.get("labels", {}) and metadata["name"] not in except_for:
-                await self.down(metadata["name"])
+            name = item["metadata"]["name"]
+            if has_kubelet(item) and name not in except_for:
+                await self.down(name)
 
     async def _register(self, node: NodeFacts) -> None:
         path = node_path(node.name)
@@ -102,7 +102,7 @@ class Nodes:
             # A kubelet that comes back refreshes the labels that are its own, and leaves its taints alone.
             await self._api.merge(path, {"metadata": {"labels": wanted["metadata"]["labels"]}})
         await self._api.merge(f"{path}/status", node_status(node))
-        await self._mark(path, node)
+        await self._label(path, node)
         # Last, because kwok reads the address once, when it takes a node over.
         await self._api.merge(path, kubelet_label(present=True))
 

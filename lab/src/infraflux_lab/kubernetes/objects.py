@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from infraflux_lab.contracts import NodeFacts
-from infraflux_lab.kubernetes.programs import KWOK_LABEL, KWOK_LABEL_VALUE
+from infraflux_lab.kubernetes.programs import FORMER_KWOK_LABEL, KWOK_LABEL, KWOK_LABEL_VALUE
 from infraflux_lab.kubernetes.settings import ClusterSettings
 
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
@@ -47,11 +47,11 @@ def node_object(node: NodeFacts) -> dict[str, Any]:
     }
 
 
-def talos_marks(node: NodeFacts, live: Mapping[str, Any], *, schedulable_control_planes: bool) -> dict[str, Any]:
+def talos_labels(node: NodeFacts, live: Mapping[str, Any], *, schedulable_control_planes: bool) -> dict[str, Any]:
     """Merge patch with the labels and taints that Talos keeps on a Node; what it wrote before and no longer wants goes.
 
-    As Talos' NodeApplyController (internal/app/machined/pkg/controllers/k8s/node_apply.go): marks that somebody else
-    set otherwise are left alone.
+    As Talos' NodeApplyController (internal/app/machined/pkg/controllers/k8s/node_apply.go): what somebody else set
+    otherwise is left alone.
     """
     annotations = live["metadata"].get("annotations") or {}
     owned_labels, owned_taints = (set(json.loads(annotations.get(name, "[]"))) for name in (OWNED_LABELS, OWNED_TAINTS))
@@ -93,8 +93,14 @@ def node_status(node: NodeFacts) -> dict[str, Any]:
 
 
 def kubelet_label(*, present: bool) -> dict[str, Any]:
-    """Merge patch that makes kwok start or stop playing the kubelet of a node."""
-    return {"metadata": {"labels": {KWOK_LABEL: KWOK_LABEL_VALUE if present else None}}}
+    """Merge patch that makes kwok start or stop playing the kubelet of a node; what an older lab wrote goes."""
+    return {"metadata": {"labels": {KWOK_LABEL: KWOK_LABEL_VALUE if present else None, FORMER_KWOK_LABEL: None}}}
+
+
+def has_kubelet(node: Mapping[str, Any]) -> bool:
+    """Whether kwok plays the kubelet of this Node, or did in an older lab."""
+    labels = node["metadata"].get("labels", {})
+    return KWOK_LABEL in labels or FORMER_KWOK_LABEL in labels
 
 
 def not_ready_conditions(now: str) -> dict[str, Any]:

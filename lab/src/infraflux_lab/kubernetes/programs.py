@@ -15,7 +15,8 @@ from infraflux_lab.kubernetes.settings import ClusterSettings
 ETCD_MEMBER = "lab"
 # kwok plays the kubelet of every node with this label. Not an annotation: kwok filters those on its own side and then
 # never learns that a node is no longer its own; a label selector is the API server's, which tells it.
-KWOK_LABEL = "lab.infraflux.dev/kubelet"
+KWOK_LABEL = "lab.infraflux.io/kubelet"
+FORMER_KWOK_LABEL = "lab.infraflux.dev/kubelet"
 KWOK_LABEL_VALUE = "kwok"
 STAGES = Path(__file__).with_name("stages.yaml")
 # Start order; stopping is the reverse, see ControlPlane.stop.

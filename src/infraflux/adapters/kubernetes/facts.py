@@ -46,5 +46,5 @@ class KubernetesNode:
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: Mapping[str, str] = field(default_factory=dict)
     """`key:effect` -> value."""
-    marked: frozenset[str] = frozenset()
+    owned_taints: frozenset[str] = frozenset()
     """Those of them that InfraFlux keeps."""

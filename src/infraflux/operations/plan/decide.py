@@ -192,8 +192,8 @@ def _labels(spec: ClusterSpec, seen: Observed, new: frozenset[str]) -> Iterator[
     live = seen.platform.nodes if seen.platform else {}
     for node in spec.nodes:
         if node.name in live and node.name not in new:
-            marks = plan_labels(node, live[node.name])
-            changed = () if isinstance(marks, Noop) else marks.changes
+            labels = plan_labels(node, live[node.name])
+            changed = () if isinstance(labels, Noop) else labels.changes
         else:
             changed = _declared(node)
         if changed:

@@ -17,7 +17,9 @@ from infraflux.config.models import Node
 from infraflux.config.models.nodes import Taint
 from infraflux.core.outcomes import Noop
 
-ANNOTATION = "infraflux.io/node-marks"
+ANNOTATION = "infraflux.io/owned"
+FORMER_ANNOTATION = "infraflux.io/node-marks"
+"""Read where the other is missing, and removed when that is written."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class LabelChange:
     changes: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.node} marked: {', '.join(self.changes) or 'what it registered with is noted as ours'}"
+        return f"{self.node}: {', '.join(self.changes) or 'what it registered with is recorded as ours'}"
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class OwnedLabels:
 def read_owned(live: Mapping[str, Any]) -> OwnedLabels:
     """What the annotation of a Node says (pure)."""
     try:
-        known = json.loads((live["metadata"].get("annotations") or {}).get(ANNOTATION, "{}"))
+        seen = live["metadata"].get("annotations") or {}
+        known = json.loads(seen.get(ANNOTATION, seen.get(FORMER_ANNOTATION, "{}")))
         return OwnedLabels(frozenset(known.get("labels", ())), frozenset(known.get("taints", ())))
     except (ValueError, AttributeError, TypeError):
         # Somebody wrote something else there; what is declared is put right all the same.
@@ -57,7 +60,7 @@ def read_owned(live: Mapping[str, Any]) -> OwnedLabels:
 
 
 def plan_labels(node: Node, live: Mapping[str, Any]) -> LabelChange | Noop:
-    """What brings a Node to its declared labels and taints (pure). OwnedLabels of others stay."""
+    """What brings a Node to its declared labels and taints (pure). Those of others stay."""
     seen = live["metadata"].get("labels") or {}
     taints = list((live.get("spec") or {}).get("taints") or [])
     before = read_owned(live)
@@ -71,7 +74,7 @@ def plan_labels(node: Node, live: Mapping[str, Any]) -> LabelChange | Noop:
     if wanted != taints:
         body["spec"] = {"taints": wanted}
     if after != before:
-        body["metadata"]["annotations"] = {ANNOTATION: after.note}
+        body["metadata"]["annotations"] = {ANNOTATION: after.note, FORMER_ANNOTATION: None}
     if body == {"metadata": {}}:
         return Noop(f"{node.name} has its labels and taints")
     # A taint list is replaced whole: another writer's change since the look must make this one fail.
