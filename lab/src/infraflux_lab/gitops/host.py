@@ -13,10 +13,10 @@ from infraflux_lab.gitops.argocd import EXTRAS as ARGO_EXTRAS
 from infraflux_lab.gitops.argocd import PROGRAMS as ARGO_PROGRAMS
 from infraflux_lab.gitops.argocd import ArgoSite
 from infraflux_lab.gitops.chart_server import ChartServer
+from infraflux_lab.gitops.controllers import ClusterControllers
 from infraflux_lab.gitops.git import GitError
 from infraflux_lab.gitops.git_server import GitServer, ensure_credential
 from infraflux_lab.gitops.repositories import Import, Seed, import_tree
-from infraflux_lab.gitops.shadow import Shadow
 from infraflux_lab.kubernetes import ClusterHandle
 from infraflux_lab.kubernetes.api import ApiClient, client_context
 
@@ -41,7 +41,7 @@ def project_seeds(project: Path) -> list[Seed]:
 
 
 class GitOpsLab:
-    """Charts and Git over HTTP; a shadow beside every running cluster (see `KubernetesLab.observe`)."""
+    """Charts and Git over HTTP; controllers beside every running cluster (see `KubernetesLab.observe`)."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class GitOpsLab:
         self._charts = ChartServer(address=address, archives=self._archives, events=events)
         self._git: GitServer | None = None
         self._importing = asyncio.Lock()
-        self._shadows: dict[str, Shadow] = {}
+        self._controllers: dict[str, ClusterControllers] = {}
 
     async def start(self) -> None:
         """Import the working trees and listen."""
@@ -83,8 +83,8 @@ class GitOpsLab:
         await self._charts.start()
 
     async def stop(self) -> None:
-        """Stop the shadows and stop listening."""
-        for cluster_id in list(self._shadows):
+        """Stop the controllers and stop listening."""
+        for cluster_id in list(self._controllers):
             await self.cluster_down(cluster_id)
         await self._charts.stop()
         if self._git:
@@ -126,25 +126,25 @@ class GitOpsLab:
             binaries={name: self._binaries[name] for name in (*ARGO_PROGRAMS, *ARGO_EXTRAS) if name in self._binaries},
         )
         argo = ArgoProcesses(site=site, logs=layout.logs, events=self._events, cluster=cluster.name)
-        shadow = Shadow(
+        controllers = ClusterControllers(
             api=ApiClient(server=cluster.server, context=context),
             argo=argo,
             events=self._events,
             cluster=cluster.name,
         )
-        self._shadows[cluster.cluster_id] = shadow
-        shadow.start()
+        self._controllers[cluster.cluster_id] = controllers
+        controllers.start()
 
     async def cluster_down(self, cluster_id: str) -> None:
         """A control plane is about to go."""
-        shadow = self._shadows.pop(cluster_id, None)
-        if shadow:
-            await shadow.stop()
+        controllers = self._controllers.pop(cluster_id, None)
+        if controllers:
+            await controllers.stop()
 
     def argo_pids(self, cluster_id: str) -> Mapping[str, int]:
         """Process ids of a cluster's Argo CD by program; empty where none is installed."""
-        shadow = self._shadows.get(cluster_id)
-        return shadow.argo_pids() if shadow else {}
+        controllers = self._controllers.get(cluster_id)
+        return controllers.argo_pids() if controllers else {}
 
     def describe(self) -> list[GitOpsFacts]:
         """Servers, charts and Argo CD, real or simulated."""
@@ -173,5 +173,5 @@ class GitOpsLab:
 
     async def _refresh_all(self) -> None:
         """What a Git host's webhook does: Argo CD looks again now, not at its next poll."""
-        for shadow in self._shadows.values():
-            await shadow.refresh()
+        for controllers in self._controllers.values():
+            await controllers.refresh()

@@ -1,4 +1,4 @@
-"""Beside each running cluster: watches what was installed, gives Argo CD its processes and sets what is simulated."""
+"""Beside each running cluster: watches what was installed, runs Argo CD, and does what the absent pods would do."""
 
 import asyncio
 import base64
@@ -41,11 +41,11 @@ _SETTLE_S = 0.2
 _CERTIFICATE_LIFETIME = dt.timedelta(days=90)
 
 
-class Shadow:
-    """One per running cluster."""
+class ClusterControllers:
+    """What controllers without a pod would do in one cluster: watch its objects and write their results."""
 
     def __init__(self, *, api: ApiClient, argo: ArgoProcesses, events: EventSink, cluster: str) -> None:
-        """`api` is the shadow's own client; it is closed with it."""
+        """`api` is their own client; it is closed with them."""
         self._api, self._argo = api, argo
         self._events, self._cluster = events, cluster
         self._dirty: dict[str, asyncio.Event] = {}
@@ -75,10 +75,10 @@ class Shadow:
         }
         for name, (look, paths) in subjects.items():
             self._dirty[name] = asyncio.Event()
-            self._tasks.append(asyncio.create_task(self._keep(name, look), name=f"shadow {name}"))
+            self._tasks.append(asyncio.create_task(self._keep(name, look), name=f"controller of {name}"))
             self._tasks += [asyncio.create_task(self._watch(path, self._dirty[name])) for path in paths]
-        self._tasks.append(asyncio.create_task(self._watch_kinds(), name="shadow kinds"))
-        self._tasks.append(asyncio.create_task(self._extra_manifests(), name="shadow extra manifests"))
+        self._tasks.append(asyncio.create_task(self._watch_kinds(), name="controller of kinds"))
+        self._tasks.append(asyncio.create_task(self._extra_manifests(), name="controller of extra manifests"))
 
     async def stop(self) -> None:
         """Stop watching and stop Argo CD's processes."""
