@@ -20,9 +20,9 @@ def commands() -> Iterator[CommandLines]:
 
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory, commands: CommandLines) -> Iterator[House]:
-    shelf = this_machine()
-    wanted = [pin.name for pin in shelf.pins.select(group="up")]
-    if missing := [name for name in wanted if shelf.find(name).source is Source.MISSING]:
+    installed = this_machine()
+    wanted = [pin.name for pin in installed.pins.select(group="up")]
+    if missing := [name for name in wanted if installed.find(name).source is Source.MISSING]:
         pytest.skip(f"not built: {', '.join(missing)}; run `infraflux tools install --group test`")
     net = f"127.{os.environ.get('INFRAFLUX_TEST_OCTET', '78')}"
     made = set_up(tmp_path_factory.mktemp("house") / "project", net=net)

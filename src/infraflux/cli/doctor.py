@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from infraflux.adapters.tools.locate import Shelf, Source, this_machine
+from infraflux.adapters.tools.locate import InstalledPrograms, Source, this_machine
 from infraflux.adapters.tools.pins import Program
 from infraflux.adapters.tools.places import Places
 from infraflux.adapters.tools.probe import output_of
@@ -85,15 +85,15 @@ def launcher() -> Finding:
     return Finding(subject=LAUNCHER, state=State.OK, detail=found)
 
 
-def go(shelf: Shelf, *, to_build: int) -> Finding:
+def go(installed: InstalledPrograms, *, to_build: int) -> Finding:
     """The Go toolchain; only of interest while something is to be built."""
-    found = find_go(pins=shelf.pins, places=shelf.places)
+    found = find_go(pins=installed.pins, places=installed.places)
     if found is not None:
         return Finding(subject="go", state=State.OK, detail=f"{found.version}, {found.path}")
-    detail = f"none >= {shelf.pins.go.minimum}"
+    detail = f"none >= {installed.pins.go.minimum}"
     if not to_build:
         return Finding(subject="go", state=State.OK, detail=f"{detail}; nothing is to be built")
-    version = requirements(shelf.pins)[1]
+    version = requirements(installed.pins)[1]
     return Finding(
         subject="go", state=State.NOTE, detail=detail, next_step=f"nothing: Go {version} is fetched from PyPI"
     )
@@ -136,9 +136,9 @@ def loopback(address: str = LOOPBACK_EXAMPLE) -> Finding:
     return Finding(subject="loopback", state=State.OK, detail=f"{address} can be bound")
 
 
-def program(pinned: Program, *, shelf: Shelf) -> Finding:
+def program(pinned: Program, *, installed: InstalledPrograms) -> Finding:
     """One outside program."""
-    found = shelf.find(pinned.name)
+    found = installed.find(pinned.name)
     if found.source is not Source.MISSING:
         other = f" ({found.refused})" if found.refused else ""
         return Finding(subject=pinned.name, state=State.OK, detail=f"{found.version}, {found.path}{other}")
@@ -151,11 +151,11 @@ def program(pinned: Program, *, shelf: Shelf) -> Finding:
     )
 
 
-def examine(shelf: Shelf) -> list[Finding]:
+def examine(installed: InstalledPrograms) -> list[Finding]:
     """Everything, in the order to read."""
-    programs = [program(each, shelf=shelf) for each in shelf.pins.select(group="up")]
+    programs = [program(each, installed=installed) for each in installed.pins.select(group="up")]
     to_build = sum(each.state is State.MISSING for each in programs)
-    places: Places = shelf.places
+    places: Places = installed.places
     return [
         python(),
         git(output_of(["git", "--version"], environ=places.environ)),
@@ -163,7 +163,7 @@ def examine(shelf: Shelf) -> list[Finding]:
         machine(memory_bytes=psutil.virtual_memory().total, cores=os.cpu_count() or 1),
         disk(places.cache, to_build=to_build),
         loopback(),
-        go(shelf, to_build=to_build),
+        go(installed, to_build=to_build),
         *programs,
     ]
 

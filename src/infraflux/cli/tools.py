@@ -37,14 +37,14 @@ def install(
     jobs: Annotated[int | None, typer.Option(min=1, max=2, help="Builds at a time (default: by memory).")] = None,
 ) -> None:
     """Take each program from PATH or the cache, else build it. Interrupted? The same command goes on where it was."""
-    shelf = this_machine()
+    installed = this_machine()
     chosen = group or (None if names else GroupName.UP)
-    programs = shelf.pins.select(names=names or (), group=chosen.value if chosen else None)
+    programs = installed.pins.select(names=names or (), group=chosen.value if chosen else None)
     console = Console(stderr=True)
     listener = BarListener(console) if console.is_terminal else LineListener(sys.stderr)
     try:
         with terminated_like_interrupted(), listener:
-            report = Installer(shelf=shelf, listener=listener, jobs=jobs).install(programs)
+            report = Installer(installed=installed, listener=listener, jobs=jobs).install(programs)
     except KeyboardInterrupt:
         typer.echo("interrupted: what was compiled is kept, the same command goes on from there", err=True)
         raise
@@ -93,8 +93,8 @@ def list_(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show every pinned program: its version, and where it is."""
-    shelf = this_machine()
-    rows = [row(name, shelf.find(name)) for name in shelf.pins.names]
+    installed = this_machine()
+    rows = [row(name, installed.find(name)) for name in installed.pins.names]
     if output is not Output.TABLE:
         emit(rows, output=output)
     else:

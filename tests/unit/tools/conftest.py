@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from infraflux.adapters.tools.install import Installer, Report
-from infraflux.adapters.tools.locate import Shelf
+from infraflux.adapters.tools.locate import InstalledPrograms
 from infraflux.adapters.tools.pins import load_pins
 from infraflux.adapters.tools.places import Places
 from infraflux.adapters.tools.progress import Event
@@ -125,8 +125,8 @@ class Machine:
         return Places(pins=self.root / "tools", cache=self.root / "cache", path=str(self.bin), environ=environ)
 
     @property
-    def shelf(self) -> Shelf:
-        return Shelf(pins=load_pins(self.root / "tools"), places=self.places)
+    def installed(self) -> InstalledPrograms:
+        return InstalledPrograms(pins=load_pins(self.root / "tools"), places=self.places)
 
     def put(self, name: str, content: str, *, at: Path | None = None) -> Path:
         path = (at or self.bin) / name
@@ -156,10 +156,10 @@ class Machine:
         return [call["argv"][-1] for call in self.go_calls("build")]
 
     def installer(self, listener: Callable[[Event], None] | None = None, **options: Any) -> Installer:
-        return Installer(shelf=self.shelf, listener=listener or self.events.append, **options)
+        return Installer(installed=self.installed, listener=listener or self.events.append, **options)
 
     def install(self, *names: str, **options: Any) -> Report:
-        return self.installer(**options).install(self.shelf.pins.select(names=names))
+        return self.installer(**options).install(self.installed.pins.select(names=names))
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from .conftest import Machine, script
 
 @pytest.fixture(autouse=True)
 def _on_this_machine(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tools, "this_machine", lambda: machine.shelf)
+    monkeypatch.setattr(tools, "this_machine", lambda: machine.installed)
 
 
 def test_install_prints_lines_and_a_total(capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,7 +84,7 @@ def test_list_in_every_format(machine: Machine, capsys: pytest.CaptureFixture[st
         outputs[output] = capsys.readouterr().out
     rows = json.loads(outputs["json"])
     assert rows == YAML(typ="safe", pure=True).load(outputs["yaml"])
-    assert [row["name"] for row in rows] == list(machine.shelf.pins.names)
+    assert [row["name"] for row in rows] == list(machine.installed.pins.names)
     gamma = next(row for row in rows if row["name"] == "gamma")
     assert gamma["source"] == "missing"
     assert "is 4.3.0, wanted >=4.4,<5" in gamma["note"]

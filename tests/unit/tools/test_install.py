@@ -23,7 +23,7 @@ ALPHA, BETA, GAMMA = "example.org/one/cmd/alpha", "example.org/one/cmd/beta", "e
 def test_builds_what_is_missing_and_then_nothing(machine: Machine) -> None:
     first = machine.install("alpha", "beta", "gamma")
     assert sorted(first.built) == ["alpha", "beta", "gamma"]
-    assert machine.shelf.locate("alpha").read_text() == script("alpha v1.2.3")
+    assert machine.installed.locate("alpha").read_text() == script("alpha v1.2.3")
     builds = len(machine.go_calls("build"))
 
     second = machine.install("alpha", "beta", "gamma")
@@ -67,7 +67,7 @@ def test_wrong_version_is_refused(machine: Machine) -> None:
     report = machine.install("alpha", "beta")
     assert "calls itself 1.2.4 instead of 1.2.3" in report.failed["alpha"].message
     assert list(report.built) == ["beta"], "one failure does not stop the others"
-    assert not machine.shelf.built_path(machine.shelf.pins.get("alpha")).exists()
+    assert not machine.installed.built_path(machine.installed.pins.get("alpha")).exists()
 
 
 def test_program_that_does_not_run_is_refused(machine: Machine) -> None:
@@ -82,10 +82,10 @@ def test_provider_is_proven_by_its_build_information(machine: Machine) -> None:
 
 def test_changed_module_is_built_again(machine: Machine) -> None:
     machine.install("alpha")
-    before = read_receipt(machine.shelf.locate("alpha"))
+    before = read_receipt(machine.installed.locate("alpha"))
     (machine.root / "tools" / "one" / "go.sum").write_text("example.org/library v1.0.1 h1:y=\n")
     report = machine.install("alpha")
-    after = read_receipt(machine.shelf.locate("alpha"))
+    after = read_receipt(machine.installed.locate("alpha"))
     assert list(report.built) == ["alpha"]
     assert before is not None
     assert after is not None
@@ -94,7 +94,7 @@ def test_changed_module_is_built_again(machine: Machine) -> None:
 
 def test_crash_between_program_and_receipt_is_repaired(machine: Machine) -> None:
     machine.install("alpha")
-    (machine.shelf.locate("alpha").parent / "receipt.json").unlink()
+    (machine.installed.locate("alpha").parent / "receipt.json").unlink()
     assert list(machine.install("alpha").built) == ["alpha"]
     assert machine.install("alpha").built == {}
 
@@ -114,11 +114,11 @@ def test_interrupted_build_leaves_nothing_and_is_resumed(machine: Machine, inter
         if isinstance(event, Compiling) and event.name == "beta":
             os.kill(os.getpid(), signal.SIGINT)
 
-    programs = machine.shelf.pins.select(names=["alpha", "beta"])
+    programs = machine.installed.pins.select(names=["alpha", "beta"])
     with pytest.raises(KeyboardInterrupt):
         machine.installer(interrupt).install(programs)
     assert not psutil.pid_exists(machine.go_calls("build")[-1]["pid"]), "the compiler is gone"
-    assert not machine.shelf.built_path(machine.shelf.pins.get("beta")).exists()
+    assert not machine.installed.built_path(machine.installed.pins.get("beta")).exists()
 
     machine.makes(BETA, hang=False)
     report = machine.install("alpha", "beta")
@@ -138,7 +138,7 @@ def test_programs_of_one_module_are_built_one_after_the_other(machine: Machine) 
         if isinstance(event, Installed):
             running.remove(event.name)
 
-    machine.installer(watch, jobs=2).install(machine.shelf.pins.select(names=["alpha", "beta", "gamma"]))
+    machine.installer(watch, jobs=2).install(machine.installed.pins.select(names=["alpha", "beta", "gamma"]))
     assert most == 1
 
 
@@ -178,7 +178,7 @@ def test_failed_build_shows_what_go_said(machine: Machine) -> None:
 def test_symptoms(
     machine: Machine, said: str, exit_code: int, error_class: ErrorClass, retryable: bool, next_step: str
 ) -> None:
-    program = machine.shelf.pins.get("alpha")
+    program = machine.installed.pins.get("alpha")
     error = explain(program, exit_code=exit_code, lines=[said] if said else [])
     assert (error.error_class, error.retryable) == (error_class, retryable)
     assert next_step in error.next_step
@@ -186,7 +186,7 @@ def test_symptoms(
 
 def test_whoever_runs_the_old_program_keeps_it(machine: Machine) -> None:
     machine.install("alpha")
-    target = machine.shelf.locate("alpha")
+    target = machine.installed.locate("alpha")
     with target.open() as old:
         (machine.root / "tools" / "one" / "go.sum").write_text("changed\n")
         machine.makes(ALPHA, content=script("alpha v1.2.3") + "# new\n")
@@ -197,6 +197,6 @@ def test_whoever_runs_the_old_program_keeps_it(machine: Machine) -> None:
 
 def test_wall_time_is_reported(machine: Machine) -> None:
     now = iter(range(0, 1000, 7))
-    report = machine.installer(clock=lambda: float(next(now))).install(machine.shelf.pins.select(names=["alpha"]))
+    report = machine.installer(clock=lambda: float(next(now))).install(machine.installed.pins.select(names=["alpha"]))
     assert report.built["alpha"] == 7.0
     assert report.wall_s > report.built["alpha"]

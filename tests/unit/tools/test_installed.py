@@ -14,15 +14,15 @@ from infraflux.adapters.tools.toolchain import find_go
 
 pytestmark = pytest.mark.tools
 
-shelf = this_machine()
-NEEDED = [program.name for program in shelf.pins.select(group="test")]
+installed = this_machine()
+NEEDED = [program.name for program in installed.pins.select(group="test")]
 
 
 @pytest.mark.parametrize("name", NEEDED)
 def test_program_says_it_is_what_was_asked_for(name: str) -> None:
-    found = shelf.find(name)
+    found = installed.find(name)
     assert found.path is not None
-    go = find_go(pins=shelf.pins, places=shelf.places)
+    go = find_go(pins=installed.pins, places=installed.places)
     if found.program.probe.build_info and go is None:
         pytest.skip("a provider's version is read with Go, and there is none any more")
     version = ask_version(found.path, program=found.program, environ=os.environ, go=go.path if go else None)
@@ -31,9 +31,9 @@ def test_program_says_it_is_what_was_asked_for(name: str) -> None:
 
 @pytest.mark.parametrize("name", NEEDED)
 def test_nothing_is_left_to_build(name: str) -> None:
-    found = shelf.find(name)
-    recipe = shelf.pins.recipe(found.program) if found.source is Source.CACHE else ""
-    assert decide(found, recipe=recipe, receipt=read_receipt(shelf.built_path(found.program))) is None
+    found = installed.find(name)
+    recipe = installed.pins.recipe(found.program) if found.source is Source.CACHE else ""
+    assert decide(found, recipe=recipe, receipt=read_receipt(installed.built_path(found.program))) is None
 
 
 def test_mirror_has_an_executable_provider_for_each_registry() -> None:

@@ -55,7 +55,7 @@ def test_second_installer_waits_and_builds_when_the_first_died(machine: Machine,
             assert "process 4711" in event.text
             holder.kill()
 
-    report = machine.installer(listen).install(machine.shelf.pins.select(names=["alpha"]))
+    report = machine.installer(listen).install(machine.installed.pins.select(names=["alpha"]))
     assert list(report.built) == ["alpha"]
 
 
@@ -69,7 +69,7 @@ def test_what_the_first_built_is_not_built_again(machine: Machine, holder: subpr
             holder.wait()
             elsewhere.install("alpha")
 
-    report = machine.installer(listen).install(machine.shelf.pins.select(names=["alpha"]))
+    report = machine.installer(listen).install(machine.installed.pins.select(names=["alpha"]))
     assert (report.taken, report.built) == (["alpha"], {})
     assert len(machine.built_packages()) == 1
 

@@ -73,13 +73,13 @@ def test_no_list(tmp_path: Path) -> None:
     ],
 )
 def test_select(machine: Machine, names: tuple[str, ...], group: str | None, expected: list[str]) -> None:
-    chosen = machine.shelf.pins.select(names=names, group=group)  # type: ignore[arg-type]
+    chosen = machine.installed.pins.select(names=names, group=group)  # type: ignore[arg-type]
     assert [each.name for each in chosen] == expected
 
 
 def test_unknown_name(machine: Machine) -> None:
     with pytest.raises(Permanent, match="no outside program is called 'delta'; known: alpha, beta"):
-        machine.shelf.pins.select(names=["delta"])
+        machine.installed.pins.select(names=["delta"])
 
 
 # --- the shipped list ---

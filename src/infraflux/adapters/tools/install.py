@@ -15,7 +15,7 @@ import psutil
 from pydantic import BaseModel, ValidationError
 
 from infraflux.adapters.tools.build import Builder
-from infraflux.adapters.tools.locate import Found, Shelf, Source
+from infraflux.adapters.tools.locate import Found, InstalledPrograms, Source
 from infraflux.adapters.tools.lock import only_installer
 from infraflux.adapters.tools.pins import Program
 from infraflux.adapters.tools.probe import ask_version
@@ -87,18 +87,18 @@ def default_jobs() -> int:
 
 
 class Installer:
-    """Installs programs of one shelf."""
+    """Installs the pinned programs of this machine."""
 
     def __init__(
         self,
         *,
-        shelf: Shelf,
+        installed: InstalledPrograms,
         listener: Listener,
         jobs: int | None = None,
         wait_s: float = WAIT_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.shelf = shelf
+        self.installed = installed
         self.listener = listener
         self.jobs = min(jobs or default_jobs(), MAX_JOBS)
         self.wait_s = wait_s
@@ -109,7 +109,7 @@ class Installer:
         started = self.clock()
         report = Report()
         if self._plan(programs, report=Report()):
-            lock = self.shelf.places.tools / "install.lock"
+            lock = self.installed.places.tools / "install.lock"
             with only_installer(lock, wait_s=self.wait_s, on_wait=self._say_waiting):
                 # Planned again: the one we waited for may have built it all.
                 todo = self._plan(programs, report=report, tell=True)
@@ -127,9 +127,9 @@ class Installer:
     def _plan(self, programs: Sequence[Program], *, report: Report, tell: bool = False) -> list[Todo]:
         todo: dict[str, Todo] = {}
         for program in programs:
-            found = self.shelf.find(program.name)
-            recipe = self.shelf.pins.recipe(found.program) if found.program.can_build else ""
-            needed = decide(found, recipe=recipe, receipt=read_receipt(self.shelf.built_path(found.program)))
+            found = self.installed.find(program.name)
+            recipe = self.installed.pins.recipe(found.program) if found.program.can_build else ""
+            needed = decide(found, recipe=recipe, receipt=read_receipt(self.installed.built_path(found.program)))
             if needed is not None:
                 todo[needed.program.name] = needed
             elif tell and found.path is not None:
@@ -138,7 +138,7 @@ class Installer:
         return list(todo.values())
 
     def _build_all(self, todo: Sequence[Todo], *, report: Report) -> None:
-        places, pins = self.shelf.places, self.shelf.pins
+        places, pins = self.installed.places, self.installed.pins
         scratch = places.tools / ".building"
         shutil.rmtree(scratch, ignore_errors=True)  # left by an interrupted run; we hold the lock
         go = require_go(pins=pins, places=places, listener=self.listener)
@@ -173,7 +173,7 @@ class Installer:
                 self.listener(Failed(name=name, reason=error.message))
             else:
                 report.built[name] = seconds
-                path = self.shelf.built_path(each.program)
+                path = self.installed.built_path(each.program)
                 self.listener(Installed(name=name, version=each.program.version, seconds=seconds, path=path))
 
     def _build_one(self, program: Program, *, builder: Builder, scratch: Path) -> float:
@@ -181,24 +181,24 @@ class Installer:
         output = scratch / program.name / program.file_name
         output.parent.mkdir(parents=True, exist_ok=True)
         builder.build(program, output=output)
-        prove(output, program=program, go=builder.go, shelf=self.shelf)
+        prove(output, program=program, go=builder.go, installed=self.installed)
         seconds = self.clock() - started
         receipt = Receipt(
-            version=program.version, recipe=self.shelf.pins.recipe(program), go=builder.go.version, build_s=seconds
+            version=program.version, recipe=self.installed.pins.recipe(program), go=builder.go.version, build_s=seconds
         )
-        put_in_place(output, target=self.shelf.built_path(program), receipt=receipt)
+        put_in_place(output, target=self.installed.built_path(program), receipt=receipt)
         return seconds
 
     def _publish_providers(self, programs: Sequence[Program]) -> None:
         for program in programs:
-            built = self.shelf.built_path(program)
+            built = self.installed.built_path(program)
             if program.provider and built.exists():
-                publish(built, program=program, mirror=self.shelf.places.mirror)
+                publish(built, program=program, mirror=self.installed.places.mirror)
 
 
-def prove(output: Path, *, program: Program, go: Go, shelf: Shelf) -> None:
+def prove(output: Path, *, program: Program, go: Go, installed: InstalledPrograms) -> None:
     """Ask the built program its version; Permanent when it is not the pinned one."""
-    version = ask_version(output, program=program, environ=shelf.places.environ, go=go.path)
+    version = ask_version(output, program=program, environ=installed.places.environ, go=go.path)
     if version != program.version:
         raise Permanent(
             f"{program.name} was built, but calls itself {version or 'nothing'} instead of {program.version}",

@@ -36,8 +36,8 @@ class Found:
     """Why a file of that name on PATH was not taken."""
 
 
-class Shelf:
-    """The programs of one machine."""
+class InstalledPrograms:
+    """The pinned programs as they are on this machine."""
 
     def __init__(self, *, pins: Pins, places: Places) -> None:
         self.pins = pins
@@ -109,10 +109,10 @@ class Shelf:
 
 
 @lru_cache(maxsize=1)
-def this_machine() -> Shelf:
+def this_machine() -> InstalledPrograms:
     """The programs of this machine, with the project's pins."""
     places = Places.of_this_machine()
-    return Shelf(pins=load_pins(places.pins), places=places)
+    return InstalledPrograms(pins=load_pins(places.pins), places=places)
 
 
 @lru_cache(maxsize=64)
