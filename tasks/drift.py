@@ -17,7 +17,7 @@ from infraflux.config.load import Fleet
 from infraflux.core.locks import one_at_a_time
 from infraflux.core.outcomes import Outcome
 from infraflux.core.paths import ProjectPaths
-from infraflux.drift.findings import ClusterDrift, Verdict
+from infraflux.drift.findings import ClusterDrift, DriftVerdict
 from infraflux.drift.history import trend_markdown
 from infraflux.drift.report import cluster_markdown, fleet_rows, headline, simulated_mark
 from infraflux.operations.delivery import record_looks
@@ -30,9 +30,9 @@ from tasks.engine.masking import add_secrets
 from tasks.engine.step import log_line, project_root, step
 
 EVENTS = {
-    Verdict.CLEAN: "infraflux.drift.clean",
-    Verdict.DRIFTED: "infraflux.drift.detected",
-    Verdict.UNKNOWN: "infraflux.drift.unknown",
+    DriftVerdict.CLEAN: "infraflux.drift.clean",
+    DriftVerdict.DRIFTED: "infraflux.drift.detected",
+    DriftVerdict.UNKNOWN: "infraflux.drift.unknown",
 }
 """A cluster that was passed over says nothing about itself, so it sends nothing."""
 PASSED_OVER = "infraflux.drift.skipped"
@@ -124,6 +124,6 @@ def final_state(reports: Sequence[ClusterDrift], repairs: Mapping[str, Outcome] 
     verdicts = {report.verdict for report in reports}
     lines = [f"{report.cluster}: {headline(report)}" for report in reports]
     text = "; ".join([*lines, *(f"{cluster}: repair: {outcome}" for cluster, outcome in (repairs or {}).items())])
-    if Verdict.DRIFTED in verdicts:
+    if DriftVerdict.DRIFTED in verdicts:
         return Completed(name="DriftFound", message=text)
-    return Completed(name="DriftUnknown", message=text) if Verdict.UNKNOWN in verdicts else Completed(message=text)
+    return Completed(name="DriftUnknown", message=text) if DriftVerdict.UNKNOWN in verdicts else Completed(message=text)

@@ -20,7 +20,7 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from infraflux.config.load import Fleet
 from infraflux.config.models import ClusterSpec
 from infraflux.core.outcomes import Done, Noop, Outcome
-from infraflux.drift.findings import ClusterDrift, Finding, Verdict
+from infraflux.drift.findings import ClusterDrift, DriftVerdict, Finding
 from infraflux.operations.drift_fleet import fix_of
 from tasks.engine.step import log_outcomes, project_root, step
 
@@ -43,7 +43,7 @@ def repair(*, reports: Sequence[ClusterDrift]) -> Mapping[str, Outcome]:
     fleet = Fleet.load(root)
     outcomes: dict[str, Outcome] = {}
     for report in reports:
-        if report.verdict is Verdict.DRIFTED:
+        if report.verdict is DriftVerdict.DRIFTED:
             spec = fleet.cluster(report.cluster)
             allowed = fix_of(root, spec, report)
             outcomes[spec.key] = allowed if isinstance(allowed, Noop) else start_deploy(spec, allowed)

@@ -52,7 +52,7 @@ class Chart:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Release:
+class HelmRelease:
     """The newest revision of a release as helm recorded it."""
 
     status: str
@@ -74,7 +74,7 @@ class Install:
 
 
 def plan_install(
-    chart: Chart, values: Mapping[str, Any], *, seen: Release | None, deployed_before: int | None
+    chart: Chart, values: Mapping[str, Any], *, seen: HelmRelease | None, deployed_before: int | None
 ) -> Install | Noop:
     """What to do with a release; `deployed_before` is its last revision that was deployed."""
     if seen is None:
@@ -136,7 +136,7 @@ class Helm:
         self._cluster = cluster
         self._run = run
 
-    def read_release(self, release: str, *, namespace: str) -> Release | None:
+    def read_release(self, release: str, *, namespace: str) -> HelmRelease | None:
         """The newest revision, or None."""
         done = self._helm("status", release, "--namespace", namespace, "--output", "json")
         if done.returncode:
@@ -147,7 +147,7 @@ class Helm:
         values = self._helm("get", "values", release, "--namespace", namespace, "--output", "json")
         if values.returncode:
             raise self._error(values, f"reading values of release {release}")
-        return Release(
+        return HelmRelease(
             status=seen["info"]["status"],
             revision=seen["version"],
             chart_version=self._chart_version(release, namespace=namespace),

@@ -50,7 +50,7 @@ SIGNS = {State.OK: ("✓", "green"), State.NOTE: ("!", "yellow"), State.MISSING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class Diagnosis:
     """One line: what was looked at, how it is, and what to do."""
 
     subject: str
@@ -59,91 +59,91 @@ class Finding:
     next_step: str = ""
 
 
-def python() -> Finding:
+def python() -> Diagnosis:
     """The Python that runs this; older ones cannot start it at all."""
-    return Finding(subject="python", state=State.OK, detail=f"{platform.python_version()}, {sys.executable}")
+    return Diagnosis(subject="python", state=State.OK, detail=f"{platform.python_version()}, {sys.executable}")
 
 
-def git(output: str | None) -> Finding:
+def git(output: str | None) -> Diagnosis:
     """Git, by what `git --version` printed."""
     found = re.search(r"(\d+)\.(\d+)(?:\.\d+)?", output or "")
     if found is None:
-        return Finding(subject="git", state=State.MISSING, detail="not on PATH", next_step="install git")
+        return Diagnosis(subject="git", state=State.MISSING, detail="not on PATH", next_step="install git")
     if (int(found[1]), int(found[2])) < MIN_GIT:
         wanted = ".".join(map(str, MIN_GIT))
-        return Finding(
+        return Diagnosis(
             subject="git", state=State.MISSING, detail=f"{found[0]} is too old", next_step=f"install git >= {wanted}"
         )
-    return Finding(subject="git", state=State.OK, detail=found[0])
+    return Diagnosis(subject="git", state=State.OK, detail=found[0])
 
 
-def launcher() -> Finding:
+def launcher() -> Diagnosis:
     """What every outside program is started with."""
     found = find_launcher()
     if found is None:
-        return Finding(subject=LAUNCHER, state=State.MISSING, detail="not on PATH", next_step="install util-linux")
-    return Finding(subject=LAUNCHER, state=State.OK, detail=found)
+        return Diagnosis(subject=LAUNCHER, state=State.MISSING, detail="not on PATH", next_step="install util-linux")
+    return Diagnosis(subject=LAUNCHER, state=State.OK, detail=found)
 
 
-def go(installed: InstalledPrograms, *, to_build: int) -> Finding:
+def go(installed: InstalledPrograms, *, to_build: int) -> Diagnosis:
     """The Go toolchain; only of interest while something is to be built."""
     found = find_go(pins=installed.pins, places=installed.places)
     if found is not None:
-        return Finding(subject="go", state=State.OK, detail=f"{found.version}, {found.path}")
+        return Diagnosis(subject="go", state=State.OK, detail=f"{found.version}, {found.path}")
     detail = f"none >= {installed.pins.go.minimum}"
     if not to_build:
-        return Finding(subject="go", state=State.OK, detail=f"{detail}; nothing is to be built")
+        return Diagnosis(subject="go", state=State.OK, detail=f"{detail}; nothing is to be built")
     version = requirements(installed.pins)[1]
-    return Finding(
+    return Diagnosis(
         subject="go", state=State.NOTE, detail=detail, next_step=f"nothing: Go {version} is fetched from PyPI"
     )
 
 
-def disk(path: Path, *, to_build: int) -> Finding:
+def disk(path: Path, *, to_build: int) -> Diagnosis:
     """Free space where the cache is."""
     there = next(each for each in (path, *path.parents) if each.exists())
     free_gib = shutil.disk_usage(there).free / GIB
     wanted_gib = COLD_BUILD_DISK_GIB if to_build else RUN_DISK_GIB
     detail = f"{free_gib:.0f} GiB free at {there}, {wanted_gib} wanted"
     if free_gib >= wanted_gib:
-        return Finding(subject="disk", state=State.OK, detail=detail)
-    return Finding(subject="disk", state=State.NOTE, detail=detail, next_step="free some, or move XDG_CACHE_HOME")
+        return Diagnosis(subject="disk", state=State.OK, detail=detail)
+    return Diagnosis(subject="disk", state=State.NOTE, detail=detail, next_step="free some, or move XDG_CACHE_HOME")
 
 
-def machine(*, memory_bytes: int, cores: int) -> Finding:
+def machine(*, memory_bytes: int, cores: int) -> Diagnosis:
     """Memory and cores."""
     detail = f"{memory_bytes / GIB:.0f} GiB memory, {cores} cores"
     # What firmware keeps for itself makes "4 GiB" a little less.
     if memory_bytes >= 0.9 * MEMORY_GIB * GIB:
-        return Finding(subject="machine", state=State.OK, detail=detail)
-    return Finding(
+        return Diagnosis(subject="machine", state=State.OK, detail=detail)
+    return Diagnosis(
         subject="machine", state=State.NOTE, detail=f"{detail}, {MEMORY_GIB} GiB wanted", next_step="expect swapping"
     )
 
 
-def loopback(address: str = LOOPBACK_EXAMPLE) -> Finding:
+def loopback(address: str = LOOPBACK_EXAMPLE) -> Diagnosis:
     """Whether the addresses of the shipped environments can be bound."""
     with socket.socket() as probe:
         try:
             probe.bind((address, 0))
         except OSError as error:
-            return Finding(
+            return Diagnosis(
                 subject="loopback",
                 state=State.NOTE,
                 detail=f"{address} cannot be bound: {error.strerror}",
                 next_step="run the lab on Linux, or add the addresses in config/environments to the loopback interface",
             )
-    return Finding(subject="loopback", state=State.OK, detail=f"{address} can be bound")
+    return Diagnosis(subject="loopback", state=State.OK, detail=f"{address} can be bound")
 
 
-def program(pinned: Program, *, installed: InstalledPrograms) -> Finding:
+def program(pinned: Program, *, installed: InstalledPrograms) -> Diagnosis:
     """One outside program."""
     found = installed.find(pinned.name)
     if found.source is not Source.MISSING:
         other = f" ({found.refused})" if found.refused else ""
-        return Finding(subject=pinned.name, state=State.OK, detail=f"{found.version}, {found.path}{other}")
+        return Diagnosis(subject=pinned.name, state=State.OK, detail=f"{found.version}, {found.path}{other}")
     why = f" ({found.refused})" if found.refused else ""
-    return Finding(
+    return Diagnosis(
         subject=pinned.name,
         state=State.MISSING,
         detail=f"{found.version} is not there{why}",
@@ -151,7 +151,7 @@ def program(pinned: Program, *, installed: InstalledPrograms) -> Finding:
     )
 
 
-def examine(installed: InstalledPrograms) -> list[Finding]:
+def examine(installed: InstalledPrograms) -> list[Diagnosis]:
     """Everything, in the order to read."""
     programs = [program(each, installed=installed) for each in installed.pins.select(group="up")]
     to_build = sum(each.state is State.MISSING for each in programs)
@@ -168,7 +168,7 @@ def examine(installed: InstalledPrograms) -> list[Finding]:
     ]
 
 
-def lines(findings: Iterable[Finding]) -> list[Text]:
+def lines(findings: Iterable[Diagnosis]) -> list[Text]:
     """One line per finding, the next step behind an arrow."""
     findings = list(findings)
     width = max(len(each.subject) for each in findings)

@@ -13,7 +13,7 @@ from infraflux.core import process
 from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.core.outcomes import Noop
 from infraflux.core.output import Output, OutputOption, TakesJson
-from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, Layer, Verdict
+from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, DriftVerdict, Layer
 from infraflux.drift.history import looks_markdown, sparkline
 from infraflux.drift.report import as_json as to_json
 from infraflux.drift.report import cluster_markdown, fleet_rows, headline, simulated_mark
@@ -47,8 +47,8 @@ def check(
     record_looks(root, reports)
     _print(reports, output=output)
     verdicts = {report.verdict for report in reports}
-    if verdicts & {Verdict.UNKNOWN, Verdict.DRIFTED}:
-        raise typer.Exit(UNKNOWN if Verdict.UNKNOWN in verdicts else DRIFTED)
+    if verdicts & {DriftVerdict.UNKNOWN, DriftVerdict.DRIFTED}:
+        raise typer.Exit(UNKNOWN if DriftVerdict.UNKNOWN in verdicts else DRIFTED)
 
 
 @app.command(cls=TakesJson)

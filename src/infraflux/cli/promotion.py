@@ -15,7 +15,7 @@ from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.core.output import Output, OutputOption, TakesJson
 from infraflux.delivery.promotion import GateState
 from infraflux.delivery.records import Hold
-from infraflux.delivery.text import MARKS, Stage
+from infraflux.delivery.text import MARKS, PipelineStage
 from infraflux.operations.promotion import read_pipeline
 from infraflux.operations.releases import DeliveryLedger, find_release
 
@@ -42,7 +42,7 @@ def status(output: OutputOption = Output.TABLE) -> None:
         _print_gates(one)
 
 
-def _print_gates(stage: Stage) -> None:
+def _print_gates(stage: PipelineStage) -> None:
     if stage.gates:
         console().print(f"\n{stage.environment}, gates for {stage.candidate}:")
         for gate in stage.gates:
@@ -52,7 +52,7 @@ def _print_gates(stage: Stage) -> None:
             console().print(f"  {text}", markup=False)
 
 
-def _plain(stage: Stage) -> dict[str, Any]:
+def _plain(stage: PipelineStage) -> dict[str, Any]:
     fields = ("environment", "source", "pins", "verified", "candidate", "next", "hold", "last")
     return {name: getattr(stage, name) for name in fields} | {"gates": [asdict(gate) for gate in stage.gates]}
 

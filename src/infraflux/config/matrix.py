@@ -16,7 +16,7 @@ def _order(text: str) -> Minor:
     return minor(text)
 
 
-class Release(Section):
+class KnownVersion(Section):
     """One minor version and the Kubernetes minors it runs with."""
 
     version: str
@@ -42,11 +42,11 @@ class Minimum(Section):
 class Matrix(Section):
     """The data file as read."""
 
-    talos: tuple[Release, ...]
-    charts: tuple[Release, ...]
+    talos: tuple[KnownVersion, ...]
+    charts: tuple[KnownVersion, ...]
     minimums: dict[Role, Minimum]
 
-    def chart(self, name: str) -> tuple[Release, ...]:
+    def chart(self, name: str) -> tuple[KnownVersion, ...]:
         """The releases of one chart; empty where the matrix says nothing about it."""
         return tuple(release for release in self.charts if release.name == name)
 
@@ -69,7 +69,7 @@ def minor_text(version: str) -> str:
     return ".".join(str(part) for part in minor(version))
 
 
-def find_release(releases: tuple[Release, ...], version: str) -> Release | None:
+def find_release(releases: tuple[KnownVersion, ...], version: str) -> KnownVersion | None:
     """The release whose minor is that of `version`."""
     return next((release for release in releases if release.version == minor_text(version)), None)
 

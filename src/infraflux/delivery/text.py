@@ -14,7 +14,7 @@ MARKS = {GateState.PASS: "✓", GateState.WAIT: "…", GateState.REFUSE: "✗"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
+class PipelineStage:
     """One environment of the pipeline."""
 
     environment: str
@@ -62,7 +62,7 @@ def _when(opens_at: datetime | None) -> str:
     return f"; opens {opens_at:%Y-%m-%d %H:%M %Z}" if opens_at else ""
 
 
-def pipeline_markdown(stages: Sequence[Stage]) -> str:
+def pipeline_markdown(stages: Sequence[PipelineStage]) -> str:
     """The whole pipeline: a line of environments, a table, and the gates of each."""
     picture = " → ".join(f"**{one.environment}** ({one.pins or 'follows the checkout'})" for one in stages)
     rows = [

@@ -49,7 +49,7 @@ class Owner(StrEnum):
     NOBODY = "nobody"
 
 
-class Verdict(StrEnum):
+class DriftVerdict(StrEnum):
     CLEAN = "clean"
     DRIFTED = "drifted"
     UNKNOWN = "unknown"
@@ -104,13 +104,13 @@ class ClusterDrift:
         return set(self.layers) == set(Layer)
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> DriftVerdict:
         """Unknown wins over drifted: half a look proves neither."""
         if self.skipped:
-            return Verdict.SKIPPED
+            return DriftVerdict.SKIPPED
         if self.unknown:
-            return Verdict.UNKNOWN
-        return Verdict.DRIFTED if any(finding.counts for finding in self.findings) else Verdict.CLEAN
+            return DriftVerdict.UNKNOWN
+        return DriftVerdict.DRIFTED if any(finding.counts for finding in self.findings) else DriftVerdict.CLEAN
 
     def count(self, drift_class: DriftClass) -> int:
         return sum(one.drift_class is drift_class and not one.ignored_by for one in self.findings)
@@ -178,7 +178,7 @@ def decide_fix(report: ClusterDrift, *, policy: DriftFix, commit: str, now: date
 
 def _no_evidence(report: ClusterDrift, *, commit: str, now: datetime) -> str:
     """Why nothing may be done on the word of this report; empty where it is good."""
-    if report.verdict in (Verdict.UNKNOWN, Verdict.SKIPPED) or not report.whole:
+    if report.verdict in (DriftVerdict.UNKNOWN, DriftVerdict.SKIPPED) or not report.whole:
         verdict = report.verdict if report.whole else f"looked at in {', '.join(report.layers)} only"
         return f"{report.cluster} is {verdict}: nothing is put right on half a look"
     if not commit or report.commit != commit:

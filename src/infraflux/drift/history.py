@@ -6,7 +6,7 @@ from datetime import datetime
 from pydantic import Field
 
 from infraflux.config.models.base import Section
-from infraflux.drift.findings import ClusterDrift, DriftClass, Verdict
+from infraflux.drift.findings import ClusterDrift, DriftClass, DriftVerdict
 
 SHOWN = 14
 """Two weeks of nights."""
@@ -18,7 +18,7 @@ class Look(Section):
 
     cluster: str
     at: datetime
-    verdict: Verdict
+    verdict: DriftVerdict
     commit: str = ""
     counts: dict[str, int] = Field(default_factory=dict)
     """Findings that no rule ignores, by class."""
@@ -55,9 +55,9 @@ def sparkline(looks: Sequence[Look]) -> str:
 
 
 def _sign(look: Look, top: int) -> str:
-    if look.verdict is Verdict.UNKNOWN:
+    if look.verdict is DriftVerdict.UNKNOWN:
         return "?"
-    if look.verdict is Verdict.SKIPPED:
+    if look.verdict is DriftVerdict.SKIPPED:
         return "-"
     return _BARS[round((len(_BARS) - 1) * look.drifted / top)] if top else _BARS[0]
 

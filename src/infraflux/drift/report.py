@@ -6,11 +6,11 @@ from typing import Any
 
 from infraflux.config.models.proxmox import SIMULATED
 from infraflux.core.markdown import cell
-from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, DriftClass, Finding, Layer, Owner, Verdict
+from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, DriftClass, DriftVerdict, Finding, Layer, Owner
 
 MAX_MARKDOWN_CHARS = 200_000
 """Artifacts sit in the server's database; a report that nobody scrolls through helps nobody."""
-_SIGNS = {Verdict.CLEAN: "✅", Verdict.DRIFTED: "🟠", Verdict.UNKNOWN: "❔", Verdict.SKIPPED: "⏭️"}
+_SIGNS = {DriftVerdict.CLEAN: "✅", DriftVerdict.DRIFTED: "🟠", DriftVerdict.UNKNOWN: "❔", DriftVerdict.SKIPPED: "⏭️"}
 
 
 def headline(report: ClusterDrift) -> str:
@@ -140,7 +140,7 @@ def from_json(document: Mapping[str, Any]) -> ClusterDrift:
 
 def notification(reports: Sequence[ClusterDrift]) -> str:
     """A few lines for a chat; empty where there is nothing to tell."""
-    telling = [report for report in reports if report.verdict in (Verdict.DRIFTED, Verdict.UNKNOWN)]
+    telling = [report for report in reports if report.verdict in (DriftVerdict.DRIFTED, DriftVerdict.UNKNOWN)]
     lines = [f"{_SIGNS[report.verdict]} {report.cluster}: {headline(report)}" for report in telling]
     if mark := simulated_mark(telling):
         lines.append(f"({mark})")

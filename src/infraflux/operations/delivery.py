@@ -14,7 +14,7 @@ from infraflux.core.errors import InfrafluxError, Permanent
 from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.delivery.records import Approved, Ledger, Verified
 from infraflux.delivery.release import Release
-from infraflux.drift.findings import ClusterDrift, DriftClass, Verdict
+from infraflux.drift.findings import ClusterDrift, DriftClass, DriftVerdict
 from infraflux.operations.platform import open_platform
 from infraflux.operations.releases import RELEASED_CONTENT, DeliveryLedger, load_releases, running_here
 
@@ -120,13 +120,15 @@ def _record_look(root: Path, report: ClusterDrift) -> Outcome:
 def breaks_verification(report: ClusterDrift) -> bool:
     """Whether the cluster is not what was verified (pure)."""
     worse = (DriftClass.REPAIRABLE, DriftClass.DANGEROUS)
-    return report.verdict is Verdict.DRIFTED and any(one.counts and one.drift_class in worse for one in report.findings)
+    return report.verdict is DriftVerdict.DRIFTED and any(
+        one.counts and one.drift_class in worse for one in report.findings
+    )
 
 
 def restores_verification(report: ClusterDrift, ledger: Ledger) -> bool:
     """Whether a look took the verification back last, and this one found nothing any more (pure)."""
     mine = [one for one in ledger.records if isinstance(one, Verified) and one.cluster == report.cluster]
-    return report.verdict is Verdict.CLEAN and bool(mine) and not mine[-1].ok and mine[-1].looked == "drift check"
+    return report.verdict is DriftVerdict.CLEAN and bool(mine) and not mine[-1].ok and mine[-1].looked == "drift check"
 
 
 def approval_for(cluster: str, *, root: Path, plan: str, shared: str | None, since: datetime) -> Approved | None:

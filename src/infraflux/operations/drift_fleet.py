@@ -21,7 +21,7 @@ from infraflux.core.locks import is_held
 from infraflux.core.outcomes import Noop
 from infraflux.core.paths import ProjectPaths
 from infraflux.core.process import guard
-from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, Finding, Layer, Verdict, decide_fix
+from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, DriftVerdict, Finding, Layer, decide_fix
 from infraflux.drift.history import Look, last_of, look_of
 from infraflux.drift.report import as_json, from_json, notification
 from infraflux.operations.drift_check import look_at_drift
@@ -106,7 +106,7 @@ def check_cluster(
         return replace(blank, unknown=(error.message,))
     except Exception as error:  # noqa: BLE001 - a defect at one cluster must not hide the state of the others
         return replace(blank, unknown=(f"internal: {type(error).__name__}",))
-    if report.verdict is not Verdict.CLEAN and (reason := held(spec.key)):
+    if report.verdict is not DriftVerdict.CLEAN and (reason := held(spec.key)):
         # A run that began meanwhile was caught in the middle of its work.
         return replace(blank, skipped=f"{reason} since the look began")
     return report
@@ -130,7 +130,7 @@ def keep(root: Path, reports: Sequence[ClusterDrift]) -> None:
     """
     whole = [report for report in reports if report.whole]
     for report in whole:
-        if report.verdict is not Verdict.SKIPPED:
+        if report.verdict is not DriftVerdict.SKIPPED:
             environment, _, name = report.cluster.partition("/")
             text = json.dumps(as_json(report), indent=2) + "\n"
             write_private(ProjectPaths(root).last_drift(environment, name), text)

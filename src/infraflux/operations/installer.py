@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 
 from infraflux.adapters.argocd.client import API, ArgoCd
 from infraflux.adapters.argocd.facts import Application
-from infraflux.adapters.helm import Chart, Release
+from infraflux.adapters.helm import Chart, HelmRelease
 from infraflux.adapters.kubernetes.client import KindMissing, Kubernetes
 from infraflux.adapters.kubernetes.facts import Manifest, Ref
 from infraflux.adapters.kubernetes.workloads import read_unready
@@ -51,7 +51,7 @@ class Releases(Protocol):
 
     def read_crds(self, chart: Chart) -> list[Manifest]: ...
 
-    def read_release(self, release: str, *, namespace: str) -> Release | None: ...
+    def read_release(self, release: str, *, namespace: str) -> HelmRelease | None: ...
 
     def ensure(
         self, chart: Chart, *, deadline_s: float, dry_run: bool = False, on_line: Callable[[str], None] | None = None

@@ -16,7 +16,7 @@ from infraflux.adapters.image_factory import register_schematic
 from infraflux.adapters.proxmox.addresses import answering
 from infraflux.adapters.proxmox.client import ProxmoxAccess, ProxmoxReader
 from infraflux.adapters.proxmox.facts import Guest, Observed
-from infraflux.adapters.proxmox.finding import Finding
+from infraflux.adapters.proxmox.finding import PreflightFinding
 from infraflux.adapters.proxmox.observe import observe, observe_guests
 from infraflux.adapters.proxmox.orphans import Orphans, find_orphans, placement
 from infraflux.adapters.proxmox.preflight import judge_preflight, require_passed
@@ -79,7 +79,7 @@ class Preflight:
     No dataclass: orchestrators look into those, field by field, wherever one is handed on.
     """
 
-    def __init__(self, *, observed: Observed, findings: tuple[Finding, ...], orphans: Orphans) -> None:
+    def __init__(self, *, observed: Observed, findings: tuple[PreflightFinding, ...], orphans: Orphans) -> None:
         self.observed = observed
         self.findings = findings
         self.orphans = orphans
@@ -298,11 +298,11 @@ class Machines:
                 return False
         return True
 
-    def _answering(self, observed: Observed) -> tuple[Finding, ...]:
+    def _answering(self, observed: Observed) -> tuple[PreflightFinding, ...]:
         present = {guest.vm_id for guest in observed.guests}
         new = [str(node.address) for node in self.spec.nodes if node.vm_id not in present]
         return tuple(
-            Finding(
+            PreflightFinding(
                 error_class=ErrorClass.CONFLICT,
                 message=f"{address} answers already although its machine does not exist",
                 fatal=False,

@@ -22,7 +22,7 @@ from infraflux.delivery.pipeline import Deploy, Pin, Step, choose_release, next_
 from infraflux.delivery.promotion import Question, Rollback, Verdict, decide_rollback, judge
 from infraflux.delivery.records import Ledger, Promoted
 from infraflux.delivery.release import Release
-from infraflux.delivery.text import Stage
+from infraflux.delivery.text import PipelineStage
 from infraflux.operations.opening import Log, open_project, silent
 from infraflux.operations.planning import Planned, make_plan, require_allowed
 from infraflux.operations.releases import DeliveryLedger, find_release, load_releases
@@ -295,19 +295,19 @@ def unfinished_rollback(ledger: Ledger, current: Release, environment: str, clus
 # The pipeline
 
 
-def read_pipeline(root: Path, *, now: datetime | None = None) -> list[Stage]:
+def read_pipeline(root: Path, *, now: datetime | None = None) -> list[PipelineStage]:
     """Every environment that has clusters, in the order of promotion."""
     fleet = Fleet.load(root)
     return [_stage(root, one, now=now) for one in promotion_order(fleet) if fleet.of(one)]
 
 
-def _stage(root: Path, environment: str, *, now: datetime | None) -> Stage:
+def _stage(root: Path, environment: str, *, now: datetime | None) -> PipelineStage:
     found = look_at_promotion(root, environment, now=now, automatic=True)
     source, verdict = found.policy.promotion.source, found.verdict
     follows = Noop("follows the checkout; `infraflux release cut` makes a release of it")
     standing = {key: found.ledger.standing(key) for key in found.clusters}
     hold, last = found.ledger.hold_on(environment), found.ledger.last_promotion(environment)
-    return Stage(
+    return PipelineStage(
         environment=environment,
         source=source,
         pins=found.current.name if found.current else "",

@@ -25,7 +25,7 @@ DAEMON_DEADLINE_S = 120.0
 
 
 @dataclass(frozen=True)
-class Program:
+class SupervisedProgram:
     """One supervised program; started in order of priority, stopped in reverse."""
 
     name: str
@@ -34,12 +34,12 @@ class Program:
 
 
 PROGRAMS = (
-    Program("server", 10, 15),
+    SupervisedProgram("server", 10, 15),
     # Its runs get 40 s to stop Terraform cleanly, so supervisord must not kill it earlier.
-    Program("forkserver", 20, 50),
+    SupervisedProgram("forkserver", 20, 50),
     # The worker waits for the processes of its runs, which the fork server stops.
-    Program("worker", 30, 50),
-    Program("watchdog", 40, 10),
+    SupervisedProgram("worker", 30, 50),
+    SupervisedProgram("watchdog", 40, 10),
 )
 
 
@@ -53,7 +53,7 @@ class ProgramStatus:
     """Resident memory with children."""
 
 
-def render_config(paths: ServicePaths, programs: Sequence[Program] = PROGRAMS) -> str:
+def render_config(paths: ServicePaths, programs: Sequence[SupervisedProgram] = PROGRAMS) -> str:
     """supervisord.conf (pure). Secrets are not in it: they come by the environment that supervisord is started with."""
     config = RawConfigParser()
     config["unix_http_server"] = {"file": str(paths.supervisor_socket), "chmod": "0600"}

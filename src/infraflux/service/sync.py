@@ -42,7 +42,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Call:
+class Request:
     """One change, as the request that makes it."""
 
     what: str
@@ -67,7 +67,7 @@ def covers(seen: Any, wanted: Any) -> bool:
     return bool(seen == wanted)
 
 
-def plan_sync(wanted: Wanted, seen: Seen) -> list[Call]:
+def plan_sync(wanted: Wanted, seen: Seen) -> list[Request]:
     """The requests that close the gap (pure); pool before queues, since the one holds the others."""
     return [
         *_plan_pool(wanted.pool, seen.pool),
@@ -77,49 +77,53 @@ def plan_sync(wanted: Wanted, seen: Seen) -> list[Call]:
     ]
 
 
-def _plan_pool(wanted: Mapping[str, Any], seen: Mapping[str, Any] | None) -> Iterable[Call]:
+def _plan_pool(wanted: Mapping[str, Any], seen: Mapping[str, Any] | None) -> Iterable[Request]:
     name = wanted["name"]
     if seen is None:
-        yield Call(f"created work pool {name}", "POST", "/work_pools/", dict(wanted))
+        yield Request(f"created work pool {name}", "POST", "/work_pools/", dict(wanted))
     elif not covers(seen, wanted):
         body = {key: value for key, value in wanted.items() if key not in ("name", "type")}
-        yield Call(f"updated work pool {name}", "PATCH", f"/work_pools/{name}", body)
+        yield Request(f"updated work pool {name}", "PATCH", f"/work_pools/{name}", body)
 
 
-def _plan_queues(pool: str, wanted: Sequence[Mapping[str, Any]], seen: Sequence[Mapping[str, Any]]) -> Iterable[Call]:
+def _plan_queues(
+    pool: str, wanted: Sequence[Mapping[str, Any]], seen: Sequence[Mapping[str, Any]]
+) -> Iterable[Request]:
     have = {queue["name"]: queue for queue in seen}
     for queue in wanted:
         name = queue["name"]
         if name not in have:
-            yield Call(f"created work queue {name}", "POST", f"/work_pools/{pool}/queues", dict(queue))
+            yield Request(f"created work queue {name}", "POST", f"/work_pools/{pool}/queues", dict(queue))
         elif not covers(have[name], {key: queue[key] for key in queue if key != "priority"}):
-            yield Call(f"updated work queue {name}", "PATCH", f"/work_pools/{pool}/queues/{name}", dict(queue))
+            yield Request(f"updated work queue {name}", "PATCH", f"/work_pools/{pool}/queues/{name}", dict(queue))
 
 
-def _plan_automations(wanted: Sequence[Mapping[str, Any]], seen: Sequence[Mapping[str, Any]]) -> Iterable[Call]:
+def _plan_automations(wanted: Sequence[Mapping[str, Any]], seen: Sequence[Mapping[str, Any]]) -> Iterable[Request]:
     ours = [one for one in seen if str(one["name"]).startswith(AUTOMATION_PREFIX)]
     have: dict[str, Mapping[str, Any]] = {}
     for one in ours:
         if one["name"] in have or one["name"] not in {other["name"] for other in wanted}:
-            yield Call(f"removed automation {one['name']}", "DELETE", f"/automations/{one['id']}")
+            yield Request(f"removed automation {one['name']}", "DELETE", f"/automations/{one['id']}")
         else:
             have[one["name"]] = one
     for one in wanted:
         found = have.get(one["name"])
         if found is None:
-            yield Call(f"created automation {one['name']}", "POST", "/automations/", dict(one))
+            yield Request(f"created automation {one['name']}", "POST", "/automations/", dict(one))
         elif not covers(found, one):
-            yield Call(f"updated automation {one['name']}", "PUT", f"/automations/{found['id']}", dict(one))
+            yield Request(f"updated automation {one['name']}", "PUT", f"/automations/{found['id']}", dict(one))
 
 
-def _plan_limits(wanted: Sequence[str], seen: Sequence[Mapping[str, Any]]) -> Iterable[Call]:
+def _plan_limits(wanted: Sequence[str], seen: Sequence[Mapping[str, Any]]) -> Iterable[Request]:
     have = {limit["name"]: limit for limit in seen}
     for name in wanted:
         body = {"name": name, "limit": 1, "active": True, "slot_decay_per_second": 0}
         if name not in have:
-            yield Call(f"created lock {name}", "POST", "/v2/concurrency_limits/", body)
+            yield Request(f"created lock {name}", "POST", "/v2/concurrency_limits/", body)
         elif not covers(have[name], {"limit": 1, "active": True}):
-            yield Call(f"repaired lock {name}", "PATCH", f"/v2/concurrency_limits/{name}", {"limit": 1, "active": True})
+            yield Request(
+                f"repaired lock {name}", "PATCH", f"/v2/concurrency_limits/{name}", {"limit": 1, "active": True}
+            )
 
 
 def launch_command(forkserver_socket: Path) -> str:

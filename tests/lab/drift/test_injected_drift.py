@@ -22,7 +22,7 @@ from labkit.drift_world import DEV, STAGING, World
 
 from infraflux.core.locks import lock_file
 from infraflux.core.paths import ProjectPaths
-from infraflux.drift.findings import ClusterDrift, DriftClass, Layer, Verdict
+from infraflux.drift.findings import ClusterDrift, DriftClass, DriftVerdict, Layer
 from infraflux.operations.drift_fleet import check_fleet
 
 from .conftest import Tally
@@ -65,9 +65,9 @@ def test_nothing_is_said_of_an_untouched_fleet_and_looking_at_it_changes_nothing
     assert world.writes_of_admin(line) == []
     assert any('"username":"admin"' in text for text in world.audit_lines()[line:])
 
-    assert (reports[DEV].verdict, reports[DEV].findings) == (Verdict.CLEAN, ())
+    assert (reports[DEV].verdict, reports[DEV].findings) == (DriftVerdict.CLEAN, ())
     # Its machines are all it has: what nobody can read is never called clean.
-    assert (reports[STAGING].verdict, reports[STAGING].findings) == (Verdict.UNKNOWN, ())
+    assert (reports[STAGING].verdict, reports[STAGING].findings) == (DriftVerdict.UNKNOWN, ())
     assert [text.partition(":")[0] for text in reports[STAGING].unknown] == ["talos", "kubernetes", "gitops"]
     assert reports["prod/prod-1"].skipped == "it was never deployed: no machine carries its tag"
 
@@ -111,8 +111,8 @@ def test_recall_and_precision(tally: Tally, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_all_of_it_is_undone(world: World) -> None:
-    world.until(lambda: world.look(DEV).verdict is Verdict.CLEAN, what="a clean dev")
-    assert world.look(STAGING, layers=[Layer.MACHINES]).verdict is Verdict.CLEAN
+    world.until(lambda: world.look(DEV).verdict is DriftVerdict.CLEAN, what="a clean dev")
+    assert world.look(STAGING, layers=[Layer.MACHINES]).verdict is DriftVerdict.CLEAN
 
 
 @contextmanager
@@ -177,9 +177,9 @@ def test_an_ignore_rule_holds_until_its_day_and_then_the_finding_is_back(world: 
         today, then = (world.look(layers=[Layer.MACHINES], now=at) for at in (now, now + timedelta(days=3)))
     finally:
         world.act("edit-vm", vm=str(DEV_WORKER_VM), cores="2")
-    assert (today.verdict, today.findings[0].ignored_by) == (Verdict.CLEAN, "load-test")
+    assert (today.verdict, today.findings[0].ignored_by) == (DriftVerdict.CLEAN, "load-test")
     assert "by ann: load test of the shop" in today.findings[0].note
-    assert (then.verdict, then.findings[0].ignored_by) == (Verdict.DRIFTED, "")
+    assert (then.verdict, then.findings[0].ignored_by) == (DriftVerdict.DRIFTED, "")
     assert then.findings[0].note == f"the ignore rule load-test expired on {expires}"
 
 
@@ -189,7 +189,7 @@ def test_an_endpoint_that_is_down_is_unknown_and_stops_neither_layers_nor_cluste
         reports = by_cluster(check_fleet(world.root, [DEV, STAGING]))
     finally:
         world.project.ask("fault-clear", id=None)
-    assert reports[DEV].verdict is Verdict.UNKNOWN
+    assert reports[DEV].verdict is DriftVerdict.UNKNOWN
     assert [text.partition(":")[0] for text in reports[DEV].unknown] == ["machines"]
     assert not any(text.startswith("machines") for text in reports[STAGING].unknown)
 
@@ -203,9 +203,9 @@ def test_a_node_that_is_off_is_said_by_proxmox_and_unknown_to_talos(world: World
     assert [(one.object, one.field, one.drift_class) for one in report.findings] == [
         (WORKER, "power", DriftClass.REPAIRABLE)
     ]
-    assert report.verdict is Verdict.UNKNOWN
+    assert report.verdict is DriftVerdict.UNKNOWN
     assert [text.startswith(f"talos: {WORKER}") for text in report.unknown] == [True]
-    world.until(lambda: world.look(layers=[Layer.TALOS]).verdict is Verdict.CLEAN, what="the node")
+    world.until(lambda: world.look(layers=[Layer.TALOS]).verdict is DriftVerdict.CLEAN, what="the node")
 
 
 def test_a_cluster_that_a_run_holds_is_skipped_with_the_reason(world: World) -> None:
@@ -217,8 +217,8 @@ def test_a_cluster_that_a_run_holds_is_skipped_with_the_reason(world: World) -> 
         held = check_fleet(world.root, [DEV, STAGING], layers=[Layer.MACHINES])
         asked = {row["environment"] for row in world.project.ask("requests")}
     assert [(one.verdict, one.skipped) for one in held] == [
-        (Verdict.SKIPPED, "a run on this machine holds it"),
-        (Verdict.CLEAN, ""),
+        (DriftVerdict.SKIPPED, "a run on this machine holds it"),
+        (DriftVerdict.CLEAN, ""),
     ]
     assert asked == {"staging"}
 

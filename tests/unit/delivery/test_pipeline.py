@@ -12,7 +12,7 @@ from infraflux.delivery.pipeline import Deploy, Pin, Refused, Wait, choose_relea
 from infraflux.delivery.promotion import Question
 from infraflux.delivery.records import Approved, Hold, Ledger, Promoted, Verified
 from infraflux.delivery.release import Release
-from infraflux.delivery.text import Stage, describe, pipeline_markdown
+from infraflux.delivery.text import PipelineStage, describe, pipeline_markdown
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 UP, TARGET = ("dev/dev-1",), ("staging/s-1", "staging/s-2")
@@ -179,7 +179,7 @@ def test_an_approval_is_of_one_plan(record: Approved, asked: dict, found: bool):
 def test_the_pipeline_in_markdown():
     verdict = step(PROVED).verdict
     stages = [
-        Stage(
+        PipelineStage(
             environment="dev",
             source=None,
             pins="",
@@ -187,7 +187,7 @@ def test_the_pipeline_in_markdown():
             candidate="",
             step=Noop("follows the checkout"),
         ),
-        Stage(
+        PipelineStage(
             environment="staging",
             source="dev",
             pins="r1",

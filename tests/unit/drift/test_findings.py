@@ -10,10 +10,10 @@ from infraflux.core.outcomes import Noop
 from infraflux.drift.findings import (
     ClusterDrift,
     DriftClass,
+    DriftVerdict,
     Finding,
     Layer,
     Owner,
-    Verdict,
     apply_ignores,
     decide_fix,
 )
@@ -41,18 +41,18 @@ def report(*findings: Finding, **changes) -> ClusterDrift:
 
 
 VERDICTS = {
-    "nothing": (report(), Verdict.CLEAN),
-    "a difference": (report(finding()), Verdict.DRIFTED),
-    "only what is expected": (report(finding(DriftClass.EXPECTED)), Verdict.CLEAN),
-    "only what is ignored": (report(finding(ignored_by="rule")), Verdict.CLEAN),
-    "an endpoint down": (report(unknown=("proxmox: refused",)), Verdict.UNKNOWN),
-    "a difference and an endpoint down": (report(finding(), unknown=("talos: refused",)), Verdict.UNKNOWN),
-    "held by a deploy": (report(skipped="deploy-dev-dev-1 holds it"), Verdict.SKIPPED),
+    "nothing": (report(), DriftVerdict.CLEAN),
+    "a difference": (report(finding()), DriftVerdict.DRIFTED),
+    "only what is expected": (report(finding(DriftClass.EXPECTED)), DriftVerdict.CLEAN),
+    "only what is ignored": (report(finding(ignored_by="rule")), DriftVerdict.CLEAN),
+    "an endpoint down": (report(unknown=("proxmox: refused",)), DriftVerdict.UNKNOWN),
+    "a difference and an endpoint down": (report(finding(), unknown=("talos: refused",)), DriftVerdict.UNKNOWN),
+    "held by a deploy": (report(skipped="deploy-dev-dev-1 holds it"), DriftVerdict.SKIPPED),
 }
 
 
 @pytest.mark.parametrize(("found", "verdict"), VERDICTS.values(), ids=VERDICTS.keys())
-def test_verdict(found: ClusterDrift, verdict: Verdict):
+def test_verdict(found: ClusterDrift, verdict: DriftVerdict):
     assert found.verdict is verdict
     assert headline(found)
     assert as_json(found)["verdict"] == verdict

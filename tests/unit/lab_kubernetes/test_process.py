@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from infraflux_lab.kubernetes.process import LONGEST_BACKOFF_S, SupervisedProcess, backoff_s
-from infraflux_lab.kubernetes.programs import Program
+from infraflux_lab.kubernetes.programs import ProcessSpec
 
 
 class RecordedEvents:
@@ -33,7 +33,7 @@ def events() -> RecordedEvents:
 def _supervised(
     tmp_path: Path, events: RecordedEvents, code: str, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 ) -> SupervisedProcess:
-    program = Program(name="child", argv=[sys.executable, "-c", textwrap.dedent(code)], environment={"A": "b"})
+    program = ProcessSpec(name="child", argv=[sys.executable, "-c", textwrap.dedent(code)], environment={"A": "b"})
     return SupervisedProcess(program, log=tmp_path / "logs" / "child.log", events=events, cluster="c", sleep=sleep)
 
 
@@ -106,14 +106,14 @@ def test_children_die_with_a_lab_that_is_killed(tmp_path: Path) -> None:
         import asyncio
         from pathlib import Path
         from infraflux_lab.kubernetes.process import SupervisedProcess
-        from infraflux_lab.kubernetes.programs import Program
+        from infraflux_lab.kubernetes.programs import ProcessSpec
 
         class Events:
             def emit(self, source, kind, **fields):
                 print(fields["pid"], flush=True)
 
         async def main():
-            program = Program(name="child", argv=["/bin/sleep", "600"], environment={{}})
+            program = ProcessSpec(name="child", argv=["/bin/sleep", "600"], environment={{}})
             await SupervisedProcess(program, log=Path({str(tmp_path)!r}) / "log", events=Events(), cluster="c").start()
             await asyncio.sleep(600)
 

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from infraflux_lab.kubernetes.material import Layout
-from infraflux_lab.kubernetes.programs import MEMORY_LIMIT_MIB, PROGRAMS, Program, programs
+from infraflux_lab.kubernetes.programs import MEMORY_LIMIT_MIB, PROGRAMS, ProcessSpec, programs
 from infraflux_lab.kubernetes.settings import read_settings
 
 BINARIES = {name: Path("/bin") / name for name in PROGRAMS}
 
 
-def _programs(config: dict[str, Any], root: Path) -> dict[str, Program]:
+def _programs(config: dict[str, Any], root: Path) -> dict[str, ProcessSpec]:
     made = programs(layout=Layout(root=root), settings=read_settings(config), home="127.78.1.11", binaries=BINARIES)
     return {program.name: program for program in made}
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from infraflux.adapters.helm import Chart, Helm, Install, Release, merge_values, plan_install
+from infraflux.adapters.helm import Chart, Helm, HelmRelease, Install, merge_values, plan_install
 from infraflux.core.errors import ErrorClass, Permanent, Retryable
 from infraflux.core.outcomes import Done, Noop
 from infraflux.core.process import Completed
@@ -13,7 +13,9 @@ CHART = Chart(release="cilium", namespace="kube-system", name="cilium", reposito
 
 
 def release(**changes):
-    return Release(**({"status": "deployed", "revision": 2, "chart_version": "1.19.3", "values": {"a": 1}} | changes))
+    return HelmRelease(
+        **({"status": "deployed", "revision": 2, "chart_version": "1.19.3", "values": {"a": 1}} | changes)
+    )
 
 
 @pytest.mark.parametrize(

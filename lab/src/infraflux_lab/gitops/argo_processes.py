@@ -11,7 +11,7 @@ from infraflux_lab.contracts import EventSink
 from infraflux_lab.gitops.argocd import EXTRAS, REDIS_PORT, WORKLOADS, ArgoFacts, ArgoSite, prepare, program
 from infraflux_lab.gitops.plugins import Plugin, mount, plugin_program
 from infraflux_lab.kubernetes.process import SupervisedProcess
-from infraflux_lab.kubernetes.programs import Program
+from infraflux_lab.kubernetes.programs import ProcessSpec
 
 if TYPE_CHECKING:
     from fakeredis import TcpFakeServer
@@ -78,7 +78,7 @@ class ArgoProcesses:
         for directory in (self._site.sockets, self._site.plugins):
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
-    async def _plugins(self, plugins: Sequence[Plugin]) -> dict[str, Program]:
+    async def _plugins(self, plugins: Sequence[Plugin]) -> dict[str, ProcessSpec]:
         """With their files in place; none where what they call is not there."""
         lacking = [name for name in EXTRAS if name not in self._site.binaries]
         if plugins and lacking:
@@ -92,7 +92,7 @@ class ArgoProcesses:
     def _say_missing(self, programs: Sequence[str]) -> None:
         self._events.emit("gitops", "argocd-missing", cluster=self._cluster, programs=list(programs))
 
-    async def _converge_one(self, name: str, made: Program | None) -> bool:
+    async def _converge_one(self, name: str, made: ProcessSpec | None) -> bool:
         present = self._running.get(name)
         if present and present.program == made:
             return False

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from infraflux.core.files import make_private_dir
-from infraflux_lab.kubernetes.programs import GC_PERCENT, Program
+from infraflux_lab.kubernetes.programs import GC_PERCENT, ProcessSpec
 
 NAMESPACE = "argocd"
 PROGRAMS = ("argocd", "helm", "kustomize")
@@ -141,9 +141,9 @@ def prepare(site: ArgoSite) -> None:
     wrapper.chmod(0o700)
 
 
-def program(name: str, site: ArgoSite, facts: ArgoFacts) -> Program:
+def program(name: str, site: ArgoSite, facts: ArgoFacts) -> ProcessSpec:
     """One of Argo CD's programs, ready to run."""
-    return Program(
+    return ProcessSpec(
         name=name,
         argv=[str(site.bin / name), *_FLAGS[name](site)],
         environment=environment(name, site, facts),

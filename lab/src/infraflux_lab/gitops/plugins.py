@@ -15,7 +15,7 @@ from typing import Any
 
 from infraflux.core.files import make_private_dir, write_private
 from infraflux_lab.gitops.argocd import CMP_SERVER, ArgoSite, container_variables
-from infraflux_lab.kubernetes.programs import GC_PERCENT, Program
+from infraflux_lab.kubernetes.programs import GC_PERCENT, ProcessSpec
 
 CONFIG = "/home/argocd/cmp-server/config"
 """Where the image's server looks for its plugin.yaml."""
@@ -112,7 +112,7 @@ def mount(plugins: Sequence[Plugin], site: ArgoSite) -> None:
         make_private_dir(_home(plugin, site) / "tmp")
 
 
-def plugin_program(plugin: Plugin, site: ArgoSite) -> Program:
+def plugin_program(plugin: Plugin, site: ArgoSite) -> ProcessSpec:
     """The plugin server with its own files; paths in its variables lead to where they are here (pure)."""
     home = _home(plugin, site)
     said = {name: _moved(value, plugin, site) for name, value in plugin.variables.items()}
@@ -130,7 +130,7 @@ def plugin_program(plugin: Plugin, site: ArgoSite) -> Program:
         f"--config-dir-path={_inside(CONFIG, plugin, site)}",
         "--loglevel=warn",
     ]
-    return Program(name=f"{CMP_SERVER}-{plugin.name}", argv=argv, environment={**said, **fixed})
+    return ProcessSpec(name=f"{CMP_SERVER}-{plugin.name}", argv=argv, environment={**said, **fixed})
 
 
 def _home(plugin: Plugin, site: ArgoSite) -> Path:

@@ -20,7 +20,7 @@ from infraflux_lab.kubernetes.material import (
 )
 from infraflux_lab.kubernetes.objects import SYSTEM_NAMESPACE, bootstrap_token_secret, default_service_account
 from infraflux_lab.kubernetes.process import SupervisedProcess
-from infraflux_lab.kubernetes.programs import Program, programs
+from infraflux_lab.kubernetes.programs import ProcessSpec, programs
 from infraflux_lab.kubernetes.settings import ClusterSettings
 
 # A cold start takes 2 to 4 s on two idle cores; a busy machine starting three clusters at once needs much more.
@@ -123,7 +123,7 @@ class ControlPlane:
         async for chunk in self.etcd.snapshot():
             yield chunk
 
-    def _supervise(self, program: Program) -> SupervisedProcess:
+    def _supervise(self, program: ProcessSpec) -> SupervisedProcess:
         log = self.layout.logs / f"{program.name}.log"
         return SupervisedProcess(program, log=log, events=self._events, cluster=self._cluster)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from infraflux.core.die_with_parent import die_with_parent
 from infraflux.core.files import make_private_dir
 from infraflux_lab.contracts import EventSink
-from infraflux_lab.kubernetes.programs import Program
+from infraflux_lab.kubernetes.programs import ProcessSpec
 
 FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 10.0
@@ -30,7 +30,7 @@ class SupervisedProcess:
 
     def __init__(
         self,
-        program: Program,
+        program: ProcessSpec,
         *,
         log: Path,
         events: EventSink,

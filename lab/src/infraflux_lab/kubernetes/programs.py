@@ -56,7 +56,7 @@ Flags = dict[str, str | list[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Program:
+class ProcessSpec:
     """One process to run."""
 
     name: str
@@ -64,7 +64,9 @@ class Program:
     environment: Mapping[str, str]
 
 
-def programs(*, layout: Layout, settings: ClusterSettings, home: str, binaries: Mapping[str, Path]) -> list[Program]:
+def programs(
+    *, layout: Layout, settings: ClusterSettings, home: str, binaries: Mapping[str, Path]
+) -> list[ProcessSpec]:
     """All programs in start order; KeyError names a binary that is not there."""
     makers = {
         "etcd": lambda: etcd_flags(layout, home=home),
@@ -74,7 +76,7 @@ def programs(*, layout: Layout, settings: ClusterSettings, home: str, binaries: 
         "kwok": lambda: kwok_flags(layout, settings),
     }
     return [
-        Program(
+        ProcessSpec(
             name=name,
             argv=[str(binaries[name]), *render_flags(makers[name]())],
             environment=program_environment(name, layout),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from infraflux.adapters.proxmox import privileges
 from infraflux.adapters.proxmox.facts import Host, Observed, StorageOnHost
-from infraflux.adapters.proxmox.finding import Finding
+from infraflux.adapters.proxmox.finding import PreflightFinding
 from infraflux.adapters.proxmox.places import host_of
 from infraflux.config.models import ClusterSpec, Node
 from infraflux.core.errors import ErrorClass
@@ -20,14 +20,14 @@ STEP_MIB = 256
 """Sizes that are proposed are multiples of it."""
 
 
-def judge_capacity(spec: ClusterSpec, observed: Observed) -> Iterator[Finding]:
+def judge_capacity(spec: ClusterSpec, observed: Observed) -> Iterator[PreflightFinding]:
     yield from _cores(spec, observed)
     yield from _space(spec, observed)
     yield from _memory(spec, observed)
     yield from _host_loss(spec, observed)
 
 
-def _cores(spec: ClusterSpec, observed: Observed) -> Iterator[Finding]:
+def _cores(spec: ClusterSpec, observed: Observed) -> Iterator[PreflightFinding]:
     for node in spec.nodes:
         seen = observed.hosts.get(node.host)
         if seen and seen.online and 0 < seen.cores < node.cores:
@@ -36,7 +36,7 @@ def _cores(spec: ClusterSpec, observed: Observed) -> Iterator[Finding]:
             ]
             fits = f"{seen.cores} would fit" + (f", or a host with more: {', '.join(bigger)}" if bigger else "")
             message = f"{node.name} wants {node.cores} cores, host {node.host} has {seen.cores}: {fits}"
-            yield Finding(error_class=ErrorClass.CAPACITY, message=message)
+            yield PreflightFinding(error_class=ErrorClass.CAPACITY, message=message)
 
 
 def _others(spec: ClusterSpec, observed: Observed, but: Host) -> list[Host]:
@@ -45,7 +45,7 @@ def _others(spec: ClusterSpec, observed: Observed, but: Host) -> list[Host]:
     return [host for host in found if host.online and host.name != but.name]
 
 
-def _space(spec: ClusterSpec, observed: Observed) -> Iterator[Finding]:
+def _space(spec: ClusterSpec, observed: Observed) -> Iterator[PreflightFinding]:
     """Space for the machines that are not there yet; a shared storage counts once."""
     new = _new_disks(spec, observed)
     for (host, name), disks in sorted(new.items()):
@@ -54,7 +54,7 @@ def _space(spec: ClusterSpec, observed: Observed) -> Iterator[Finding]:
         if free and gib > min(free):
             left = {one.host: one.free_gib - sum(new.get((one.host, name), ())) for one in there if one.host != host}
             room = ", ".join(f"{on} ({free} GiB)" for on, free in left.items() if free >= min(disks) and host != SHARED)
-            yield Finding(
+            yield PreflightFinding(
                 error_class=ErrorClass.CAPACITY,
                 message=f"storage {name}{'' if host == SHARED else f' on host {host}'} has {min(free)} GiB free,"
                 f" new machines need {gib} GiB: {_fitting_disks(len(disks), min(free))}"
@@ -90,7 +90,7 @@ def _fitting_disks(count: int, free: int) -> str:
     return f"{each} GiB would fit" if count == 1 else f"{count} disks of {each} GiB would fit"
 
 
-def _memory(spec: ClusterSpec, observed: Observed) -> Iterator[Finding]:
+def _memory(spec: ClusterSpec, observed: Observed) -> Iterator[PreflightFinding]:
     foreign, ours = _foreign_mib(spec, observed), _ours(spec, observed)
     for name in sorted(ours):
         host = observed.hosts.get(name)
@@ -104,7 +104,7 @@ def _memory(spec: ClusterSpec, observed: Observed) -> Iterator[Finding]:
             - sum(node.memory_mib for node in ours.get(other.name, ()))
             for other in _others(spec, observed, host)
         }
-        yield Finding(
+        yield PreflightFinding(
             error_class=ErrorClass.CAPACITY,
             message=f"host {name} has {host.memory_mib} MiB memory; its guests and the new machines"
             f" need {mib} MiB, the host itself {HOST_RESERVE_MIB} MiB: "
@@ -122,7 +122,7 @@ def _fitting_memory(nodes: list[Node], free: int, room: dict[str, int]) -> str:
     return fits + (f", or one of them on another host: {', '.join(with_room)}" if with_room else "")
 
 
-def _host_loss(spec: ClusterSpec, observed: Observed) -> Iterator[Finding]:
+def _host_loss(spec: ClusterSpec, observed: Observed) -> Iterator[PreflightFinding]:
     """Whether the rest can carry everything when the fullest host fails; only where HA would try."""
     names = {host.name for host in spec.proxmox.hosts}
     hosts = [host for host in observed.hosts.values() if host.online and host.name in names]
@@ -134,7 +134,7 @@ def _host_loss(spec: ClusterSpec, observed: Observed) -> Iterator[Finding]:
     for lost in hosts:
         left = sum(host.memory_mib for host in hosts if host is not lost)
         if total - HOST_RESERVE_MIB > left:
-            yield Finding(
+            yield PreflightFinding(
                 error_class=ErrorClass.CAPACITY,
                 message=f"without host {lost.name} the others have {left} MiB memory for {total} MiB:"
                 f" Proxmox HA could not restart everything; {total - HOST_RESERVE_MIB - left} MiB less would fit",

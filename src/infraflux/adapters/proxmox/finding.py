@@ -6,7 +6,7 @@ from infraflux.core.errors import ErrorClass
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class PreflightFinding:
     """One thing that is not as it must be (error) or should be (warning)."""
 
     error_class: ErrorClass

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from infraflux.adapters.proxmox import privileges
 from infraflux.adapters.proxmox.facts import Observed
-from infraflux.adapters.proxmox.finding import Finding
+from infraflux.adapters.proxmox.finding import PreflightFinding
 from infraflux.adapters.proxmox.orphans import placement
 from infraflux.config.models import ClusterSpec, Node
 from infraflux.core.errors import ErrorClass
@@ -18,14 +18,14 @@ Use = tuple[str, str, str]
 """Host, storage and the content it is to hold."""
 
 
-def judge_storages(spec: ClusterSpec, observed: Observed) -> Iterator[Finding]:
+def judge_storages(spec: ClusterSpec, observed: Observed) -> Iterator[PreflightFinding]:
     """Each storage on each host that uses it."""
     for host, name, content in sorted(set(_storage_uses(spec, observed))):
         seen = observed.hosts.get(host)
         if seen is None or not seen.online or not privileges.may_see_storage(observed, name):
             continue
         if problem := _storage_problem(observed, host, name, content):
-            yield Finding(error_class=ErrorClass.CONFIG, message=problem)
+            yield PreflightFinding(error_class=ErrorClass.CONFIG, message=problem)
 
 
 def _storage_problem(observed: Observed, host: str, name: str, content: str) -> str:
@@ -59,7 +59,7 @@ def host_of(spec: ClusterSpec, observed: Observed) -> Iterator[tuple[Node, str]]
         yield node, moved.get(node.name, node.host)
 
 
-def judge_networks(spec: ClusterSpec, observed: Observed) -> Iterator[Finding]:
+def judge_networks(spec: ClusterSpec, observed: Observed) -> Iterator[PreflightFinding]:
     """Each bridge or VNet on each host whose machines have a card in it."""
     first = (spec.proxmox.bridge.name, spec.proxmox.bridge.vlan)
     wanted: dict[str, set[tuple[str, int | None]]] = defaultdict(set)
@@ -73,10 +73,10 @@ def judge_networks(spec: ClusterSpec, observed: Observed) -> Iterator[Finding]:
         hidden = {bridge for bridge, vlan in cards if not privileges.may_see_network(observed, bridge, vlan)}
         for bridge in sorted({bridge for bridge, _ in cards} - host.bridges - hidden):
             message = f"bridge {bridge} does not exist on host {name}, which has {there}"
-            yield Finding(error_class=ErrorClass.CONFIG, message=message)
+            yield PreflightFinding(error_class=ErrorClass.CONFIG, message=message)
 
 
-def judge_mappings(spec: ClusterSpec, observed: Observed) -> Iterator[Finding]:
+def judge_mappings(spec: ClusterSpec, observed: Observed) -> Iterator[PreflightFinding]:
     """Each PCI mapping on the host of the machine that uses it. Proxmox lists those the token may use."""
     if observed.mappings is None:
         return
@@ -92,4 +92,4 @@ def judge_mappings(spec: ClusterSpec, observed: Observed) -> Iterator[Finding]:
             message = f"PCI mapping {mapping} has no device on host {host}, only on {there}"
         else:
             continue
-        yield Finding(error_class=ErrorClass.CONFIG, message=message)
+        yield PreflightFinding(error_class=ErrorClass.CONFIG, message=message)

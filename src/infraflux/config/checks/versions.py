@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from infraflux.config.checks.finding import Finding, Subject, needs
-from infraflux.config.matrix import Release, find_release, matrix, minor_text
+from infraflux.config.matrix import KnownVersion, find_release, matrix, minor_text
 from infraflux.config.models.talos import Versions
 
 
-def _minors(releases: tuple[Release, ...]) -> str:
+def _minors(releases: tuple[KnownVersion, ...]) -> str:
     return ", ".join(f"v{release.version}.x" for release in releases)
 
 
