@@ -31,7 +31,8 @@ def test_the_run_says_what_it_is(house: House, deployed_dev: str) -> None:
     assert run["name"] == "deploy-dev-dev-1"
     assert run["parameters"]["cluster"] == "dev-1"
     tasks = [row["name"] for row in house.pages("/task_runs/filter", {"flow_runs": {"id": {"any_": [deployed_dev]}}})]
-    for name in ("load and validate configuration", "run preflight checks", "plan cluster", "bootstrap etcd"):
+    wanted = ("load and validate configuration", "run preflight checks", "plan cluster", "apply machines")
+    for name in (*wanted, "bootstrap etcd"):
         assert any(task.startswith(name) for task in tasks), tasks
 
 

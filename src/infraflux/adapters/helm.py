@@ -160,7 +160,7 @@ class Helm:
         return max((one["revision"] for one in entries if one["status"] in {"deployed", "superseded"}), default=None)
 
     def ensure(
-        self, chart: Chart, *, deadline_s: float, dry_run: bool = False, on_line: Callable[[str], None] | None = None
+        self, chart: Chart, *, deadline_s: float, dry_run: bool = False, log: Callable[[str], None] | None = None
     ) -> Outcome:
         """Bring the release to this chart and these values, out of whatever an interrupted call left.
 
@@ -179,7 +179,7 @@ class Helm:
             self._rollback(chart, revision=before or 0, deadline_s=deadline_s)
         elif plan.recover and seen:
             self._forget(chart, revision=seen.revision)
-        self._upgrade(chart, deadline_s=deadline_s, on_line=on_line)
+        self._upgrade(chart, deadline_s=deadline_s, log=log)
         return Done(f"installed {chart.name} {chart.version}: {plan.why}")
 
     def read_crds(self, chart: Chart) -> list[dict[str, Any]]:
@@ -193,11 +193,11 @@ class Helm:
         found = [one for text in texts for one in read_manifests(text.partition("\n")[2])]
         return [one for one in found if one.get("kind") == _CRD]
 
-    def _upgrade(self, chart: Chart, *, deadline_s: float, on_line: Callable[[str], None] | None) -> None:
+    def _upgrade(self, chart: Chart, *, deadline_s: float, log: Callable[[str], None] | None) -> None:
         argv = ["upgrade", chart.release, chart.name, "--install", "--create-namespace", *_source(chart)]
         # What a killed first call created has no complete record: the objects are ours all the same.
         argv += ["--take-ownership", "--timeout", f"{int(deadline_s)}s"]
-        done = self._helm(*argv, deadline_s=deadline_s + CALL_DEADLINE_S, on_line=on_line)
+        done = self._helm(*argv, deadline_s=deadline_s + CALL_DEADLINE_S, log=log)
         if done.returncode:
             raise self._error(done, f"installing {chart.name} {chart.version}")
 
@@ -227,12 +227,12 @@ class Helm:
         return entries
 
     def _helm(
-        self, *words: str, deadline_s: float = CALL_DEADLINE_S, on_line: Callable[[str], None] | None = None
+        self, *words: str, deadline_s: float = CALL_DEADLINE_S, log: Callable[[str], None] | None = None
     ) -> process.Completed:
         with TemporaryDirectory(prefix="infraflux-helm-") as home:
             env = {f"HELM_{name}_HOME": f"{home}/{name.lower()}" for name in ("CACHE", "CONFIG", "DATA")}
             argv: list[str | Path] = [self._binary, *words, "--kubeconfig", self._kubeconfig]
-            return self._run(argv, deadline_s=deadline_s, env=env, on_line=on_line)
+            return self._run(argv, deadline_s=deadline_s, env=env, on_line=log)
 
     def _error(self, done: process.Completed, doing: str) -> Permanent | Retryable:
         text = f"{doing}: {done.stderr.strip() or done.tail}"

@@ -54,7 +54,7 @@ class Releases(Protocol):
     def read_release(self, release: str, *, namespace: str) -> HelmRelease | None: ...
 
     def ensure(
-        self, chart: Chart, *, deadline_s: float, dry_run: bool = False, on_line: Callable[[str], None] | None = None
+        self, chart: Chart, *, deadline_s: float, dry_run: bool = False, log: Callable[[str], None] | None = None
     ) -> Outcome: ...
 
 
@@ -95,7 +95,7 @@ class Installer:
     helm: Releases
     argocd: ArgoCd
     clock: Clock
-    on_line: Callable[[str], None] = field(default=lambda _line: None, repr=False)
+    log: Callable[[str], None] = field(default=lambda _line: None, repr=False)
 
     def install_cilium(self, *, dry_run: bool = False) -> Outcome:
         """The first install of Cilium, until it runs; Noop once Argo CD owns it. Raises what `Helm.ensure` raises.
@@ -129,7 +129,7 @@ class Installer:
                 with TemporaryDirectory(prefix="infraflux-values-") as directory:
                     crds = self.helm.read_crds(self.chart(name, Path(directory)))
             except InfrafluxError as error:
-                self.on_line(f"CRDs of {name} will come with Argo CD: {error.message.splitlines()[0]}")
+                self.log(f"CRDs of {name} will come with Argo CD: {error.message.splitlines()[0]}")
                 continue
             outcomes += [self.kubernetes.apply(one, force=True, manager=ARGO_MANAGER) for one in crds]
         return outcomes
@@ -170,7 +170,7 @@ class Installer:
         Raises HandoffDegraded or HandoffSlow with the Application and resource in question.
         """
         self.argocd.refresh(self.argocd.read())
-        seen = self.argocd.wait_until_synced(clock=self.clock, deadline_s=deadline_s, on_change=self.on_line)
+        seen = self.argocd.wait_until_synced(clock=self.clock, deadline_s=deadline_s, on_change=self.log)
         self.check_webhooks()
         return seen
 
@@ -202,7 +202,7 @@ class Installer:
             )
         with TemporaryDirectory(prefix="infraflux-values-") as directory:
             chart = self.chart(component, Path(directory))
-            outcome = self.helm.ensure(chart, deadline_s=deadline_s, dry_run=dry_run, on_line=self.on_line)
+            outcome = self.helm.ensure(chart, deadline_s=deadline_s, dry_run=dry_run, log=self.log)
         if not dry_run:
             then()
             self._wait_until_runs(chart, deadline_s=deadline_s)

@@ -83,7 +83,7 @@ def open_platform(
         helm=Helm(binary=locate("helm"), kubeconfig=kubeconfig, cluster=spec.key, forget_record=forget_record),
         argocd=ArgoCd(kubernetes, cluster=spec.key),
         clock=SystemClock(),
-        on_line=log,
+        log=log,
     )
     return Platform(installer=installer, kubernetes=kubernetes, root=root)
 

@@ -163,7 +163,7 @@ def test_kinds_are_not_touched_once_argo_cd_is_there():
 
 def test_a_chart_out_of_reach_is_left_to_argo_cd():
     lines, kubernetes = [], Recorder()
-    one = replace(without_addons(kubernetes=kubernetes), helm=Helm("cert-manager"), on_line=lines.append)
+    one = replace(without_addons(kubernetes=kubernetes), helm=Helm("cert-manager"), log=lines.append)
     one.install_argocd()
     assert kubernetes.applied == ["crd-of-kube-prometheus-stack"]
     assert lines == ["CRDs of cert-manager will come with Argo CD: no such host for cert-manager"]
