@@ -19,7 +19,7 @@ from infraflux.core.outcomes import Outcome
 from infraflux.core.paths import ProjectPaths
 from infraflux.drift.findings import ClusterDrift, DriftVerdict
 from infraflux.drift.history import trend_markdown
-from infraflux.drift.report import cluster_markdown, fleet_rows, headline, simulated_mark
+from infraflux.drift.report import cluster_markdown, fleet_rows, headline, simulation_notice
 from infraflux.operations.delivery import record_looks
 from infraflux.operations.drift_fleet import Held, check_fleet, fleet_reports, held_here, keep, notify, read_looks
 from tasks.configuration import learn_secrets
@@ -85,7 +85,7 @@ def publish(*, reports: Sequence[ClusterDrift]) -> None:
         publish_markdown("drift", cluster=report.cluster, markdown=text, description=headline(report))
         _send(report)
     last = fleet_reports(root, Fleet.load(root), reports)
-    said = ". ".join(filter(None, ("Drift of every cluster, as it was last looked at", simulated_mark(last))))
+    said = ". ".join(filter(None, ("Drift of every cluster, as it was last looked at", simulation_notice(last))))
     create_table_artifact(fleet_rows(last), key="drift-fleet", description=said)
 
 

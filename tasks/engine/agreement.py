@@ -8,7 +8,7 @@ from infraflux.operations.opening import OpenCluster
 from infraflux.operations.plan import report
 from infraflux.operations.planning import Planned
 from tasks.engine.approval import Question, approve
-from tasks.engine.artifacts import marked
+from tasks.engine.artifacts import with_notice
 from tasks.engine.stages import Recipe
 from tasks.engine.step import log_line
 
@@ -48,7 +48,7 @@ def approve_plan(run: Recipe, planned: Planned | Destruction, *, auto_approve: b
     with run.report.stage("approve") as said:
         how = approved_before(run.opened, planned) or approve(
             cluster=run.run.cluster,
-            question=asked.shown_as(marked(asked.markdown, run.report.simulated)),
+            question=asked.shown_as(with_notice(asked.markdown, run.report.simulation_notice)),
             rules=run.opened.spec.policy.approval,
             auto_approve=auto_approve,
         )

@@ -34,7 +34,7 @@ class Report:
     stages: list[Stage] = field(default_factory=list)
     spans: Sequence[Span] = ()
     """What the adapters note while the run goes; grows."""
-    simulated: str = ""
+    simulation_notice: str = ""
     """What every report of this run has to say of itself; known once the configuration is loaded."""
     show_percent: Callable[[float], None] = lambda _percent: None
     _started: float = 0.0
@@ -72,7 +72,7 @@ class Report:
 
     def publish(self, kind: str, *, markdown: str, description: str) -> None:
         """Store an artifact of this run's cluster."""
-        publish(kind, cluster=self.cluster, markdown=markdown, description=description, simulated=self.simulated)
+        publish(kind, cluster=self.cluster, markdown=markdown, description=description, notice=self.simulation_notice)
 
     @property
     def total_s(self) -> float:
@@ -92,17 +92,17 @@ def facts_markdown(cluster: str, facts: Mapping[str, object], *, next_steps: Seq
     return "\n".join(lines)
 
 
-def marked(markdown: str, simulated: str) -> str:
+def with_notice(markdown: str, notice: str) -> str:
     """The report with what of it is simulated right below its heading, or on top where it has none (pure)."""
-    if not simulated:
+    if not notice:
         return markdown
     head, _, rest = markdown.partition("\n") if markdown.startswith("# ") else ("", "", markdown)
-    return "\n\n".join(part for part in (head, f"> **{simulated}**", rest.lstrip()) if part)
+    return "\n\n".join(part for part in (head, f"> **{notice}**", rest.lstrip()) if part)
 
 
-def publish(kind: str, *, cluster: str, markdown: str, description: str, simulated: str = "") -> None:
-    """Store an artifact, masked, marked, and cut where it is longer than a person reads."""
-    text = marked(masked(markdown), simulated)
+def publish(kind: str, *, cluster: str, markdown: str, description: str, notice: str = "") -> None:
+    """Store an artifact, masked, with its notice, and cut where it is longer than a person reads."""
+    text = with_notice(masked(markdown), notice)
     if len(text) > MARKDOWN_LIMIT:
         text = text[:MARKDOWN_LIMIT] + "\n\n(cut; the whole text is in the log)"
     key = artifact_key(kind, cluster)

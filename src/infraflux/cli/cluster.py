@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from infraflux.cli.cluster_new import new
-from infraflux.cli.project import console, project_root, say_simulated
+from infraflux.cli.project import console, print_simulation_notice, project_root
 from infraflux.config.load import load_cluster
 from infraflux.core import process
 from infraflux.operations.bootstrap import TalosCluster
@@ -43,7 +43,7 @@ def bootstrap(cluster: Cluster) -> None:
     talos = opened.talos
     wait_healthy(talos, require_ready=False)
     out.print(f"[green]{cluster} is healthy[/green]: kubectl --kubeconfig {talos.workspace.kubeconfig} get nodes")
-    say_simulated(talos.spec.proxmox.simulated)
+    print_simulation_notice(talos.spec.proxmox.simulation_notice)
 
 
 @app.command()
@@ -55,7 +55,7 @@ def health(
     talos = _open(cluster)
     wait_healthy(talos, require_ready=require_ready)
     console().print(f"[green]{cluster} is healthy[/green]")
-    say_simulated(talos.spec.proxmox.simulated)
+    print_simulation_notice(talos.spec.proxmox.simulation_notice)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from infraflux.cli.output import emit
 from infraflux.cli.plan import print_plan
-from infraflux.cli.project import console, project_root, say_simulated
+from infraflux.cli.project import console, print_simulation_notice, project_root
 from infraflux.config.load import Fleet
 from infraflux.core import process
 from infraflux.core.errors import ErrorClass, Permanent
@@ -16,7 +16,7 @@ from infraflux.core.output import Output, OutputOption, TakesJson
 from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, DriftVerdict, Layer
 from infraflux.drift.history import looks_markdown, sparkline
 from infraflux.drift.report import as_json as to_json
-from infraflux.drift.report import cluster_markdown, fleet_rows, headline, simulated_mark
+from infraflux.drift.report import cluster_markdown, fleet_rows, headline, simulation_notice
 from infraflux.operations.delivery import record_looks
 from infraflux.operations.drift_fleet import check_fleet, choose, fix_of, keep, last_report, read_looks
 from infraflux.operations.opening import open_project
@@ -104,7 +104,7 @@ def _print(reports: list[ClusterDrift], *, output: Output, trend: bool = False) 
     for report, row in zip(reports, fleet_rows(reports), strict=True):
         table.add_row(report.cluster, str(row["verdict"]), sparkline(looks[report.cluster]), headline(report))
     console().print(table)
-    say_simulated(simulated_mark(reports))
+    print_simulation_notice(simulation_notice(reports))
     for report in reports:
         if report.findings or report.unknown:
             typer.echo("\n" + cluster_markdown(report))

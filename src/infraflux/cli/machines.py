@@ -9,7 +9,7 @@ from rich.table import Table
 
 from infraflux.adapters.terraform.plan import Action
 from infraflux.cli.machines_progress import MachinesProgress
-from infraflux.cli.project import console, project_root, say_simulated
+from infraflux.cli.project import console, print_simulation_notice, project_root
 from infraflux.config.load import Fleet
 from infraflux.core import process
 from infraflux.core.errors import Permanent
@@ -39,7 +39,7 @@ def plan(cluster: Cluster) -> None:
     """Look at Proxmox and the state, show what an apply would do. Changes nothing."""
     machines = _open(cluster)
     planned = _planned(machines)
-    say_simulated(machines.spec.proxmox.simulated)
+    print_simulation_notice(machines.spec.proxmox.simulation_notice)
     _guarded(machines, planned)
 
 
@@ -51,7 +51,7 @@ def apply(
     """Make the machines what the configuration says. Asks where machines end or the policy wants an approval."""
     machines, out = _open(cluster), console()
     planned = _planned(machines)
-    say_simulated(machines.spec.proxmox.simulated)
+    print_simulation_notice(machines.spec.proxmox.simulation_notice)
     _guarded(machines, planned)
     if planned.empty:
         return

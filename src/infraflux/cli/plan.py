@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from infraflux.cli.output import emit
-from infraflux.cli.project import console, project_root, say_simulated
+from infraflux.cli.project import console, print_simulation_notice, project_root
 from infraflux.config.models.policy import Disruption
 from infraflux.core import process
 from infraflux.core.output import Output, OutputOption
@@ -46,7 +46,7 @@ def plan(
         planned = make_plan(opened)
     if output is Output.TABLE:
         print_plan(planned.plan)
-        say_simulated(opened.spec.proxmox.simulated)
+        print_simulation_notice(opened.spec.proxmox.simulation_notice)
     else:
         emit(as_json(planned.plan), output=output)
     require_allowed(opened, planned, today=datetime.now(UTC).date())

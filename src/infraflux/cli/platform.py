@@ -13,7 +13,7 @@ from infraflux.adapters.charts import Renderer, read_archives
 from infraflux.adapters.tools.locate import locate
 from infraflux.cli import lab_package
 from infraflux.cli.output import emit
-from infraflux.cli.project import console, project_root, say_simulated
+from infraflux.cli.project import console, print_simulation_notice, project_root
 from infraflux.config.checks.machines import counted
 from infraflux.config.load import Fleet, load_cluster
 from infraflux.core.errors import Permanent
@@ -52,7 +52,7 @@ def install(
     if wait:
         _print(installer.wait_until_synced(), cluster)
         out.print(f"[green]{cluster} is handed over[/green]: from now on Git changes it")
-        say_simulated(installer.spec.proxmox.simulated)
+        print_simulation_notice(installer.spec.proxmox.simulation_notice)
 
 
 @app.command()
@@ -70,7 +70,7 @@ def status(
         for name, owner in owners.items():
             console().print(f"{name} is written by {owner}")
         _print(seen, cluster)
-        say_simulated(installer.spec.proxmox.simulated)
+        print_simulation_notice(installer.spec.proxmox.simulation_notice)
     left = [one.name for one in seen if not one.done]
     if left or not seen:
         raise Permanent(

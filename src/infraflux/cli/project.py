@@ -27,7 +27,7 @@ def console() -> Console:
     return Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 
 
-def say_simulated(mark: str) -> None:
+def print_simulation_notice(notice: str) -> None:
     """Print what of a cluster is simulated, below what was said about it; nothing where it is real."""
-    if mark:
-        console().print(mark, style="dim")
+    if notice:
+        console().print(notice, style="dim")

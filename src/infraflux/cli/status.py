@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 
 from infraflux.cli.output import emit
-from infraflux.cli.project import console, project_root, say_simulated
+from infraflux.cli.project import console, print_simulation_notice, project_root
 from infraflux.config.load import examine
 from infraflux.config.models.proxmox import SIMULATED
 from infraflux.core.output import Output, OutputOption
@@ -33,4 +33,4 @@ def status(
         table.add_row(*cells, style="" if row.healthy else "yellow")
     console().print(table)
     if any(row.simulated for row in rows):
-        say_simulated(SIMULATED)
+        print_simulation_notice(SIMULATED)

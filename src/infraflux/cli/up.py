@@ -9,7 +9,7 @@ from rich.console import Console
 
 from infraflux.cli import lab, tools
 from infraflux.cli.deploy import finish, follow_run
-from infraflux.cli.project import say_simulated
+from infraflux.cli.project import print_simulation_notice
 from infraflux.cli.service import Database, Port, known_clusters, open_service
 from infraflux.config.load import load_cluster
 from infraflux.core.paths import ProjectPaths
@@ -38,7 +38,7 @@ def up(cluster: Target = FIRST, no_deploy: NoDeploy = False, port: Port = None, 
     if not no_deploy:
         deploy_first(service, cluster, console)
     say_where(service, cluster, console, deployed=not no_deploy)
-    say_simulated(spec.proxmox.simulated)
+    print_simulation_notice(spec.proxmox.simulation_notice)
     console.print(f"up after {time.monotonic() - began:.0f} s")
 
 

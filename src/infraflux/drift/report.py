@@ -58,7 +58,7 @@ def _table(title: str, findings: Sequence[Finding]) -> list[str]:
     return ["", f"## {title}", "", *head, *rows]
 
 
-def simulated_mark(reports: Iterable[ClusterDrift]) -> str:
+def simulation_notice(reports: Iterable[ClusterDrift]) -> str:
     """What of these reports is simulated; empty where nothing is."""
     return SIMULATED if any(report.simulated for report in reports) else ""
 
@@ -142,6 +142,6 @@ def notification(reports: Sequence[ClusterDrift]) -> str:
     """A few lines for a chat; empty where there is nothing to tell."""
     telling = [report for report in reports if report.verdict in (DriftVerdict.DRIFTED, DriftVerdict.UNKNOWN)]
     lines = [f"{_SIGNS[report.verdict]} {report.cluster}: {headline(report)}" for report in telling]
-    if mark := simulated_mark(telling):
-        lines.append(f"({mark})")
+    if notice := simulation_notice(telling):
+        lines.append(f"({notice})")
     return "\n".join(lines)

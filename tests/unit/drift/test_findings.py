@@ -18,7 +18,7 @@ from infraflux.drift.findings import (
     decide_fix,
 )
 from infraflux.drift.history import look_of, trend_markdown
-from infraflux.drift.report import as_json, cluster_markdown, fleet_rows, from_json, headline, simulated_mark
+from infraflux.drift.report import as_json, cluster_markdown, fleet_rows, from_json, headline, simulation_notice
 
 NOW = datetime(2026, 11, 23, 2, 15, tzinfo=UTC)
 TODAY = NOW.date()
@@ -138,7 +138,7 @@ def test_fleet_table_has_a_row_per_cluster():
 def test_the_fleet_table_says_which_clusters_are_simulated():
     real, lab = report(), report(cluster="prod/prod-1", simulated=True)
     assert [row["simulated"] for row in fleet_rows([real, lab])] == ["no", "yes"]
-    assert [simulated_mark(some) for some in ([real], [real, lab])] == ["", SIMULATED]
+    assert [simulation_notice(some) for some in ([real], [real, lab])] == ["", SIMULATED]
 
 
 def test_a_look_at_one_layer_says_so_everywhere_and_survives_as_json():

@@ -4,7 +4,7 @@ import pytest
 from fakes.specs import make_spec
 
 from infraflux.config.models.proxmox import SIMULATED
-from tasks.engine.artifacts import Report, marked
+from tasks.engine.artifacts import Report, with_notice
 from tasks.engine.timeline import Stage
 
 
@@ -18,20 +18,20 @@ from tasks.engine.timeline import Stage
     ],
 )
 def test_what_is_on_loopback_is_simulated(endpoint: str, simulated: str):
-    assert make_spec().proxmox.model_copy(update={"endpoint": endpoint}).simulated == simulated
+    assert make_spec().proxmox.model_copy(update={"endpoint": endpoint}).simulation_notice == simulated
 
 
 @pytest.mark.parametrize(
     ("markdown", "text"),
     [
-        ("# dev/dev-1: done\n\n| a |", "# dev/dev-1: done\n\n> **mark**\n\n| a |"),
-        ("# only a heading", "# only a heading\n\n> **mark**"),
-        ("No changes.\n", "> **mark**\n\nNo changes.\n"),
+        ("# dev/dev-1: done\n\n| a |", "# dev/dev-1: done\n\n> **notice**\n\n| a |"),
+        ("# only a heading", "# only a heading\n\n> **notice**"),
+        ("No changes.\n", "> **notice**\n\nNo changes.\n"),
     ],
 )
-def test_the_mark_stands_below_the_heading(markdown: str, text: str):
-    assert marked(markdown, "mark") == text
-    assert marked(markdown, "") == markdown
+def test_the_notice_stands_below_the_heading(markdown: str, text: str):
+    assert with_notice(markdown, "notice") == text
+    assert with_notice(markdown, "") == markdown
 
 
 def test_a_stage_takes_the_spans_of_its_own_time(monkeypatch: pytest.MonkeyPatch):

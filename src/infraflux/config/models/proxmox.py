@@ -95,6 +95,6 @@ class Proxmox(Section):
             return host == "localhost"
 
     @property
-    def simulated(self) -> str:
+    def simulation_notice(self) -> str:
         """What every report about this cluster has to say of what it shows; empty where the hosts are real."""
         return SIMULATED if self.on_loopback else ""
