@@ -13,7 +13,7 @@ def notify_channels(*, what: str, why: str) -> None:
     """One message per channel; what cannot be delivered is logged, the alert itself is not lost."""
     root = project_root()
     for failed in send_to_all(root, Fleet.load(root), f"InfraFlux: the automation {what!r} failed: {why}"):
-        log_line(f"not told: {failed}")
+        log_line(f"not notified: {failed}")
 
 
 @step("raise alert", retries=0)

@@ -108,7 +108,7 @@ def notify_channels(*, reports: Sequence[ClusterDrift]) -> None:
     """A message per channel of `policy.drift.notify_url`; what cannot be delivered is logged and fails nothing."""
     root = project_root()
     for failed in notify(root, Fleet.load(root), reports):
-        log_line(f"not told: {failed}")
+        log_line(f"not notified: {failed}")
 
 
 def passed_over(target: str, reason: str) -> State[Any]:

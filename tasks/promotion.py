@@ -81,7 +81,7 @@ class PromotionRun:
         )
         DeliveryLedger(self.run.root).add(record)
 
-    def tell(self, event: ClusterEvent, release: Release, **facts: str | int) -> None:
+    def send_event(self, event: ClusterEvent, release: Release, **facts: str | int) -> None:
         """Send an event about the environment."""
         said = {"release": release.name, "release_digest": release.digest, **facts}
         emit(event, cluster=self.environment, facts=said)
@@ -89,7 +89,7 @@ class PromotionRun:
 
 @contextmanager
 def promoting() -> Iterator[PromotionRun]:
-    """Around the body of a flow: one promotion per environment at a time, others are told that it is not their turn.
+    """Around the body of a flow: one promotion per environment at a time, others learn that it is not their turn.
 
     The turn is given back while the run is suspended; the question stays in the ledger and keeps others waiting.
     """
@@ -191,15 +191,15 @@ def agree(
 
     Raises Rejected, or Permanent where the plan is another one than was shown.
     """
-    run.tell(ClusterEvent.PROMOTION_REQUESTED, release, reason=reason)
+    run.send_event(ClusterEvent.PROMOTION_REQUESTED, release, reason=reason)
     previews = plan(environment=run.environment, release=release.name)
     markdown = masked(approval_markdown(release, seen, previews, changes))
     create_markdown_artifact(markdown, key=f"promotion-{run.environment}", description=f"{release.name}: {reason}")
 
-    def tell(event: ClusterEvent, facts: Mapping[str, str | int]) -> None:
+    def send_event(event: ClusterEvent, facts: Mapping[str, str | int]) -> None:
         if event is ClusterEvent.APPROVAL_REQUESTED:
             run.record(release, "asked")
-        run.tell(event, release, **facts)
+        run.send_event(event, release, **facts)
 
     rules = seen.policy.approval
     try:
@@ -208,12 +208,12 @@ def agree(
             question=question_of(release, previews, markdown=markdown),
             rules=rules,
             auto_approve=False,
-            tell=tell,
+            send_event=send_event,
         )
     except Rejected as error:
         run.decided = True
         run.record(release, "rejected", str(error.message))
-        run.tell(ClusterEvent.PROMOTION_REJECTED, release, why=error.message)
+        run.send_event(ClusterEvent.PROMOTION_REJECTED, release, why=error.message)
         raise
     log_line(str(agreed))
     _keep_approval(run, previews, agreed)
@@ -251,7 +251,7 @@ def pin(run: PromotionRun, seen: Situation, release: Release, *, reason: str) ->
     """Write the pin through Git; says what is left to do."""
     written = _write(situation=seen, release=release, reason=reason)
     run.record(release, "pinned", branch=written.branch)
-    run.tell(ClusterEvent.PROMOTION_PINNED, release, commit=written.commit, branch=written.branch)
+    run.send_event(ClusterEvent.PROMOTION_PINNED, release, commit=written.commit, branch=written.branch)
     return Merge(release, written.branch) if written.branch else Deploy(release, seen.clusters)
 
 
@@ -272,7 +272,7 @@ def deploy(run: PromotionRun, left: Deploy, *, reason: str) -> None:
 
 def _failed(run: PromotionRun, release: Release, why: str) -> None:
     run.record(release, "failed", why)
-    run.tell(ClusterEvent.PROMOTION_FAILED, release, why=why)
+    run.send_event(ClusterEvent.PROMOTION_FAILED, release, why=why)
 
 
 def finish(run: PromotionRun, release: Release) -> State[Any]:
@@ -285,7 +285,7 @@ def finish(run: PromotionRun, release: Release) -> State[Any]:
         raise Permanent(why, stage="verify", next_step="the deploy's log says why, at its stage `record`")
     run.decided = True
     run.record(release, "deployed")
-    run.tell(ClusterEvent.PROMOTION_COMPLETED, release)
+    run.send_event(ClusterEvent.PROMOTION_COMPLETED, release)
     show_pipeline()
     return Completed(message=f"{run.environment} runs {release.name}, verified on {len(seen.clusters)} cluster(s)")
 

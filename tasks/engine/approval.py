@@ -119,7 +119,7 @@ class Agreed:
         return self.how
 
 
-Tell = Callable[[ClusterEvent, Mapping[str, str | int]], None]
+SendEvent = Callable[[ClusterEvent, Mapping[str, str | int]], None]
 
 
 def approve(
@@ -128,11 +128,11 @@ def approve(
     question: Question,
     rules: Approval,
     auto_approve: bool,
-    tell: Tell | None = None,
+    send_event: SendEvent | None = None,
 ) -> Agreed:
     """Ask where somebody has to be asked. Rejected where the answer is no, Permanent where the plan changed.
 
-    `cluster` is whom it is about, an environment too; `tell` hears of question and answer, an event by default.
+    `cluster` may be an environment. `send_event` gets the question and the answer; by default both become events of it.
     """
     decision = decide(question, rules=rules, auto_approve=auto_approve, asked=asked_digest())
     if isinstance(decision, Refuse):
@@ -145,11 +145,13 @@ def approve(
         )
     if isinstance(decision, Skip):
         return Agreed(f"no approval needed: {decision.reason}")
-    tell = tell or (lambda event, facts: emit(event, cluster=cluster, facts=facts))
-    return _ask(cluster=cluster, question=question, reason=decision.reason, timeout_s=rules.timeout_s, tell=tell)
+    send_event = send_event or (lambda event, facts: emit(event, cluster=cluster, facts=facts))
+    return _ask(
+        cluster=cluster, question=question, reason=decision.reason, timeout_s=rules.timeout_s, send_event=send_event
+    )
 
 
-def _ask(*, cluster: str, question: Question, reason: str, timeout_s: int, tell: Tell) -> Agreed:
+def _ask(*, cluster: str, question: Question, reason: str, timeout_s: int, send_event: SendEvent) -> Agreed:
     digest, markdown = question.digest, question.markdown
     if deployment.get_id() is None:
         raise Permanent(
@@ -162,21 +164,21 @@ def _ask(*, cluster: str, question: Question, reason: str, timeout_s: int, tell:
     facts = {"plan_digest": digest}
     if not asked_digest():
         _remember(digest)
-        tell(ClusterEvent.APPROVAL_REQUESTED, facts)
+        send_event(ClusterEvent.APPROVAL_REQUESTED, facts)
     description = f"## {cluster}: {reason}\n\nPlan `{digest[:12]}`\n\n{markdown}"
     answer = suspend_flow_run(
         wait_for_input=ApprovalForm.with_initial_data(description=description), timeout=timeout_s, key=KEY
     )
     said = {**facts, "approver": answer.approver, "comment": answer.comment}
     if answer.decision != "approve":
-        tell(ClusterEvent.APPROVAL_REJECTED, said)
+        send_event(ClusterEvent.APPROVAL_REJECTED, said)
         raise Rejected(
             f"rejected by {answer.approver or 'somebody'}: {answer.comment or 'no comment'}",
             cluster=cluster,
             stage="approve",
             next_step="nothing was changed",
         )
-    tell(ClusterEvent.APPROVAL_GRANTED, said)
+    send_event(ClusterEvent.APPROVAL_GRANTED, said)
     approver = answer.approver or "somebody"
     return Agreed(f"approved by {approver}", approver)
 

@@ -122,7 +122,7 @@ def acting(key: str) -> Iterator[RunContext]:
         remove_record(records, context.flow_run_id)
         raise
     except ExternalSignal:
-        # Where the worker is dead, nobody tells the server how the run ended, so its record stays for the watch.
+        # Where the worker is dead, nobody tells the server how the run ended, so its record stays for the watchdog.
         log_line(
             f"{key}: told to stop, by a cancellation or by the end of the worker; started again, it goes on from here"
         )

@@ -217,7 +217,7 @@ def test_a_webhook_that_refuses_is_logged_and_fails_nothing(
     state = run()
     assert state.name == "DriftFound"
     text = logs(client, state)
-    assert "not told: 127.0.0.1" in text
+    assert "not notified: 127.0.0.1" in text
     assert f"HTTP {status}" in text
     assert SECRET not in text
 

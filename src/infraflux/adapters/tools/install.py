@@ -112,11 +112,11 @@ class Installer:
             lock = self.installed.places.tools / "install.lock"
             with only_installer(lock, wait_s=self.wait_s, on_wait=self._say_waiting):
                 # Planned again: the one we waited for may have built it all.
-                todo = self._plan(programs, report=report, tell=True)
+                todo = self._plan(programs, report=report, announce=True)
                 if todo:
                     self._build_all(todo, report=report)
         else:
-            self._plan(programs, report=report, tell=True)
+            self._plan(programs, report=report, announce=True)
         self._publish_providers(programs)
         report.wall_s = self.clock() - started
         return report
@@ -124,7 +124,7 @@ class Installer:
     def _say_waiting(self, holder: str) -> None:
         self.listener(Note(text=f"{holder} is installing programs already: waiting for it"))
 
-    def _plan(self, programs: Sequence[Program], *, report: Report, tell: bool = False) -> list[Todo]:
+    def _plan(self, programs: Sequence[Program], *, report: Report, announce: bool = False) -> list[Todo]:
         todo: dict[str, Todo] = {}
         for program in programs:
             found = self.installed.find(program.name)
@@ -132,7 +132,7 @@ class Installer:
             needed = decide(found, recipe=recipe, receipt=read_receipt(self.installed.built_path(found.program)))
             if needed is not None:
                 todo[needed.program.name] = needed
-            elif tell and found.path is not None:
+            elif announce and found.path is not None:
                 report.taken.append(program.name)
                 self.listener(Taken(name=program.name, version=found.version, source=found.source, path=found.path))
         return list(todo.values())
