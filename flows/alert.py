@@ -1,4 +1,4 @@
-"""Something that nobody watches went wrong: say so where people look."""
+"""Something went wrong that nobody watches: report it where people look."""
 
 from prefect import flow
 
@@ -7,7 +7,7 @@ from tasks import alerts
 
 @flow(name="alert", flow_run_name="alert", persist_result=False)
 def alert(what: str = "an automation", why: str = "", source_event: str = "") -> None:
-    """Tell the channel of every environment, send `infraflux.alert.raised`, and fail, so that the run list shows it.
+    """Notify every environment's channels, send `infraflux.alert.raised`, and fail, so that the list of runs shows it.
 
     Args:
         what: What failed: the name of the automation.

@@ -27,7 +27,7 @@ PLANNED = (
 
 @flow(name="deploy", flow_run_name=run_name, persist_result=False)
 def deploy(cluster: str, dry_run: bool = False, auto_approve: bool = False, reason: str = "") -> None:
-    """Bring a cluster to what its configuration says. What is done already is only looked at.
+    """Bring a cluster to what its configuration says. What is done already is only checked.
 
     Args:
         cluster: Which cluster of this environment.

@@ -18,7 +18,7 @@ PLANNED = ("load", "confirm", "plan", "approve", "reset nodes", "machines", "for
 def destroy(cluster: str, confirm: str = "", dry_run: bool = False, reason: str = "") -> None:
     """Remove a cluster and everything of ours that belongs to it. Machines of others are never touched.
 
-    The typed name is the consent; where the environment's policy asks for approval, a second person looks as well.
+    Typing the name is the consent; where the environment's policy requires approval, a second person reviews it too.
 
     Args:
         cluster: Which cluster of this environment.

@@ -1,4 +1,4 @@
-"""Look at every cluster over all layers: machines, Talos, Kubernetes, GitOps. Changes nothing by itself."""
+"""Check every cluster over all layers: machines, Talos, Kubernetes, GitOps. Changes nothing by itself."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from tasks.repair import repair
 
 @flow(name="drift", flow_run_name=run_name, persist_result=False)
 def drift(cluster: str = "", fix: bool = False, full: bool = False) -> State[Any]:
-    """Report what is not as declared; a cluster that a deploy holds is skipped with the reason.
+    """Report what differs from Git; a cluster that a deploy holds is skipped, with the reason.
 
     Args:
-        cluster: ENV or ENV/CLUSTER; everything where it is empty.
+        cluster: ENV or ENV/CLUSTER; all clusters if empty.
         fix: Start a deploy of each drifted cluster, where its policy.drift.fix covers all that was found.
-        full: Let Terraform plan every stack of machines, also where nothing has changed since its last full plan.
+        full: Let Terraform plan every stack of machines, even where nothing has changed since its last full plan.
     """
     with acting(cluster or "fleet"), checks.one_check_of(cluster) as busy:
         if busy:

@@ -1,4 +1,4 @@
-"""Let an environment run the release that the one before it proved: gates, approval, pin in Git, deploy, verified."""
+"""Let an environment run the release that the one before it verified: gates, approval, pin in Git, deploy, verify."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ from tasks.engine.context import environment_run_name
 
 @flow(name="promote", flow_run_name=environment_run_name, persist_result=False)
 def promote(release: str = "", automatic: bool = False, reason: str = "", source_event: str = "") -> State[Any]:
-    """Promote a release to this deployment's environment. Repeated, it goes on where it stands or says why not.
+    """Promote a release to this deployment's environment. A repeated run continues from there, or says why not.
 
     Args:
-        release: Which release; the newest that is verified upstream where it is empty.
+        release: Which release; if empty, the newest that is verified upstream.
         automatic: Started by an event or a schedule; holds, rejections and `mode: manual` stop it.
         reason: Why; kept with the run and the commit.
-        source_event: Id of the event that started it; only for the record, the ledger is what is believed.
+        source_event: Id of the event that started it; only for the record: decisions rest on the ledger.
     """
     with promotion.promoting() as run:
         if run.busy:

@@ -13,7 +13,7 @@ from tasks.engine.context import environment_run_name
 
 @flow(name="rollback", flow_run_name=environment_run_name, persist_result=False)
 def rollback(reason: str = "") -> State[Any]:
-    """Go back where every change can be undone; refused with the change that cannot. Repeated, it goes on.
+    """Go back if every change can be undone; otherwise refuse, naming the change that cannot. A repeated run continues.
 
     Args:
         reason: Why; kept with the run, the commit and the hold.

@@ -23,11 +23,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 app = typer.Typer(no_args_is_help=True, help="The local lab: simulated Proxmox and Talos, real Kubernetes.")
-fault_app = typer.Typer(no_args_is_help=True, help="Order faults and out-of-band changes.")
+fault_app = typer.Typer(no_args_is_help=True, help="Inject faults and out-of-band changes.")
 app.add_typer(fault_app, name="fault")
 
 StateDir = Annotated[
-    Path, typer.Option("--state-dir", envvar="INFRAFLUX_LAB_STATE_DIR", help="Where the lab keeps everything.")
+    Path, typer.Option("--state-dir", envvar="INFRAFLUX_LAB_STATE_DIR", help="Where the lab keeps its state.")
 ]
 Spec = Annotated[Path, typer.Option("--spec", help="The simulated hardware.")]
 Net = Annotated[str | None, typer.Option("--net", help="Other first two octets for every address, such as 127.82.")]
@@ -36,7 +36,7 @@ Charts = Annotated[
     typer.Option(
         "--charts",
         metavar="DIR",
-        help="Chart archives (*.tgz) in place of the lab's stand-ins; remembered. `stand-ins`: the lab's own again.",
+        help="Chart archives (*.tgz) in place of the lab's stand-ins; remembered. `stand-ins`: back to the lab's own.",
     ),
 ]
 DEFAULT_SPEC = Path("config/lab.yaml")
@@ -87,7 +87,7 @@ def up(  # noqa: PLR0917 - typer passes them by name
     scale: Annotated[float | None, typer.Option("--scale", min=0, help="Factor on every simulated duration.")] = None,
     charts: Charts = None,
 ) -> None:
-    """Start the lab in the background; returns when everything listens. Again: says that it runs."""
+    """Start the lab in the background; returns when everything listens. If it runs already, says so."""
     wanted = {"profile": latency, "scale": scale}
     started, status = lifecycle.up(
         spec_path=spec,
@@ -152,7 +152,7 @@ def reset(
 @app.command(cls=TakesJson)
 @lab_errors_shown
 def status(state_dir: StateDir = DEFAULT_STATE_DIR, output: OutputOption = Output.TABLE) -> None:
-    """Each part, real or simulated, with its version. Exit code 1 where the lab is down."""
+    """Show each part, real or simulated, with its version. Exit code 1 if the lab is down."""
     found = lifecycle.status(state_dir)
     if output is not Output.TABLE:
         typer.echo(as_text(found or {"parts": []}, output))
@@ -194,7 +194,7 @@ def events(
 @lab_errors_shown
 def requests(
     state_dir: StateDir = DEFAULT_STATE_DIR,
-    clear: Annotated[bool, typer.Option("--reset", help="Start counting anew afterwards.")] = False,
+    clear: Annotated[bool, typer.Option("--reset", help="Start counting from zero afterwards.")] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """API requests by endpoint since the lab started or the last --reset."""
@@ -212,7 +212,7 @@ def requests(
 @lab_errors_shown
 def fault_add(  # noqa: PLR0917 - typer passes them by name
     kind: Annotated[str, typer.Argument(help="See `infraflux lab fault kinds`.")],
-    environment: Annotated[str | None, typer.Option("--env", help="Environment; every one without it.")] = None,
+    environment: Annotated[str | None, typer.Option("--env", help="Environment; all of them by default.")] = None,
     target: Annotated[
         str, typer.Option("--target", help="VM id, host, storage, task type or 'METHOD /path'; * and ? allowed.")
     ] = "*",
@@ -241,7 +241,7 @@ def fault_add(  # noqa: PLR0917 - typer passes them by name
 @fault_app.command("list", cls=TakesJson)
 @lab_errors_shown
 def fault_list(state_dir: StateDir = DEFAULT_STATE_DIR, output: OutputOption = Output.TABLE) -> None:
-    """Faults that are set, and how often each struck."""
+    """List the faults that are set, and how often each has struck."""
     faults = _call(state_dir, "fault-list")
     if output is not Output.TABLE:
         typer.echo(as_text(faults, output))
@@ -263,7 +263,7 @@ def fault_list(state_dir: StateDir = DEFAULT_STATE_DIR, output: OutputOption = O
 @fault_app.command("clear")
 @lab_errors_shown
 def fault_clear(
-    number: Annotated[int | None, typer.Argument(help="Id of one fault; all without it.")] = None,
+    number: Annotated[int | None, typer.Argument(help="Id of one fault; all of them by default.")] = None,
     state_dir: StateDir = DEFAULT_STATE_DIR,
 ) -> None:
     """Clear one fault or all."""
@@ -272,7 +272,7 @@ def fault_clear(
 
 @fault_app.command("kinds")
 def fault_kinds() -> None:
-    """Faults and actions there are."""
+    """List the kinds of faults and actions."""
     _print_table(("FAULT", "WHAT IT DOES"), [[kind, text] for kind, text in {**KINDS, **TALOS_KINDS}.items()])
     _print_table(("ACTION", "WHAT IT DOES"), [[name, text] for name, text in ACTIONS.items()])
 

@@ -10,10 +10,10 @@ from infraflux.config.scaffold import cluster_files, write_new
 
 def new(
     cluster: Annotated[str, typer.Argument(metavar="ENV/CLUSTER", help="For example dev/dev-2.")],
-    size: Annotated[str, typer.Option(help="A template; that of the environment's first cluster otherwise.")] = "",
-    domain: Annotated[str, typer.Option(help="DNS name; derived from the environment's first cluster otherwise.")] = "",
+    size: Annotated[str, typer.Option(help="A template; by default that of the environment's first cluster.")] = "",
+    domain: Annotated[str, typer.Option(help="DNS name; by default like that of the first cluster.")] = "",
 ) -> None:
-    """Write the overlay of a new cluster; ids and addresses are free ones, the result validates."""
+    """Write the overlay of a new cluster, with free ids and addresses; writes nothing unless the result is valid."""
     root = project_root()
     files = cluster_files(cluster, root=root, size=size or None, domain=domain or None)
     write_new(files, root=root)

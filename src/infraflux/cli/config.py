@@ -25,7 +25,7 @@ from infraflux.operations.machine_configs import check_examined
 
 app = typer.Typer(no_args_is_help=True, help="Check, show, explain and compare the configuration.")
 
-Target = Annotated[str, typer.Argument(metavar="[ENV[/CLUSTER]]", help="Everything where it is left out.")]
+Target = Annotated[str, typer.Argument(metavar="[ENV[/CLUSTER]]", help="Everything by default.")]
 Cluster = Annotated[str, typer.Argument(metavar="ENV/CLUSTER", help="For example dev/dev-1.")]
 Previous = Annotated[
     str, typer.Option(metavar="FILE|REV", help="What runs now: a spec from `config show -o json`, or a Git revision.")
@@ -97,7 +97,7 @@ def _print_verdict(problems: list[Problem], chosen: tuple[str, ...], examined: E
 
 @app.command()
 def show(cluster: Cluster, output: OutputOption = Output.YAML) -> None:
-    """Print the effective configuration of a cluster: yaml or json whole, table with the place each value is set."""
+    """Print a cluster's effective configuration: all of it as yaml or json, or a table with the place of each value."""
     fleet = Fleet.load(project_root())
     spec = fleet.cluster(cluster)
     if output is not Output.TABLE:
@@ -110,9 +110,7 @@ def show(cluster: Cluster, output: OutputOption = Output.YAML) -> None:
 @app.command()
 def explain(
     path: Annotated[str, typer.Argument(metavar="PATH", help="For example node_pools.worker.memory_mib.")],
-    cluster: Annotated[
-        str, typer.Option("--cluster", "-c", help="One cluster; all of them where it is left out.")
-    ] = "",
+    cluster: Annotated[str, typer.Option("--cluster", "-c", help="One cluster; all of them by default.")] = "",
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Print a value, the file and line that set it, and every layer it overrode; a section explains all below it."""
@@ -151,7 +149,7 @@ def diff(
     previous: Annotated[str, typer.Option(metavar="REV", help="Compare with this Git revision instead.")] = "",
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Print what two clusters, two environments, or a cluster now and at a Git revision answer differently."""
+    """Print where two clusters, two environments, or a cluster now and at a Git revision differ."""
     root = project_root()
     fleet = Fleet.load(root)
     if previous:
@@ -198,7 +196,7 @@ def _compared(difference: Difference, names: tuple[str, str]) -> dict[str, Any]:
 
 @app.command()
 def parity(output: OutputOption = Output.TABLE) -> None:
-    """List what differs between the environments by kind; exit with 1 where something differs that no kind allows."""
+    """List what differs between the environments by kind; exit with 1 where a difference is of no allowed kind."""
     fleet = Fleet.load(project_root())
     found = compare(fleet)
     rows = [

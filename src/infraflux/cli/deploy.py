@@ -25,7 +25,7 @@ LOCAL_SETTINGS = ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_HOME")
 Cluster = Annotated[str, typer.Argument(help="The cluster, as ENV/NAME.", metavar="ENV/CLUSTER")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Plan and show, change nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask where the environment's policy leaves it to you.")]
-Local = Annotated[bool, typer.Option("--local", help="Run in this process, without worker; the server still logs it.")]
+Local = Annotated[bool, typer.Option("--local", help="Run in this process, without a worker; the server logs it.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the run.")]
 NoFollow = Annotated[bool, typer.Option("--no-follow", help="Start it and return.")]
 
@@ -48,7 +48,7 @@ def deploy(
 def destroy(
     cluster: Cluster,
     *,
-    confirm: Annotated[str, typer.Option("--confirm", help="ENV/CLUSTER once more, in place of the question.")] = "",
+    confirm: Annotated[str, typer.Option("--confirm", help="ENV/CLUSTER once more, instead of being asked.")] = "",
     dry_run: DryRun = False,
     local: Local = False,
     reason: Reason = "",
@@ -64,7 +64,7 @@ def destroy(
 
 def approve(
     run: Annotated[str, typer.Argument(help="Id of the flow run that waits.")],
-    reject: Annotated[bool, typer.Option("--reject", help="Reject in place of approving.")] = False,
+    reject: Annotated[bool, typer.Option("--reject", help="Reject instead of approving.")] = False,
     comment: Annotated[str, typer.Option("--comment")] = "",
     port: Port = None,
 ) -> None:

@@ -22,11 +22,11 @@ from infraflux.operations.drift_fleet import check_fleet, choose, fix_of, keep, 
 from infraflux.operations.opening import open_project
 from infraflux.operations.planning import make_plan
 
-app = typer.Typer(no_args_is_help=True, help="What is not as declared, over all layers.")
-Targets = Annotated[list[str] | None, typer.Argument(help="ENV or ENV/CLUSTER; all where none is named.")]
+app = typer.Typer(no_args_is_help=True, help="What differs from Git, over all layers.")
+Targets = Annotated[list[str] | None, typer.Argument(help="ENV or ENV/CLUSTER; all by default.")]
 Layers = Annotated[
     list[Layer] | None,
-    typer.Option("--layer", help="Look at this layer only; may be given again. Such a look is printed and not kept."),
+    typer.Option("--layer", help="Check this layer only; can be repeated. The result is printed and not kept."),
 ]
 
 DRIFTED, UNKNOWN = 3, 4
@@ -40,7 +40,7 @@ def check(
     layer: Layers = None,
     full: Annotated[bool, typer.Option("--full", help="Let Terraform plan every stack, changed or not.")] = False,
 ) -> None:
-    """Look now, changing nothing. Exit 0 clean, 3 drifted, 4 where something could not be read."""
+    """Check now; changes nothing. Exits 0 if clean, 3 if drifted, 4 if something could not be read."""
     root = project_root()
     reports = check_fleet(root, targets or [], layers=layer or ALL_LAYERS, full=full)
     keep(root, reports)
@@ -73,7 +73,7 @@ def fix(
     no_follow: Annotated[bool, typer.Option("--no-follow", help="Start it and return.")] = False,
     port: Annotated[int | None, typer.Option(envvar="INFRAFLUX_PORT")] = None,
 ) -> None:
-    """Put right what the last report found, by a normal deploy, where the environment's policy allows it."""
+    """Repair what the last report found, by a normal deploy, where the environment's policy allows it."""
     root = project_root()
     spec = Fleet.load(root).cluster(cluster)
     allowed = fix_of(root, spec, last_report(root, spec))

@@ -32,8 +32,8 @@ def new(
     name: Annotated[str, typer.Argument(help="For example qa.")],
     endpoint: Annotated[str, typer.Option(help="The Proxmox API, https://pve.example.org:8006.")],
     node_cidr: Annotated[str, typer.Option(help="The network of the nodes, 10.0.4.0/24.")],
-    host: Annotated[list[str], typer.Option(help="A Proxmox node; repeat it for each.")],
-    source: Annotated[str, typer.Option("--from", help="The environment releases are promoted from.")] = "",
+    host: Annotated[list[str], typer.Option(help="A Proxmox node; repeat the option for each.")],
+    source: Annotated[str, typer.Option("--from", help="The environment that releases are promoted from.")] = "",
 ) -> None:
     """Write a new environment: its YAML file and its Terraform backend. The rest comes from the shared layers."""
     root = project_root()

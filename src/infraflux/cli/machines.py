@@ -36,7 +36,7 @@ def _open(key: str) -> Machines:
 
 @app.command()
 def plan(cluster: Cluster) -> None:
-    """Look at Proxmox and the state, show what an apply would do. Changes nothing."""
+    """Read Proxmox and the state, and show what an apply would do. Changes nothing."""
     machines = _open(cluster)
     planned = _planned(machines)
     print_simulation_notice(machines.spec.proxmox.simulation_notice)
@@ -46,9 +46,9 @@ def plan(cluster: Cluster) -> None:
 @app.command()
 def apply(
     cluster: Cluster,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, whatever the plan holds.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, whatever the plan contains.")] = False,
 ) -> None:
-    """Make the machines what the configuration says. Asks where machines end or the policy wants an approval."""
+    """Bring the machines to what the configuration says. Asks before machines end or where the policy wants it."""
     machines, out = _open(cluster), console()
     planned = _planned(machines)
     print_simulation_notice(machines.spec.proxmox.simulation_notice)
@@ -68,7 +68,7 @@ def destroy(
     cluster: Cluster,
     confirm: Annotated[str, typer.Option(help="The cluster's name once more, ENV/CLUSTER.")] = "",
 ) -> None:
-    """Remove every machine of the cluster with its disks, also those no state knows."""
+    """Remove every machine of the cluster with its disks, including those that no state knows."""
     machines, out = _open(cluster), console()
     if confirm != cluster:
         raise Permanent(
@@ -88,7 +88,7 @@ def orphans(
     cluster: Cluster,
     remove: Annotated[str, typer.Option(help="Name of one orphan to remove with its disks.")] = "",
 ) -> None:
-    """Machines that carry the cluster's tag and no state knows, and the reverse."""
+    """List machines that carry the cluster's tag and no state knows, and the reverse."""
     machines, out = _open(cluster), console()
     found = machines.orphans()
     left = {guest.name: guest for guest in (*found.adoptable, *found.being_made, *found.stray)}
@@ -112,12 +112,12 @@ def orphans(
 @app.command()
 def state(
     cluster: Cluster,
-    restore: Annotated[bool, typer.Option("--restore", help="Put the newest sound backup in its place.")] = False,
+    restore: Annotated[bool, typer.Option("--restore", help="Replace it with the newest intact backup.")] = False,
     forget: Annotated[
         bool, typer.Option("--forget", help="Accept that the state is lost: machines are adopted by the next apply.")
     ] = False,
 ) -> None:
-    """What Terraform knows of the cluster; repair of a state that is lost or damaged."""
+    """Show what Terraform knows of the cluster; repair a state that is lost or damaged."""
     own, out = _open(cluster).own, console()
     if restore:
         out.print(f"restored serial {own.restore().serial}")

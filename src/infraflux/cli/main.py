@@ -85,7 +85,7 @@ def _print_version(wanted: bool) -> None:
 
 def root(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Talos Kubernetes on Proxmox VE from YAML in Git."""

@@ -36,7 +36,7 @@ def _open(key: str) -> Platform:
 def install(
     cluster: Cluster,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,
-    wait: Annotated[bool, typer.Option(help="Wait until Git's state is the cluster's.")] = True,
+    wait: Annotated[bool, typer.Option(help="Wait until the cluster is in sync with Git.")] = True,
 ) -> None:
     """Install Cilium and Argo CD, hand over to Git, wait until everything is Synced and Healthy."""
     platform = _open(cluster)
@@ -122,7 +122,7 @@ def release(
     cluster: Cluster,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Let Argo CD go of everything without deleting any of it (the way out, and before taking a cluster apart)."""
+    """Detach Argo CD from everything without deleting any of it, to leave GitOps or before removing a cluster."""
     if not yes:
         typer.confirm(
             f"Take every Application of {cluster} away? What runs keeps running, but follows Git no more", abort=True

@@ -29,7 +29,7 @@ STYLES = {GateState.PASS: "green", GateState.WAIT: "yellow", GateState.REFUSE: "
 
 @app.command(cls=TakesJson)
 def status(output: OutputOption = Output.TABLE) -> None:
-    """The release of every environment, what would come next, and which gate it waits at until when."""
+    """The release of every environment, what would come next, and which gate it is waiting for, until when."""
     stages = read_pipeline(project_root())
     if output is not Output.TABLE:
         emit([_plain(stage) for stage in stages], output=output)
@@ -60,7 +60,7 @@ def _plain(stage: PipelineStage) -> dict[str, Any]:
 @app.command()
 def start(
     environment: Environment,
-    release: Annotated[str, typer.Option("--release", help="The newest verified upstream where not given.")] = "",
+    release: Annotated[str, typer.Option("--release", help="By default the newest that is verified upstream.")] = "",
     reason: Reason = "",
     no_follow: NoFollow = False,
     port: Port = None,

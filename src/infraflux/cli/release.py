@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="Immutable bundles of what an envir
 @app.command("cut")
 def cut_command(
     environment: Annotated[str, typer.Option("--from", help="The environment whose versions it holds.")] = "dev",
-    name: Annotated[str | None, typer.Option(help="r1, r2, ... where it is not given.")] = None,
+    name: Annotated[str | None, typer.Option(help="By default r1, r2, ...")] = None,
     commit: Annotated[bool, typer.Option("--commit", help="Commit the release's file, and nothing else.")] = False,
     sign: Annotated[
         bool, typer.Option("--sign", help="Commit it, and set a signed tag release/<name> with your Git signing key.")
@@ -50,7 +50,7 @@ def list_command(output: OutputOption = Output.TABLE) -> None:
 
 @app.command(cls=TakesJson)
 def show(name: str, output: OutputOption = Output.TABLE) -> None:
-    """Everything one release holds."""
+    """Everything that a release contains."""
     root = project_root()
     release = find_release(root, name)
     if output is not Output.TABLE:

@@ -23,7 +23,7 @@ def _workspace(key: str) -> TalosWorkspace:
 
 @app.command()
 def init(cluster: Cluster) -> None:
-    """Make the bundle where there is none; an existing one is kept."""
+    """Create the bundle; an existing one is kept."""
     for outcome in ensure_secrets(_workspace(cluster)):
         console().print(str(outcome))
 

@@ -19,10 +19,10 @@ from infraflux.service.settings import load_settings
 app = typer.Typer(no_args_is_help=True, help="The Prefect server and worker in the background.")
 
 Port = Annotated[
-    int | None, typer.Option(envvar="INFRAFLUX_PORT", help="Port of the Prefect server, in place of the file's.")
+    int | None, typer.Option(envvar="INFRAFLUX_PORT", help="Port of the Prefect server, instead of the file's.")
 ]
 Database = Annotated[
-    str | None, typer.Option(envvar="INFRAFLUX_DATABASE", help="sqlite, env:NAME or file:PATH, in place of the file's.")
+    str | None, typer.Option(envvar="INFRAFLUX_DATABASE", help="sqlite, env:NAME or file:PATH, instead of the file's.")
 ]
 
 RENAMED = {"engine": "forkserver", "watch": "watchdog"}
@@ -52,7 +52,7 @@ def known_clusters(project: Path) -> Sequence[str]:
 
 @app.command()
 def up(port: Port = None, database: Database = None) -> None:
-    """Start the service and make it what the files say; quick and without effect where it runs already."""
+    """Start the service and configure it as the files say; quick and without effect if it runs already."""
     console = Console(highlight=False)
     service = open_service(port, database)
     console.print(str(service.start()))
@@ -71,7 +71,7 @@ def down(port: Port = None) -> None:
 
 @app.command()
 def status(port: Port = None, database: Database = None) -> None:
-    """Print the state of each program; exit 3 where the service does not run."""
+    """Print the state of each program; exit 3 if the service does not run."""
     found = open_service(port, database).status()
     show(Console(highlight=False), found)
     if not found.healthy:
@@ -98,7 +98,7 @@ def logs(
 
 @app.command()
 def env(port: Port = None) -> None:
-    """Print `export` lines for a shell whose Prefect clients shall reach this service; they hold its password."""
+    """Print `export` lines for a shell whose Prefect clients are to reach this service; they contain its password."""
     service = open_service(port, None)
     for key, value in client_environment(service.settings, service.credentials()).items():
         typer.echo(f"export {key}={shlex.quote(value)}")

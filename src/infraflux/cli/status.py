@@ -17,7 +17,7 @@ def status(
     target: Annotated[str | None, typer.Argument(metavar="[ENV[/CLUSTER]]", help="Everything if left out.")] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Machines, Talos, Kubernetes, etcd, drift and age of every cluster; what does not answer says so."""
+    """Show machines, Talos, Kubernetes, etcd, drift and age of every cluster, and what does not answer."""
     root = project_root()
     found = examine(root)
     keys = found.select(target) if target else found.keys

@@ -33,10 +33,10 @@ class GroupName(StrEnum):
 @app.command()
 def install(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Programs; see `tools list`.")] = None,
-    group: Annotated[GroupName | None, typer.Option(help="All programs that this needs. Default: up.")] = None,
+    group: Annotated[GroupName | None, typer.Option(help="All programs that this group needs. Default: up.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, max=2, help="Builds at a time (default: by memory).")] = None,
 ) -> None:
-    """Take each program from PATH or the cache, else build it. Interrupted? The same command goes on where it was."""
+    """Take each program from PATH or the cache, else build it. After an interruption the same command continues."""
     installed = this_machine()
     chosen = group or (None if names else GroupName.UP)
     programs = installed.pins.select(names=names or (), group=chosen.value if chosen else None)
