@@ -16,7 +16,7 @@ from prefect_shell.commands import ShellProcess
 
 from infraflux.config.models import ClusterSpec
 from infraflux.config.models.hooks import Hook, HookStage, OnFailure
-from infraflux.core.die_with_parent import tether
+from infraflux.core.die_with_parent import die_with_parent
 from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.core.outcomes import Done, Outcome
 from infraflux.core.process import allowed_environment
@@ -104,7 +104,7 @@ def _run(opened: OpenCluster, hook: Hook) -> str:
     """What went wrong, in words that follow its name; empty where nothing did."""
     told = hook_environment(opened, hook.stage)
     try:
-        argv = tether(hook.run, death_signal=signal.SIGTERM, cwd=opened.root)
+        argv = die_with_parent(hook.run, death_signal=signal.SIGTERM, cwd=opened.root)
     except OSError as error:
         return f"cannot be started: {error.filename or hook.run[0]}: {error.strerror}"
     keep = (*allowed_environment(), *told)

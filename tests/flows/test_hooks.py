@@ -176,10 +176,10 @@ def test_after_the_plan_only_its_own_hooks_run() -> None:
 
 KILLED = """
 import os, signal, subprocess, sys
-from infraflux.core.die_with_parent import tether
+from infraflux.core.die_with_parent import die_with_parent
 from tasks.hooks import script_of
 code = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
-argv = tether([sys.executable, "-c", code], death_signal=signal.SIGTERM)
+argv = die_with_parent([sys.executable, "-c", code], death_signal=signal.SIGTERM)
 subprocess.run(["bash", "-c", "\\n".join(script_of(argv, keep=["PATH"]))])
 """
 

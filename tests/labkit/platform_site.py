@@ -113,7 +113,11 @@ class Site:
     def synced(self, *, patience_s: float = 120.0, deadline_s: float = 400.0) -> list[Application]:
         argocd = self.installer.argocd
         argocd.refresh(argocd.read())
-        return argocd.wait_until_synced(clock=self.installer.clock, deadline_s=deadline_s, patience_s=patience_s)
+        return argocd.wait_until_synced(
+            clock=self.installer.clock, deadline_s=deadline_s, degraded_deadline_s=patience_s
+        )
+            clock=self.installer.clock, deadline_s=deadline_s, degraded_deadline_s=patience_s
+        )
 
 
 def node(number: int) -> NodeFacts:

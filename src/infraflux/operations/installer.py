@@ -170,7 +170,7 @@ class Installer:
         Raises HandoffDegraded or HandoffSlow with the Application and resource in question.
         """
         self.argocd.refresh(self.argocd.read())
-        seen = self.argocd.wait_until_synced(clock=self.clock, deadline_s=deadline_s, on_change=self.log)
+        seen = self.argocd.wait_until_synced(clock=self.clock, deadline_s=deadline_s, log=self.log)
         self.check_webhooks()
         return seen
 

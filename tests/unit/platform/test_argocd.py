@@ -106,9 +106,7 @@ def test_waits_until_the_root_and_all_others_are_done():
     early = [application("root", sync="OutOfSync")]
     late = [application("root"), application("cilium"), application_set("s", CURRENT)]
     clock, lines = FakeClock(), []
-    seen = ArgoCd(FakeKubernetes(early, early, late)).wait_until_synced(
-        clock=clock, deadline_s=60, on_change=lines.append
-    )
+    seen = ArgoCd(FakeKubernetes(early, early, late)).wait_until_synced(clock=clock, deadline_s=60, log=lines.append)
     assert [one.name for one in seen] == ["root", "cilium", "s"]
     assert len(lines) == 4, "each change is told once"
 
@@ -127,7 +125,7 @@ def test_a_lasting_error_ends_the_wait_and_names_its_set():
         HandoffDegraded, match="ApplicationSet applications is OutOfSync/Degraded: repository not found"
     ):
         ArgoCd(FakeKubernetes(broken), cluster="dev/dev-1").wait_until_synced(
-            clock=clock, deadline_s=600, patience_s=30
+            clock=clock, deadline_s=600, degraded_deadline_s=30
         )
     assert 30 <= clock.now < 60
 
@@ -136,7 +134,7 @@ def test_whatever_fails_is_named_once_one_has_failed_for_long():
     first, both = [application_set("a", BAD)], [application_set("a", BAD), application_set("late", BAD)]
     rounds = [[application("root"), *failing] for failing in (*[first] * 20, both)]
     with pytest.raises(HandoffDegraded, match=r"ApplicationSet a .*ApplicationSet late"):
-        ArgoCd(FakeKubernetes(*rounds)).wait_until_synced(clock=FakeClock(), deadline_s=600, patience_s=15)
+        ArgoCd(FakeKubernetes(*rounds)).wait_until_synced(clock=FakeClock(), deadline_s=600, degraded_deadline_s=15)
 
 
 def test_an_error_that_passes_does_not_end_the_wait():
@@ -145,7 +143,7 @@ def test_an_error_that_passes_does_not_end_the_wait():
         [application("root"), application_set("s", CURRENT)],
     )
     rounds = [broken] * 5 + [well]
-    ArgoCd(FakeKubernetes(*rounds)).wait_until_synced(clock=FakeClock(), deadline_s=600, patience_s=30)
+    ArgoCd(FakeKubernetes(*rounds)).wait_until_synced(clock=FakeClock(), deadline_s=600, degraded_deadline_s=30)
 
 
 def test_refresh_is_an_annotation_on_each_and_hard_where_something_is_wrong():
@@ -206,7 +204,7 @@ def test_a_sync_that_stands_still_is_looked_at_again():
 def test_a_set_that_had_an_error_is_looked_at_again():
     broken, well = [application("root"), application_set("s", BAD)], [application("root")]
     kubernetes = FakeKubernetes(*[broken] * 24, well)
-    ArgoCd(kubernetes).wait_until_synced(clock=FakeClock(), deadline_s=60, patience_s=30)
+    ArgoCd(kubernetes).wait_until_synced(clock=FakeClock(), deadline_s=60, degraded_deadline_s=30)
     assert kubernetes.annotated == [("ApplicationSet", "s", {REFRESH_SET: "true"})]
 
 
@@ -235,7 +233,7 @@ def test_looks_that_time_out_until_the_deadline_end_as_slow_by_name():
     late = application("root", sync="Unknown", conditions=[{"type": "ComparisonError", "message": said}])
     kubernetes = FakeKubernetes([late])
     with pytest.raises(HandoffSlow, match=f"Application root is .*{said}"):
-        ArgoCd(kubernetes).wait_until_synced(clock=FakeClock(), deadline_s=300, patience_s=30)
+        ArgoCd(kubernetes).wait_until_synced(clock=FakeClock(), deadline_s=300, degraded_deadline_s=30)
 
 
 def test_what_is_being_deleted_is_neither_done_nor_failed():

@@ -16,12 +16,12 @@ from infraflux.core.errors import ErrorClass, Permanent, Retryable
 API = "argoproj.io/v1alpha1"
 NAMESPACE = "argocd"
 POLL_S = 0.5
-NUDGE_S = 10.0
+REFRESH_AGAIN_S = 10.0
 """How long something may stand still before Argo CD is asked to look again; then twice as long each time. It does not
 notice every change by itself, and looks at a running sync only every half minute, at other Applications every two
 minutes, at an ApplicationSet that had an error after three."""
 RELEASE_DEADLINE_S = 120.0
-DEGRADED_PATIENCE_S = 120.0
+DEGRADED_DEADLINE_S = 120.0
 """How long an error must stand: Argo CD retries, a first sync often meets a CRD that is seconds away, and a first
 certificate over ACME takes a minute."""
 DELETING = "being deleted"
@@ -40,7 +40,7 @@ TRACKING = "argocd.argoproj.io/tracking-id"
 
 
 class HandoffDegraded(Permanent):
-    """Applications do not reach Git's state; the cluster itself stays usable."""
+    """Applications do not get in sync with Git; the cluster itself stays usable."""
 
     default_class = ErrorClass.USER
 
@@ -202,19 +202,19 @@ class ArgoCd:
         *,
         clock: Clock,
         deadline_s: float,
-        on_change: Callable[[str], None] = lambda _line: None,
-        patience_s: float = DEGRADED_PATIENCE_S,
+        log: Callable[[str], None] = lambda _line: None,
+        degraded_deadline_s: float = DEGRADED_DEADLINE_S,
     ) -> list[Application]:
         """Wait until the root and all it leads to are Synced and Healthy; returns them.
 
-        Raises HandoffDegraded when one keeps failing for `patience_s`, HandoffSlow at the deadline; both name the
-        Application, the resource and what Argo CD said last.
+        Raises HandoffDegraded when one keeps failing for `degraded_deadline_s`, HandoffSlow at the deadline; both name
+        the Application, the resource and what Argo CD said last.
         """
-        watch = _Watch(on_change=on_change)
+        progress = _Progress(log=log)
 
         def look() -> list[Application] | NotYet:
-            seen = self._look(watch, now=clock.monotonic())
-            if isinstance(seen, NotYet) and (stuck := watch.failing_for(patience_s, now=clock.monotonic())):
+            seen = self._look(progress, now=clock.monotonic())
+            if isinstance(seen, NotYet) and (stuck := progress.failing_for(degraded_deadline_s, now=clock.monotonic())):
                 raise self._degraded(stuck)
             return seen
 
@@ -223,13 +223,13 @@ class ArgoCd:
             raise seen.cause or self._slow(seen, deadline_s)
         return seen
 
-    def _look(self, watch: "_Watch", *, now: float) -> list[Application] | NotYet:
-        """All there is once it is as in Git; until then a nudge for what stands still. An API server that restarts is
-        no verdict before the deadline."""
+    def _look(self, progress: "_Progress", *, now: float) -> list[Application] | NotYet:
+        """All there is, once it is in sync with Git; until then what makes no progress is refreshed. An API server that
+        restarts decides nothing before the deadline."""
         try:
             seen = self.read()
-            watch.note(seen, now=now)
-            self.refresh(watch.standing(now=now), hard=False)
+            progress.note(seen, now=now)
+            self.refresh(progress.standing(now=now), hard=False)
         except Retryable as error:
             return NotYet(error.message, error)
         if seen and seen[0].name == ROOT and all(one.done for one in seen):
@@ -254,23 +254,23 @@ class ArgoCd:
         )
 
 
-class _Watch:
+class _Progress:
     """Remembers since when an Application has been failing, and reports each change once."""
 
-    def __init__(self, *, on_change: Callable[[str], None]) -> None:
-        self._on_change = on_change
+    def __init__(self, *, log: Callable[[str], None]) -> None:
+        self._log = log
         self._last: dict[tuple[str, str], Application] = {}
         self._failing: dict[tuple[str, str], float] = {}
         self._due: dict[tuple[str, str], float] = {}
-        self._patience: dict[tuple[str, str], float] = {}
+        self._pause: dict[tuple[str, str], float] = {}
 
     def note(self, seen: Sequence[Application], *, now: float) -> None:
         for one in seen:
             key = (one.kind, one.name)
             if self._last.get(key) != one:
-                self._on_change(str(one))
-                self._patience[key] = NUDGE_S
-                self._due[key] = now + NUDGE_S
+                self._log(str(one))
+                self._pause[key] = REFRESH_AGAIN_S
+                self._due[key] = now + REFRESH_AGAIN_S
             self._last[key] = one
             if one.failed:
                 self._failing.setdefault(key, now)
@@ -278,18 +278,18 @@ class _Watch:
                 self._failing.pop(key, None)
 
     def standing(self, *, now: float) -> list[Application]:
-        """What is not there yet and has not moved for a while; each is told at growing intervals."""
+        """What is not in sync yet and has not changed for a while; each is returned at growing intervals."""
         waiting = [one for one in self._last.values() if not (one.done or one.refreshing)]
         due = [one for one in waiting if now >= self._due[one.kind, one.name]]
         for one in due:
             key = (one.kind, one.name)
-            self._patience[key] *= 2
-            self._due[key] = now + self._patience[key]
+            self._pause[key] *= 2
+            self._due[key] = now + self._pause[key]
         return due
 
-    def failing_for(self, patience_s: float, *, now: float) -> list[Application]:
+    def failing_for(self, degraded_deadline_s: float, *, now: float) -> list[Application]:
         """All that fail, once one has failed all the time; the root only repeats its children, so it comes last."""
-        if not any(now - since >= patience_s for since in self._failing.values()):
+        if not any(now - since >= degraded_deadline_s for since in self._failing.values()):
             return []
         failing = [self._last[key] for key in self._failing]
         return sorted(failing, key=lambda one: (one.name == ROOT, one.kind, one.name))
