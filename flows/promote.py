@@ -24,7 +24,7 @@ def promote(release: str = "", automatic: bool = False, reason: str = "", source
     with promotion.promoting() as run:
         if run.busy:
             return promotion.wait_for_turn(run)
-        seen = promotion.look(
+        seen = promotion.check_gates(
             environment=run.environment, release=release, automatic=automatic, run=run.run.flow_run_id
         )
         why = reason or (f"event {source_event}" if source_event else "")

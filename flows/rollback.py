@@ -21,7 +21,7 @@ def rollback(reason: str = "") -> State[Any]:
     with promotion.promoting() as run:
         if run.busy:
             raise run.busy
-        seen, back = promotion.look_back(environment=run.environment)
+        seen, back = promotion.plan_rollback(environment=run.environment)
         why = reason or "rollback"
         match back:
             case Rollback():

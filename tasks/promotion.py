@@ -119,7 +119,7 @@ def promoting() -> Iterator[PromotionRun]:
 
 
 @step("check promotion gates", retries=0)
-def look(*, environment: str, release: str, automatic: bool, run: str) -> Situation:
+def check_gates(*, environment: str, release: str, automatic: bool, run: str) -> Situation:
     """What is known, and the next step; a person's wish that is refused raises Permanent with the gate."""
     seen = look_at_promotion(project_root(), environment, release=release, automatic=automatic, run=run, now=now())
     for gate in seen.verdict.gates if seen.verdict else ():
@@ -136,7 +136,7 @@ def look(*, environment: str, release: str, automatic: bool, run: str) -> Situat
 
 
 @step("plan rollback", retries=0)
-def look_back(*, environment: str) -> tuple[Situation, Rollback | Deploy]:
+def plan_rollback(*, environment: str) -> tuple[Situation, Rollback | Deploy]:
     """The release to go back to, or what an earlier run left to deploy; Permanent where a change cannot be undone."""
     seen, back = look_at_rollback(project_root(), environment)
     match back:

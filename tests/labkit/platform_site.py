@@ -116,8 +116,6 @@ class Site:
         return argocd.wait_until_synced(
             clock=self.installer.clock, deadline_s=deadline_s, degraded_deadline_s=patience_s
         )
-            clock=self.installer.clock, deadline_s=deadline_s, degraded_deadline_s=patience_s
-        )
 
 
 def node(number: int) -> NodeFacts:

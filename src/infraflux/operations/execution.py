@@ -179,7 +179,7 @@ def hand_off(opened: OpenCluster, planned: Planned) -> Outcomes:
 
 
 SECRETS = Step("Talos secrets", "prepare Talos secrets", prepare_secrets)
-BEFORE_MACHINES = (SECRETS, Step("leave nodes", "leave nodes", leave_nodes))
+BEFORE_MACHINES = (SECRETS, Step("leave nodes", "drain and remove nodes", leave_nodes))
 """What comes before Terraform changes machines."""
 BOOTSTRAP = (
     Step("first control plane", "configure first control plane", configure_first),
