@@ -28,7 +28,7 @@ def record_verification(*, opened: OpenCluster) -> Proof:
 
 @contextmanager
 def proving(run: Recipe) -> Iterator[None]:
-    """Around the stages that look: a cluster that fails them no longer stands verified."""
+    """Around the stages that look: a cluster that fails them is no longer verified."""
     try:
         yield
     except InfrafluxError:

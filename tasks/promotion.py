@@ -276,7 +276,7 @@ def _failed(run: PromotionRun, release: Release, why: str) -> None:
 
 
 def finish(run: PromotionRun, release: Release) -> State[Any]:
-    """Done only where every cluster of the environment stands verified with the release."""
+    """Done only where every cluster of the environment is verified with the release."""
     seen = look_at_promotion(run.run.root, run.environment, release=release.name)
     left = [key for key in seen.clusters if not seen.ledger.runs(release.digest, key)]
     if left:

@@ -124,7 +124,7 @@ def acting(key: str) -> Iterator[RunContext]:
     except ExternalSignal:
         # Where the worker is dead, nobody tells the server how the run ended, so its record stays for the watchdog.
         log_line(
-            f"{key}: told to stop, by a cancellation or by the end of the worker; started again, it goes on from here"
+            f"{key}: stopped by a cancellation or by the end of the worker; a new run continues from here"
         )
         raise
     remove_record(records, context.flow_run_id)

@@ -146,7 +146,7 @@ def test_prod_refuses_what_no_commit_describes(house: House, prod: Approved) -> 
     finally:
         note.unlink()
     assert found["state"]["type"] == "FAILED"
-    assert "acts for commits only" in found["state"]["message"]
+    assert "accepts committed changes only" in found["state"]["message"]
 
 
 def test_prod_is_not_destroyed_while_its_policy_protects_it(house: House, prod: Approved) -> None:

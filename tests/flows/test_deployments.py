@@ -290,7 +290,7 @@ def test_a_dirty_tree_is_refused_where_the_policy_says_so() -> None:
     prod, dev = fleet.cluster("prod/prod-1"), fleet.cluster("dev/dev-1")
     for head in (Head("abc", True), Head("", False)):
         require_commit(dev, head)
-        with pytest.raises(Permanent, match="acts for commits only"):
+        with pytest.raises(Permanent, match="accepts committed changes only"):
             require_commit(prod, head)
     require_commit(prod, Head("abc", False))
 

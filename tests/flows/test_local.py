@@ -30,7 +30,7 @@ def test_a_flow_runs_without_a_service_and_leaves_nothing_running(tmp_path: Path
     (project / ".env").write_text(STALE)
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "INFRAFLUX_"))}
     done = subprocess.run(
-        # Refused by the first stage: this directory is no commit, and prod acts for commits only.
+        # Refused by the first stage: this directory is no commit, and prod accepts committed changes only.
         [sys.executable, "-m", "infraflux.cli.main", "deploy", "prod/prod-1", "--local"],
         cwd=project,
         env=environment,

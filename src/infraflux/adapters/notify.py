@@ -14,9 +14,9 @@ def post_text(url: str, text: str) -> None:
     try:
         reply = requests.post(url, json={"text": text}, timeout=TIMEOUT_S, allow_redirects=False)
     except requests.RequestException as error:
-        raise Retryable(f"{host} took no notification: {type(error).__name__}", stage="notify") from None
+        raise Retryable(f"{host} did not accept the notification: {type(error).__name__}", stage="notify") from None
     if reply.status_code >= 500:
-        raise Retryable(f"{host} took no notification: HTTP {reply.status_code}", stage="notify")
+        raise Retryable(f"{host} did not accept the notification: HTTP {reply.status_code}", stage="notify")
     if not reply.ok or reply.is_redirect:
         raise Permanent(
             f"{host} refused the notification: HTTP {reply.status_code}",

@@ -104,7 +104,7 @@ def orphans(
     for guest in found.stray:
         out.print(f"{guest.name}  VM {guest.vm_id} on {guest.host}: not declared; `--remove {guest.name}` removes it")
     for name in found.vanished:
-        out.print(f"{name}  known to the state, gone from Proxmox: the next apply makes it again")
+        out.print(f"{name}  known to the state, gone from Proxmox: the next apply creates it again")
     if not found:
         out.print(f"{cluster} has no orphans")
 
@@ -165,5 +165,8 @@ def _table(planned: MachinesPlan) -> Table:
 
 def _ask(question: str) -> None:
     if not sys.stdin.isatty():
-        raise Permanent("this plan needs a yes, and nobody is at the terminal", next_step="look at the plan, add --yes")
+        raise Permanent(
+            "this plan needs a confirmation, and there is no terminal to ask at",
+            next_step="look at the plan, add --yes",
+        )
     typer.confirm(question, abort=True)

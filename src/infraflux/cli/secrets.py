@@ -37,9 +37,9 @@ def show_recipients(cluster: Cluster) -> None:
 
 @app.command()
 def rotate(cluster: Cluster) -> None:
-    """Encrypt the bundle for the recipients of the configuration; the file before is kept as a backup."""
+    """Encrypt the bundle for the recipients of the configuration; the previous file is kept as a backup."""
     backup = _workspace(cluster).store.rotate()
-    console().print(f"encrypted for the present recipients; the file before is {backup}")
+    console().print(f"encrypted for the present recipients; the previous file is {backup}")
 
 
 @app.command()

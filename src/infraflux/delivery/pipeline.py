@@ -17,7 +17,7 @@ from infraflux.delivery.release import Release
 def choose_release(
     releases: Sequence[Release], *, current: Release | None, upstream_clusters: Sequence[str], ledger: Ledger
 ) -> Release | Noop:
-    """The newest release that all upstream clusters stand verified with; the newest of all where none is.
+    """The newest release that all upstream clusters are verified with; the newest of all where none is.
 
     Noop where nothing is newer than what the environment pins.
     """
@@ -103,7 +103,7 @@ def _after_the_pin(question: Question, last: Promoted | None, target_clusters: S
     release, ledger = question.release, question.ledger
     left = tuple(key for key in target_clusters if not ledger.runs(release.digest, key))
     if not left:
-        return Noop(f"{question.target} pins {release.name}, and every cluster of it stands verified with it")
+        return Noop(f"{question.target} pins {release.name}, and every cluster of it is verified with it")
     if question.automatic and last is not None and last.state == "failed":
         return Refused("deploy", f"{release.name} failed in {question.target}: {last.detail}; a person starts it again")
     return Deploy(release, left)

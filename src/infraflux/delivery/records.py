@@ -119,7 +119,7 @@ class Ledger:
         return mine[-1] if mine and mine[-1].ok else None
 
     def runs(self, digest: str, cluster: str) -> bool:
-        """Whether the cluster stands verified with this content now; one it left for another does not."""
+        """Whether the cluster is verified with this content now; one it left for another does not."""
         standing = self.standing(cluster)
         return standing is not None and standing.digest == digest
 

@@ -22,7 +22,7 @@ class PipelineStage:
     pins: str
     """The release it pins; empty where it follows the checkout."""
     verified: Mapping[str, str]
-    """The release each cluster stands verified with, by cluster key; empty where none."""
+    """The release each cluster is verified with, by cluster key; empty where none."""
     candidate: str
     """What would come next."""
     step: Step

@@ -134,4 +134,4 @@ def merge_kubeconfig(source: Path, target: Path) -> Outcome:
     stream = StringIO()
     yaml.dump(theirs, stream)
     write_private(target, stream.getvalue())
-    return Done(f"merged context {ours['current-context']} into {target}; the file before is kept beside it")
+    return Done(f"merged context {ours['current-context']} into {target}; the previous file is kept beside it")

@@ -50,7 +50,7 @@ def verify_release(
         return Proof(release=None, outcome=release)
     ledger = DeliveryLedger(root)
     if ledger.read().runs(release.digest, spec.key):
-        return Proof(release=release, outcome=Noop(f"{spec.key} stands verified with {release.name}"))
+        return Proof(release=release, outcome=Noop(f"{spec.key} is verified with {release.name}"))
     ledger.add(_record(release, spec.key, ok=True, evidence=evidence, looked=looked, now=now))
     return Proof(release=release, outcome=Done(f"{spec.key} verified with {release.name}"))
 
@@ -85,13 +85,13 @@ def _root_revision(applications: Sequence[Application]) -> str:
 
 
 def revoke(cluster: str, *, root: Path, why: str, looked: Look = "deploy", now: datetime | None = None) -> Outcome:
-    """Take back what the cluster stands verified with; what it was verified with before that stays a way back."""
+    """Take back what the cluster is verified with; what it was verified with before that stays a way back."""
     ledger = DeliveryLedger(root)
     standing = ledger.read().standing(cluster)
     if standing is None:
-        return Noop(f"{cluster} stands verified with no release")
+        return Noop(f"{cluster} is verified with no release")
     ledger.add(standing.model_copy(update={"at": _now(now), "ok": False, "evidence": why, "looked": looked}))
-    return Done(f"{cluster} no longer stands verified with {standing.release}: {why}")
+    return Done(f"{cluster} is no longer verified with {standing.release}: {why}")
 
 
 def record_looks(root: Path, reports: Sequence[ClusterDrift]) -> list[str]:
@@ -108,7 +108,7 @@ def _record_look(root: Path, report: ClusterDrift) -> Outcome:
     if breaks_verification(report):
         return revoke(report.cluster, root=root, why=why, looked="drift check", now=report.at)
     if not restores_verification(report, DeliveryLedger(root).read()):
-        return Noop("the look changes nothing")
+        return Noop("the check changes nothing")
     try:
         spec = Fleet.load(root).cluster(report.cluster)
         proof = verify_release(spec, root=root, commit=report.commit, evidence=why, looked="drift check", now=report.at)

@@ -156,7 +156,7 @@ def last_report(root: Path, spec: ClusterSpec) -> ClusterDrift:
     except (ValueError, KeyError, TypeError):
         path.unlink(missing_ok=True)
     raise Permanent(
-        f"nobody looked at {spec.key} yet", stage="drift", next_step=f"run `infraflux drift check {spec.key}`"
+        f"{spec.key} has not been checked yet", stage="drift", next_step=f"run `infraflux drift check {spec.key}`"
     )
 
 

@@ -21,7 +21,7 @@ def require_whole_etcd(cluster: TalosCluster, *, stage: str) -> None:
     )
     if late is not None:
         raise Retryable(
-            f"no control plane is taken down while etcd is not whole; after {ETCD_DEADLINE_S:.0f} s last seen: {late}",
+            f"no control plane is taken down while etcd is incomplete; after {ETCD_DEADLINE_S:.0f} s last seen: {late}",
             cluster=cluster.spec.key,
             stage=stage,
             next_step="bring the named members back, then run again",

@@ -165,7 +165,7 @@ class Installer:
         return [one for one in made if not isinstance(one, Noop)] + applied
 
     def wait_until_synced(self, *, deadline_s: float = HANDOFF_DEADLINE_S) -> list[Application]:
-        """Refresh everything and wait until Git's state is the cluster's; then prove that webhooks answer.
+        """Refresh everything and wait until the cluster is in sync with Git; then prove that webhooks answer.
 
         Raises HandoffDegraded or HandoffSlow with the Application and resource in question.
         """

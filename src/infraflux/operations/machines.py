@@ -251,7 +251,7 @@ class Machines:
         if guests:
             names = ", ".join(f"VM {guest.vm_id} ({guest.name})" for guest in guests)
             raise Retryable(
-                f"Proxmox still makes {names}, begun by an interrupted run or by somebody else",
+                f"Proxmox is still creating {names}, begun by an interrupted run or by somebody else",
                 cluster=self.spec.key,
                 stage=STAGE,
                 next_step="run it again when its task has ended",
@@ -279,7 +279,7 @@ class Machines:
         if not (protection := self.spec.policy.protection):
             return
         raise Permanent(
-            f"the policy of {self.spec.environment} forbids to destroy its clusters",
+            f"the policy of {self.spec.environment} forbids destroying its clusters",
             cluster=self.spec.key,
             stage=STAGE,
             error_class=ErrorClass.USER,

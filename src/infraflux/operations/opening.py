@@ -125,7 +125,7 @@ def require_commit(spec: ClusterSpec, head: Head) -> None:
     if not spec.policy.require_clean_git or (head.commit and not head.dirty):
         return
     raise Permanent(
-        f"the working tree is at {head}, and {spec.environment} acts for commits only",
+        f"the working tree is at {head}, and {spec.environment} accepts committed changes only",
         cluster=spec.key,
         stage="load",
         error_class=ErrorClass.USER,

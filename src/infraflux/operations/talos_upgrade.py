@@ -115,5 +115,5 @@ def _stopped(cluster: TalosCluster, step: UpgradeNode, why: str) -> InfrafluxErr
         f"the upgrade stopped at {step}: {why}",
         cluster=cluster.spec.key,
         stage="upgrade",
-        next_step=f"look at the console of VM {step.node.vm_id} on {step.node.host}, then run again: it goes on there",
+        next_step=f"look at the console of VM {step.node.vm_id} on {step.node.host}, then run again to continue",
     )

@@ -68,7 +68,7 @@ STEPS = {
         [PROVED, *(verified(R2, key) for key in TARGET)],
         {"current": R2},
         Noop,
-        "every cluster of it stands verified",
+        "every cluster of it is verified",
     ),
     "one cluster is still to follow": (
         [PROVED, verified(R2, TARGET[0])],

@@ -250,7 +250,7 @@ def test_a_changed_cluster_no_longer_proves_its_release(project: Path):
     release = cut(project, "v1.13.8")
     prove(project, release, "dev/dev-1")
     (line,) = record_looks(project, [report(DriftClass.REPAIRABLE)])
-    assert "dev/dev-1 no longer stands verified with r1" in line
+    assert "dev/dev-1 is no longer verified with r1" in line
     assert isinstance(look(project).step, Refused)
     assert record_looks(project, [report(DriftClass.REPAIRABLE)]) == []
 

@@ -314,7 +314,7 @@ def test_a_node_that_lost_its_label_since_is_not_labelled(world: World):
     unlabel(world, W1)
     planned = world.plan()
     unlabel(world, W2)
-    with pytest.raises(WorldMoved, match=r"worker-2 .*node-role.kubernetes.io/edge is not in the plan"):
+    with pytest.raises(WorldMoved, match=r"worker-2: .*node-role.kubernetes.io/edge is not in the plan"):
         execution.label_nodes(world.opened, planned)
     assert W2 not in world.kubernetes.merged
 

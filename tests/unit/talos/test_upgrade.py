@@ -1,4 +1,4 @@
-"""Talos is upgraded one node at a time, control planes first, and never while etcd is not whole."""
+"""Talos is upgraded one node at a time, control planes first, and never while etcd is not complete."""
 
 from dataclasses import dataclass
 from pathlib import Path

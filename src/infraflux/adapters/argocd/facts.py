@@ -6,7 +6,7 @@ ROOT = "root"
 
 
 OVERLOADED = ("context deadline exceeded", "did not complete within requested timeout", "DeadlineExceeded")
-"""What Argo CD passes on from an API server or a health check that was too busy: no word about Git's state."""
+"""What Argo CD passes on from an API server or a health check that was too busy: it says nothing about the sync."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,7 +76,7 @@ def _require_etcd(spec: ClusterSpec, seen: Observed, new: frozenset[str]) -> Non
             cluster=spec.key,
             stage="plan",
             error_class=ErrorClass.CONFLICT,
-            next_step="restore etcd from a snapshot (docs/operations.md), or destroy the cluster and deploy it anew",
+            next_step="restore etcd from a snapshot (docs/operations.md), or destroy the cluster and deploy it again",
         )
 
 

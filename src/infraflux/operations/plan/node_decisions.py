@@ -55,7 +55,7 @@ class WorldMoved(Permanent):
 def moved(message: str, *, cluster: str, stage: str) -> WorldMoved:
     """The error of an executor that would have to do more than was planned."""
     return WorldMoved(
-        message, cluster=cluster, stage=stage, next_step="start the run again: it looks anew and shows a new plan"
+        message, cluster=cluster, stage=stage, next_step="start the run again: it observes again and shows a new plan"
     )
 
 
@@ -116,7 +116,7 @@ def decide_config(
             cluster=cluster,
             stage="machine-config",
             error_class=ErrorClass.CONFLICT,
-            next_step="restore the secrets bundle it was made with, or reset the machine if it is to be made anew",
+            next_step="restore the secrets bundle it was made with, or reset the machine if it is to be set up again",
         )
     check_identity(node, seen, cluster=cluster)
     if seen.state is NodeState.MAINTENANCE:
