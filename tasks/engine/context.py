@@ -123,8 +123,6 @@ def acting(key: str) -> Iterator[RunContext]:
         raise
     except ExternalSignal:
         # Where the worker is dead, nobody tells the server how the run ended, so its record stays for the watchdog.
-        log_line(
-            f"{key}: stopped by a cancellation or by the end of the worker; a new run continues from here"
-        )
+        log_line(f"{key}: stopped by a cancellation or by the end of the worker; a new run continues from here")
         raise
     remove_record(records, context.flow_run_id)
