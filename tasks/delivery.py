@@ -1,4 +1,4 @@
-"""What a deploy proves for releases, as Prefect tasks: recorded when it was seen, taken back when the look failed."""
+"""What a deploy verifies for releases, as Prefect tasks: recorded when seen, revoked when the check fails."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

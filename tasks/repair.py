@@ -1,4 +1,4 @@
-"""Putting drift right: by starting the cluster's own deployment, with its plan, guard and approval, and nothing else.
+"""Repairs drift by starting the cluster's own deployment, with its plan, guard and approval, and nothing else.
 
 The check that starts it does not wait for it: the deployment may stand before an approval for days.
 """

@@ -1,4 +1,4 @@
-"""What a finished run tells the world: the facts of the cluster, what to do next, and an event for others."""
+"""What a finished run reports: the facts of the cluster, what to do next, and an event for others."""
 
 from infraflux.operations.delivery import Proof
 from infraflux.operations.destruction import Destruction

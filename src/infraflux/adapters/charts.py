@@ -152,7 +152,7 @@ class Renderer:
     helm: Path
     run: Run = run_process
     kubernetes: str = ""
-    """Version the charts are told of."""
+    """The version that the charts are rendered for."""
 
     def render(
         self, chart: ChartArchive, *, release: str, namespace: str, values: Sequence[Path | Mapping[str, Any]]

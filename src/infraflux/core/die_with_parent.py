@@ -2,7 +2,7 @@
 
 Python's own way, `preexec_fn`, runs Python between fork and exec: every fork then takes the locks of `logging` and of
 whatever else registered a hook, and what a signal's handler raises inside such a hook is dropped, with the lock held.
-A cancelled run was seen to hang for ever by that. So two programs that every Linux has do it, after the exec.
+A cancelled run was seen to hang forever because of that. So two programs that every Linux has do it, after the exec.
 """
 
 import os

@@ -27,7 +27,7 @@ class Verified(Section):
     @model_validator(mode="before")
     @classmethod
     def _name_the_look(cls, data: Any) -> Any:
-        """Records of before there was `looked` said it by the first words of their evidence."""
+        """Records from before `looked` existed say it in the first words of their evidence."""
         if isinstance(data, dict) and "looked" not in data and str(data.get("evidence", "")).startswith("drift check"):
             return {**data, "looked": "drift check"}
         return data
@@ -56,7 +56,7 @@ class Promoted(Section):
     @model_validator(mode="before")
     @classmethod
     def _name_the_branch(cls, data: Any) -> Any:
-        """Records of before there was `branch` have it as their detail."""
+        """Records from before `branch` existed have it as their detail."""
         if isinstance(data, dict) and data.get("state") == "pinned" and "branch" not in data:
             return {**data, "branch": data.get("detail", ""), "detail": ""}
         return data
@@ -114,7 +114,7 @@ class Ledger:
         return self.verified_at(digest, cluster) is not None
 
     def standing(self, cluster: str) -> Verified | None:
-        """What the cluster was last seen to run as wanted; None where that was taken back, or never so."""
+        """The release the cluster was last verified with; None where that was revoked, or never happened."""
         mine = [one for one in self.records if isinstance(one, Verified) and one.cluster == cluster]
         return mine[-1] if mine and mine[-1].ok else None
 

@@ -1,4 +1,4 @@
-"""Drift: what was seen against what is wanted, over three layers, as findings with a class and an owner.
+"""Drift: what was seen against what is wanted, over all layers, as findings with a class and an owner.
 
 Pure functions over what the adapters read. Nothing in this package asks or changes anything.
 """

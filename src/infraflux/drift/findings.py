@@ -39,7 +39,7 @@ class DriftClass(StrEnum):
 
 
 class Owner(StrEnum):
-    """Who writes the object, and so where it is put right."""
+    """Who writes the object, and so where it is corrected."""
 
     TERRAFORM = "terraform"
     TALOSCTL = "talosctl"
@@ -105,7 +105,7 @@ class ClusterDrift:
 
     @property
     def verdict(self) -> DriftVerdict:
-        """Unknown wins over drifted: half a look proves neither."""
+        """Unknown wins over drifted: an incomplete check proves neither."""
         if self.skipped:
             return DriftVerdict.SKIPPED
         if self.unknown:
@@ -157,7 +157,7 @@ _FIXABLE = {
 
 
 def decide_fix(report: ClusterDrift, *, policy: DriftFix, commit: str, now: datetime) -> tuple[Finding, ...] | Noop:
-    """The findings that may be put right now, or why none may (pure).
+    """The findings that may be repaired now, or why none may (pure).
 
     Evidence must be of the same commit and fresh: what differs from yesterday's wish may be today's.
     """

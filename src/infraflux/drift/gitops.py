@@ -31,7 +31,7 @@ class OwnObject:
 
 
 def find_gitops_drift(applications: Sequence[Application]) -> Iterator[Finding]:
-    """Applications that are not Synced and Healthy. Argo CD is the one that puts them right, or cannot."""
+    """Applications that are not Synced and Healthy. Argo CD repairs them, or cannot."""
     for one in applications:
         if one.sync != "Synced":
             # Argo CD heals what it may; what stays OutOfSync needs its owner in Git.
@@ -125,7 +125,7 @@ def differences(wanted: Any, live: Any, path: Path = ()) -> Iterator[tuple[Path,
 
 
 def additions(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
-    """What only `live` has and what counts all the same: it widens a fence, or is read as one of our facts."""
+    """What only `live` has and what still counts: it widens a project's limits, or is read as one of our facts."""
     if wanted.get("kind") in FENCES:
         yield from _only_in(live.get("spec") or {}, wanted.get("spec") or {}, ("spec",))
     for name in ("labels", "annotations"):

@@ -1,4 +1,4 @@
-"""The last looks at a cluster, for a trend that shows whether drift comes back."""
+"""The last checks of a cluster, for a trend that shows whether drift comes back."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 class Look(Section):
-    """One look, in numbers."""
+    """One check, in numbers."""
 
     cluster: str
     at: datetime

@@ -101,7 +101,7 @@ def _finding(
     drift_class: DriftClass = DriftClass.DANGEROUS,
     note: str = "",
 ) -> Finding:
-    """Left open, no deploy puts it right: it needs a person to look why."""
+    """No deploy repairs it: a person has to look why."""
     return Finding(
         layer=Layer.KUBERNETES,
         object=f"Node {name}",

@@ -1,4 +1,4 @@
-"""Which release a cluster proved to run: recorded when it was looked at, taken back when it no longer is so."""
+"""Which release a cluster is verified to run: recorded when it was checked, revoked when that no longer holds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,7 +85,7 @@ def _root_revision(applications: Sequence[Application]) -> str:
 
 
 def revoke(cluster: str, *, root: Path, why: str, looked: Look = "deploy", now: datetime | None = None) -> Outcome:
-    """Take back what the cluster is verified with; what it was verified with before that stays a way back."""
+    """Revoke the cluster's verification; what it was verified with before that remains a target of a rollback."""
     ledger = DeliveryLedger(root)
     standing = ledger.read().standing(cluster)
     if standing is None:
@@ -126,7 +126,7 @@ def breaks_verification(report: ClusterDrift) -> bool:
 
 
 def restores_verification(report: ClusterDrift, ledger: Ledger) -> bool:
-    """Whether a look took the verification back last, and this one found nothing any more (pure)."""
+    """Whether a check revoked the verification last, and this one found nothing any more (pure)."""
     mine = [one for one in ledger.records if isinstance(one, Verified) and one.cluster == report.cluster]
     return report.verdict is DriftVerdict.CLEAN and bool(mine) and not mine[-1].ok and mine[-1].looked == "drift check"
 

@@ -1,4 +1,4 @@
-"""Drift of many clusters: each looked at on its own, what was found kept, told and compared with the last time."""
+"""Drift of many clusters: each checked on its own; findings are kept, reported and compared with the last ones."""
 
 import json
 from collections.abc import Callable, Collection, Sequence
@@ -173,13 +173,13 @@ def fleet_reports(root: Path, fleet: Fleet, fresh: Sequence[ClusterDrift]) -> li
 def fix_of(
     root: Path, spec: ClusterSpec, report: ClusterDrift, *, now: datetime | None = None
 ) -> tuple[Finding, ...] | Noop:
-    """What a deploy may put right by the environment's policy, or why nothing."""
+    """What a deploy may repair by the environment's policy, or why nothing."""
     now = now or datetime.now(UTC)
     return decide_fix(report, policy=spec.policy.drift.fix, commit=evidence_commit(root), now=now)
 
 
 def notify(root: Path, fleet: Fleet, reports: Sequence[ClusterDrift]) -> list[str]:
-    """Tell the channel of each environment about its clusters; returns what could not be delivered."""
+    """Notify the channel of each environment about its clusters; returns what could not be delivered."""
     by_reference: dict[str, list[ClusterDrift]] = {}
     for report in reports:
         if reference := fleet.cluster(report.cluster).policy.drift.notify_url:

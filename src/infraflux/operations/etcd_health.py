@@ -1,4 +1,4 @@
-"""Is etcd whole, and would it stay so: asked before and after every step that takes a control plane out of service."""
+"""Is etcd complete, and would it stay so: checked before and after each step that takes a control plane down."""
 
 from infraflux.adapters.talos.seen import look_at_etcd, look_at_services
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS

@@ -1,7 +1,7 @@
 """From a bare cluster to one that Git owns: two first installs, the handoff, and knowing when to keep hands off.
 
 Before the handoff InfraFlux writes Cilium and Argo CD with helm. After it, Argo CD tracks their objects and InfraFlux
-only reads them; what it still owns are the facts and fences (projects, namespaces, cluster Secret, root Application).
+only reads them; what it still owns are the facts and limits (projects, namespaces, cluster Secret, root Application).
 Every step may be called again: it then says why there is nothing to do.
 """
 

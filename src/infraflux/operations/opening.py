@@ -114,7 +114,7 @@ class OpenCluster:
         return Rollout(cluster=self.talos, leave=self.node_exit(), read_nodes=lambda: read_nodes(kubeconfig))
 
     def forget_platform(self) -> None:
-        """After an apply or a new kubeconfig: what was opened before is of before."""
+        """After an apply or a new kubeconfig: what was opened before is out of date."""
         if self._platform is not None:
             self._platform.kubernetes.close()
             self._platform = None
@@ -175,7 +175,7 @@ def open_project(
 ) -> OpenProject:
     """Freeze the files and look at all of them, once. `instead`: texts by path read in place of what those files hold.
 
-    Raises nothing for a mistake in a file: whoever opens a cluster that it concerns is told.
+    Raises nothing for a mistake in a file: it is raised when a cluster that it concerns is opened.
     """
     head = read_head(root)
     tree = freeze(root, head)

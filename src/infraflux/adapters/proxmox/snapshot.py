@@ -54,7 +54,7 @@ class Snapshot:
             return {f"vm/{vm_id}": one for vm_id, one in zip(sorted(vm_ids), found, strict=True)}
 
     def ha(self, vm_ids: Collection[int], *, rule_prefix: str) -> dict[str, Any]:
-        """`ha/<sid>` and `rule/<name>`: what HA is told of these machines, and every rule that names one of them."""
+        """`ha/<sid>` and `rule/<name>`: HA resources of these machines, and every rule that names one of them."""
         sids = {f"vm:{vm_id}" for vm_id in vm_ids}
         found: dict[str, Any] = {f"ha/{sid}": None for sid in sorted(sids)}
         found |= {f"ha/{row['sid']}": still(row) for row in self._read("cluster/ha/resources") if row["sid"] in sids}

@@ -1,4 +1,4 @@
-"""What every Terraform process is told: its CLI configuration (where providers come from) and its variables."""
+"""What every Terraform process is given: its CLI configuration (where providers come from) and its variables."""
 
 import json
 from pathlib import Path
