@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
@@ -74,6 +75,32 @@ def test_stand_ins_share_one_helper():
 def test_stand_in_schemas_refuse_what_they_do_not_know():
     for path in CHARTS.glob("*/values.schema.json"):
         assert json.loads(path.read_text())["additionalProperties"] is False, path
+
+
+ACCEPTED = {
+    "etcd's metrics": (
+        "kube-prometheus-stack",
+        {"kubeEtcd": {"enabled": True, "service": {"port": 2381, "targetPort": 2381}, "endpoints": ["10.0.0.11"]}},
+    ),
+    "a CA and host keys of one's own": (
+        "argo-cd",
+        {"configs": {"ssh": {"extraHosts": "a"}, "tls": {"certificates": {"git.example.net": "-----BEGIN"}}}},
+    ),
+    "a key that the real chart only has in a comment": ("argo-cd", {"server": {"service": {"someKey": 1}}}),
+    "a first key of the real chart": ("velero", {"nodeAgent": {"resources": {}}}),
+}
+
+
+@pytest.mark.parametrize(("chart", "values"), ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_stand_ins_accept_what_the_real_chart_accepts(chart, values):
+    schema = json.loads((CHARTS / chart / "values.schema.json").read_text())
+    jsonschema.validate(values, schema)
+
+
+def test_a_stand_in_refuses_a_first_key_that_the_real_chart_has_not():
+    schema = json.loads((CHARTS / "argo-cd" / "values.schema.json").read_text())
+    with pytest.raises(jsonschema.ValidationError, match="'configz' was unexpected"):
+        jsonschema.validate({"configz": {}}, schema)
 
 
 def test_namespaces_of_components_say_their_pod_security(component):
