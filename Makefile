@@ -30,8 +30,8 @@ test: sync ## Run the checks: lint, types, contracts, unit, lab and whole-produc
 test-e2e: sync ## The part of `make test` that uses the whole product: deploys, browser, deaths, secrets (ten minutes)
 	@$(RUN) infraflux tools install --group test && $(RUN) pytest tests/e2e --reruns 1
 
-test-slow: sync ## Kill every part of a deploy in every stage of it (half an hour)
-	@$(RUN) infraflux tools install --group test && $(RUN) pytest tests/e2e -m slow
+test-slow: sync ## Kill every part of a deploy in every stage of it, and fuzz the configuration (an hour)
+	@$(RUN) infraflux tools install --group test && $(RUN) --group fuzz pytest tests/fuzz tests/unit/config tests/e2e -m slow
 
 lint: sync ## ruff, mypy, import contracts, sizes
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy src lab/src flows tasks && $(RUN) lint-imports && $(RUN) python scripts/check_sizes.py
