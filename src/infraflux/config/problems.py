@@ -42,5 +42,12 @@ class ConfigProblems(Permanent):
 
 
 def dotted(path: Iterable[str | int]) -> str:
-    """`node_pools.workers.memory_mib`; a key that holds a dot is quoted."""
-    return ".".join(f'"{part}"' if isinstance(part, str) and "." in part else str(part) for part in path)
+    """`node_pools.workers.memory_mib`; a key that holds a dot is quoted, one that cannot be printed escaped as well."""
+    return ".".join(_part(part) for part in path)
+
+
+def _part(part: str | int) -> str:
+    text = str(part)
+    if not text.isprintable():  # it comes from a file: no line of a message may end in it, no terminal obey it
+        text = text.encode("unicode_escape").decode()
+    return f'"{text}"' if isinstance(part, str) and ("." in part or text != part) else text
