@@ -102,6 +102,8 @@ def _quoted(text: str) -> str:
 def _found(text: str) -> list[tuple[int, int, re.Match[str]]]:
     found: list[tuple[int, int, re.Match[str]]] = []
     before: Any = None
+    if not any(kind in text for kind in ("env:", "file:", "age:")):
+        return found  # reading takes long, and most patches have none
     try:
         for token in YAML(typ="safe", pure=True).scan(text):
             is_value = isinstance(token, ScalarToken) and not isinstance(before, KeyToken)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infraflux.adapters.talos.configs import PatchSet, base_command, generate_secrets, node_commands
+from infraflux.adapters.talos.patch_secrets import with_stand_ins
 from infraflux.adapters.talos.talosctl import LOCAL_DEADLINE_S, Runner, Talosctl
 from infraflux.adapters.tools.locate import Source, this_machine
 from infraflux.adapters.tools.places import Places
@@ -110,7 +111,7 @@ def _sound(spec: ClusterSpec, problems: Iterable[Problem]) -> ClusterSpec:
 
 
 def _nodes(spec: ClusterSpec, root: Path, *, program: str) -> list[Asked]:
-    patches = render_patches(spec, root=root)
+    patches = with_stand_ins(render_patches(spec, root=root))
     return [
         Asked(spec=spec, node=node, patches=patches, digest=_digest(spec, node, patches, program))
         for node in spec.nodes

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from infraflux.adapters.talos.configs import PatchSet
 from infraflux.adapters.talos.keys import MAIN, TalosKeys, read_keys
+from infraflux.adapters.talos.patch_secrets import with_stand_ins
 from infraflux.adapters.talos.refusals import Refusal, explain
 from infraflux.adapters.talos.talosctl import LOCAL_DEADLINE_S, Talosctl
 from infraflux.config.foreign_yaml import parse_documents, read_documents
@@ -111,7 +112,8 @@ class PatchBlame:
 
     def _try(self, asked: Asked, patches: Sequence[OwnPatch]) -> str:
         spec = with_patches(asked.spec, patches)
-        return self._refusal(replace(asked, spec=spec, patches=render_patches(spec, root=self._root)))
+        closed = with_stand_ins(render_patches(spec, root=self._root))
+        return self._refusal(replace(asked, spec=spec, patches=closed))
 
     def _of_the_node(self, asked: Asked, words: str) -> Problem:
         tree = self._trees[asked.spec.key]

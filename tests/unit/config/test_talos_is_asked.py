@@ -133,3 +133,13 @@ def test_a_preflight_without_the_program_says_so(fleet, monkeypatch):
     found, said = examine(fleet).fleet, []
     require_valid(found.cluster("dev/dev-1"), root=fleet, tree=found.trees["dev/dev-1"], log=said.append)
     assert len(said) == 1
+
+
+def test_a_reference_is_judged_by_something_of_its_form(fleet):
+    """WireGuard's keys are checked; no secret is opened for that, and none has to be there."""
+    overlay = (FIXTURES / "valid" / "secret-references-in-patches.yaml").read_text()
+    (fleet / "clusters/overlays/dev/dev-1.yaml").write_text(overlay)
+    assert told(fleet) == []
+    (fleet / "clusters/overlays/dev/dev-1.yaml").write_text(overlay.replace("file:.infraflux/wg0.key", "no-key"))
+    (message,) = told(fleet)
+    assert "talos.patches.all.mesh" in message

@@ -41,13 +41,10 @@ class Writer:
         self.modes |= {path.stat().st_mode & 0o777 for path in patches}
         target = Path(words[words.index("-o") + 1]) if "-o" in words else None
         if words[1] == "gen" and target:
-            for role, flag in (("controlplane", "-control-plane"), ("worker", "-worker")):
-                mine = [
-                    path
-                    for path in patches
-                    if words[words.index(f"@{path}") - 1] in ("--config-patch", f"--config-patch{flag}")
-                ]
-                (target / f"{role}.yaml").write_text("\n---\n".join(path.read_text() for path in mine))
+            role = {"controlplane": "-control-plane", "worker": "-worker"}[words[words.index("--output-types") + 1]]
+            wanted = ("--config-patch", f"--config-patch{role}")
+            mine = [path for path in patches if words[words.index(f"@{path}") - 1] in wanted]
+            target.write_text("\n---\n".join(path.read_text() for path in mine))
         elif target:
             target.write_text(Path(words[3]).read_text())
         text = f'refused: "password: {CANARY}"' if self.refuses == words[1] else ""
