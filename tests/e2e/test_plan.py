@@ -13,6 +13,7 @@ from labkit.house import House, until
 from labkit.looks import Look
 from ruamel.yaml import YAML
 
+from infraflux.adapters.talos.documents import parse_documents
 from infraflux.service.trigger import answer
 
 pytestmark = [pytest.mark.lab, pytest.mark.tools, pytest.mark.prefect]
@@ -53,7 +54,7 @@ def configs(look: Look) -> dict[str, Any]:
     found = {}
     for node in look.spec.nodes:
         said = look.house.tool("talosctl", *words, "--nodes", str(node.address), "--endpoints", str(node.address))
-        found[node.name] = YAML(typ="safe").load(json.loads(said)["spec"])["machine"]
+        found[node.name] = parse_documents(json.loads(said)["spec"])["v1alpha1"]["machine"]
     return found
 
 
@@ -134,7 +135,11 @@ def slow_preflight(house: House) -> Iterator[None]:
 
 
 def test_a_run_reads_its_files_once_and_a_commit_in_its_middle_reaches_the_next(
-    house: House, dev: Look, deployed_dev: str, slow_preflight: None, tmp_path: Path
+    house: House,
+    dev: Look,
+    deployed_dev: str,
+    slow_preflight: None,
+    tmp_path: Path,
 ) -> None:
     commit(house, "dev", sysctl=SYSCTL)
     before = house.call("git", "rev-parse", "HEAD").strip()
