@@ -27,7 +27,7 @@ def upgrade_nodes(cluster: TalosCluster, planned: Collection[str] | None = None)
     """Bring every running node to the wanted Talos version; the outcome of each by name.
 
     Raises WorldMoved where a node would be upgraded that is not `planned` (None: no plan binds it), Retryable
-    where a node does not come back in its time or etcd is not whole: the rest is left as it is.
+    where a node does not come back in its time or etcd is incomplete: the rest is left as it is.
     """
     marker = cluster.workspace.read_marker()
     if marker is None or not marker.confirmed:

@@ -229,11 +229,11 @@ def test_a_control_plane_that_does_not_come_back_ready_stops_the_rest(world: Wor
     assert world.talos.pushed == [CP1]
 
 
-def test_no_control_plane_is_touched_while_etcd_is_not_whole(world: World):
+def test_no_control_plane_is_touched_while_etcd_is_incomplete(world: World):
     world.workspace.added = SYSCTL
     planned = world.plan()
     world.talos.members.remove(CP3)
-    with pytest.raises(RolloutStopped, match=r"etcd is not whole; .*dev-1-cp-3 is no etcd member"):
+    with pytest.raises(RolloutStopped, match=r"etcd is incomplete; .*dev-1-cp-3 is no etcd member"):
         execution.update_nodes(world.opened, planned)
     assert world.talos.pushed == []
 
