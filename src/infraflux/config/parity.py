@@ -14,7 +14,10 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "size": (
         "size", "node_pools.*.cores", "node_pools.*.memory_mib", "node_pools.*.*_disk*", "node_pools.*.data_disks*",
     ),
-    "replicas": ("node_pools.*.count", "node_pools.*.nodes*", "node_pools.*.name", "*.replicas", "*.replicaCount"),
+    "replicas": (
+        "node_pools.*.count", "node_pools.*.nodes*", "node_pools.*.name", "*.replicas", "*.replicaCount",
+        "talos.schedule_on_control_planes",
+    ),
     "addresses": ("network.*", "node_pools.*.addresses", "proxmox.bridge.*"),
     "endpoint": (
         "proxmox.endpoint", "proxmox.token.*", "proxmox.ca_file", "proxmox.insecure", "proxmox.hosts*", "proxmox.pool",
