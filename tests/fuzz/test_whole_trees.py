@@ -3,6 +3,7 @@
 `make test-slow` runs the long ones: FUZZ_SECONDS each (default 300), with FUZZ_SEED to repeat a run.
 """
 
+import itertools
 import json
 import os
 import random
@@ -34,7 +35,7 @@ MOST_SECONDS, MOST_MIB = 2.0, 300.0
 ROOT = Path(__file__).parents[2]
 
 SHORT = settings(max_examples=60, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
-LONG = settings(SHORT, max_examples=10_000_000, phases=[Phase.generate])
+ROUND = settings(SHORT, max_examples=40, phases=[Phase.generate])
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +81,25 @@ def test_a_tree_that_says_much_is_judged_in_words(ask, tree):
     holds(ask, tree)
 
 
-def until(budget: Budget, test) -> None:
-    """Runs a Hypothesis test until its time is over, and says how many trees it saw."""
+def until_spent(budget: Budget, trees, check) -> None:
+    """Checks tree after tree until the time is over, in rounds of a seed each, and says how many they were."""
+
+    def round_of(number: int):
+        @seed(SEED + number)
+        @given(tree=trees())
+        @ROUND
+        def one(tree):
+            if not budget.spent:
+                budget.count += 1
+                budget.valid += check(tree)
+
+        return one
+
     try:
-        while not budget.spent:
-            test()
+        for number in itertools.count():
+            if budget.spent:
+                break
+            round_of(number)()
     finally:
         sys.stderr.write(f"\n{budget}\n")
 
@@ -93,17 +108,7 @@ def until(budget: Budget, test) -> None:
 @pytest.mark.timeout(SECONDS + 600)
 @pytest.mark.parametrize("trees", [broken, said], ids=["broken", "said"])
 def test_trees_at_length(ask, trees):
-    budget = Budget(trees.__name__)
-
-    @seed(SEED)
-    @given(tree=trees())
-    @settings(LONG, max_examples=5_000)
-    def one(tree):
-        if not budget.spent:
-            budget.count += 1
-            budget.valid += holds(ask, tree)
-
-    until(budget, one)
+    until_spent(Budget(trees.__name__), trees, lambda tree: holds(ask, tree))
 
 
 class Programs:
@@ -145,19 +150,13 @@ def test_what_is_valid_is_taken_by_talos_helm_and_terraform(ask, tmp_path_factor
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     budget, programs = Budget("differential"), Programs(tmp_path_factory.mktemp("programs"))
 
-    @seed(SEED)
-    @given(tree=said())
-    @settings(LONG, max_examples=500)
-    def one(tree):
-        if budget.spent:
-            return
-        budget.count += 1
-        if holds(ask, tree) and (examined := valid(tree)):
-            budget.valid += 1
-            for spec in examined.fleet.clusters.values():
-                programs.take(spec, FLEET)
+    def check(tree: Tree) -> bool:
+        examined = valid(tree) if holds(ask, tree) else None
+        for spec in examined.fleet.clusters.values() if examined else ():
+            programs.take(spec, FLEET)
+        return examined is not None
 
-    until(budget, one)
+    until_spent(budget, said, check)
     assert budget.valid
 
 

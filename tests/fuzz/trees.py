@@ -16,7 +16,6 @@ FLEET = Path(__file__).parents[1] / "fixtures" / "fleet"
 FILES = [file for file in sorted(FLEET.rglob("*.yaml")) if "patches" not in file.parts]
 DOCUMENTS: dict[str, Any] = {str(f.relative_to(FLEET)): plain(read_yaml(f, root=FLEET)) for f in FILES}
 OVERLAY = "clusters/overlays/dev/dev-1.yaml"
-EXTRA = "clusters/base/zz-fuzz.yaml"
 
 Tree = dict[str, str]
 """Text by path below the root, in place of what the fleet has there."""
@@ -164,8 +163,8 @@ _SAID: dict[tuple[str, ...], st.SearchStrategy[Any]] = {
 
 @st.composite
 def said(draw: st.DrawFn) -> Tree:
-    """The fleet with one more layer that says things the models allow, or nearly allow."""
-    layer: dict[str, Any] = {}
+    """The fleet with an overlay that says things the models allow, or nearly allow."""
+    layer: dict[str, Any] = copy.deepcopy(DOCUMENTS[OVERLAY])
     for path in draw(st.lists(st.sampled_from(sorted(_SAID)), max_size=4, unique=True)):
         below = layer
         for part in path[:-1]:
@@ -173,13 +172,12 @@ def said(draw: st.DrawFn) -> Tree:
         below[path[-1]] = draw(_SAID[path])
     patches = [{"name": f"p{number}", "content": one} for number, one in enumerate(draw(st.lists(_TALOS, max_size=2)))]
     layer.setdefault("talos", {})["patches"] = {draw(st.sampled_from(["all", "control_plane", "worker"])): patches}
-    layer["node_pools"] = [
-        {"name": "worker", "labels": draw(st.dictionaries(_WIDE, _WIDE, max_size=2)), "taints": draw(_taints())}
-    ]
+    worker = next(pool for pool in layer["node_pools"] if pool["name"] == "worker")
+    worker |= {"labels": draw(st.dictionaries(_WIDE, _WIDE, max_size=1)), "taints": draw(_taints())}
     layer.setdefault("platform", {})["components"] = [{"name": "cilium", "values": draw(_VALUES)}]
-    return {EXTRA: _text(layer)}
+    return {OVERLAY: _text(layer)}
 
 
 def _taints() -> st.SearchStrategy[list[dict[str, str]]]:
     effects = st.sampled_from(["NoSchedule", "PreferNoSchedule", "NoExecute"])
-    return st.lists(st.fixed_dictionaries({"key": _WIDE, "value": _WIDE, "effect": effects}), max_size=2)
+    return st.lists(st.fixed_dictionaries({"key": _NAMES, "value": _NAMES, "effect": effects}), max_size=1)
