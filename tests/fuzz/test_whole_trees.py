@@ -4,7 +4,6 @@
 """
 
 import itertools
-import json
 import os
 import random
 import sys
@@ -16,6 +15,7 @@ from fuzz.examiner import Examiner, examiner
 from fuzz.trees import FLEET, Tree, broken, said
 from hypothesis import HealthCheck, Phase, event, given, seed, settings
 
+from infraflux.adapters.helm import values_text
 from infraflux.adapters.secrets.bundle import SecretsBundle
 from infraflux.adapters.talos.configs import generate_configs, generate_secrets
 from infraflux.adapters.talos.talosctl import Talosctl
@@ -131,7 +131,7 @@ class Programs:
         compute_outputs(variables, source=ROOT / "terraform", tool=self.tool, label=spec.key)
         for component in spec.platform.components:
             values = self.work / "values.json"
-            values.write_text(json.dumps(component.values))
+            values.write_text(values_text(component.values))
             run([locate("helm"), "template", "a", self.work / "echo", "--values", values], deadline_s=120).require()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from infraflux.adapters.helm import Run, merge_maps
+from infraflux.adapters.helm import Run, merge_maps, values_text
 from infraflux.config.foreign_yaml import parse_documents
 from infraflux.config.problems import ConfigProblems
 from infraflux.config.scalars import helm_value
@@ -165,7 +165,7 @@ class Renderer:
             for number, one in enumerate(values):
                 file = one if isinstance(one, Path) else home / f"values-{number}.json"
                 if not isinstance(one, Path):
-                    file.write_text(json.dumps(one))
+                    file.write_text(values_text(one))
                 argv += ["--values", file]
             env = {f"HELM_{name}_HOME": str(home / name.lower()) for name in ("CACHE", "CONFIG", "DATA")}
             done = self.run(argv, deadline_s=TEMPLATE_DEADLINE_S, env=env)

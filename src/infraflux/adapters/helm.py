@@ -6,6 +6,7 @@ Git). After the handoff Argo CD renders the same charts with the same values and
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from infraflux.core.errors import ErrorClass, Permanent, Retryable
 from infraflux.core.outcomes import Done, Noop, Outcome
 
 CALL_DEADLINE_S = 60.0
+_BEYOND_ASCII = re.compile(r"[^\x20-\x7e]")
 _TRANSIENT = ("connection refused", "i/o timeout", "context deadline exceeded", "no such host", "TLS handshake timeout")
 _CRD = "CustomResourceDefinition"
 _PENDING = {"pending-install", "pending-upgrade", "pending-rollback"}
@@ -98,6 +100,16 @@ def merge_values(files: Sequence[Path]) -> dict[str, Any]:
         documents = parse_documents(path.read_text(), shown=path.name, scalar=helm_value)
         merged = merge_maps(merged, plain(documents[0], opaque=True) if documents else {})
     return merged
+
+
+def values_text(values: Mapping[str, Any]) -> str:
+    """A values file: JSON as Helm's YAML reader takes it, which knows no surrogate pairs beyond 16 bits."""
+    return _BEYOND_ASCII.sub(_escape, json.dumps(values, ensure_ascii=False))
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
 def merge_maps(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ only reads them; what it still owns are the facts and limits (projects, namespac
 Every step may be called again: it then says why there is nothing to do.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +16,7 @@ from ruamel.yaml import YAML
 
 from infraflux.adapters.argocd.client import API, ArgoCd
 from infraflux.adapters.argocd.facts import Application
-from infraflux.adapters.helm import Chart, HelmRelease
+from infraflux.adapters.helm import Chart, HelmRelease, values_text
 from infraflux.adapters.kubernetes.client import KindMissing, Kubernetes
 from infraflux.adapters.kubernetes.facts import Manifest, Ref
 from infraflux.adapters.kubernetes.workloads import read_unready
@@ -214,9 +213,9 @@ class Installer:
         wanted = self.spec.platform.component(component)
         home = self.tree / "infrastructure" / component
         generated = directory / f"{component}.generated.json"
-        generated.write_text(json.dumps(self.bundle.values.get(component, {})))
+        generated.write_text(values_text(self.bundle.values.get(component, {})))
         own = directory / f"{component}.values.json"
-        own.write_text(json.dumps(wanted.values if wanted else {}))
+        own.write_text(values_text(wanted.values if wanted else {}))
         overlay = home / "overlays" / self.spec.environment / "values.yaml"
         return Chart(
             release=entry["release"],

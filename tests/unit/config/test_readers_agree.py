@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
+from infraflux.adapters.helm import values_text
 from infraflux.adapters.tools.locate import locate
 from infraflux.config.problems import ConfigProblems
 from infraflux.config.tree import plain
@@ -141,3 +142,11 @@ def test_a_number_for_talos_is_the_same_number_from_a_file(where, text):
     assert content is not None
     inline, file = patched(where, dump(content)), patched(where, patch)
     assert inline == file or (inline[0] == file[0] != 0)
+
+
+def test_helm_reads_characters_beyond_sixteen_bits(where):
+    values = {"k": "\U0010a1bd \u009d \u00e9"}
+    assert rendered(where, "values.json", values_text(values)) == rendered(
+        where, "values.yaml", 'k: "\\U0010a1bd \\u009d \\u00e9"\n'
+    )
+    assert rendered(where, "values.json", values_text(values)) is not None
