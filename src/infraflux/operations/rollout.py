@@ -46,7 +46,8 @@ class Rollout:
             failed = {name: error for name, run in runs.items() if (error := run.exception()) is not None}
             outcomes |= {name: run.result() for name, run in runs.items() if name not in failed}
             for name, error in failed.items():
-                raise self._stopped(name, error, left=left) from error
+                cordoned = any(node.name == name and restarts(node) for node in batch)
+                raise self._stopped(name, error, left=left, cordoned=cordoned) from error
         return outcomes
 
     def _one(self, node: Node, change: Callable[[Node], Outcome], restarts: bool) -> Outcome:
@@ -89,12 +90,13 @@ class Rollout:
                 next_step=f"look at `kubectl describe node {node.name}`",
             )
 
-    def _stopped(self, name: str, error: BaseException, *, left: Sequence[str]) -> InfrafluxError:
+    def _stopped(self, name: str, error: BaseException, *, left: Sequence[str], cordoned: bool) -> InfrafluxError:
         if not isinstance(error, InfrafluxError):
             raise error
+        out = f"; {name} is out of service: `kubectl uncordon {name}` takes it back" if cordoned else ""
         rest = f"; not touched: {', '.join(left)}" if left else ""
         stopped = RolloutStopped(
-            f"the rollout stopped at {name}: {error.message}{rest}",
+            f"the rollout stopped at {name}: {error.message}{out}{rest}",
             cluster=self.cluster.spec.key,
             stage=STAGE,
             error_class=error.error_class,

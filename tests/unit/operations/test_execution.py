@@ -238,6 +238,14 @@ def test_no_control_plane_is_touched_while_etcd_is_incomplete(world: World):
     assert world.talos.pushed == []
 
 
+def test_a_drained_node_that_does_not_come_back_is_said_to_be_out_of_service(world: World):
+    world.workspace.added = SYSCTL
+    world.reboots = world.broken = {W1}
+    with pytest.raises(RolloutStopped, match=f"stopped at {W1}: .*{W1} is out of service.*not touched: {W2}"):
+        execution.update_nodes(world.opened, world.plan())
+    assert world.in_service == [f"drain {W1}"]
+
+
 def test_a_node_that_restarts_is_drained_before_and_taken_back_after(world: World):
     world.workspace.added = SYSCTL
     world.reboots = {W1}
