@@ -83,7 +83,15 @@ class OpenCluster:
     @cached_property
     def talos(self) -> TalosCluster:
         """Talos of this cluster, with the machine configs that its files make."""
-        return open_talos(self.spec, root=self.root, tree=self.tree, log=self.log, learn=self.learn)
+        return open_talos(
+            self.spec,
+            root=self.root,
+            tree=self.tree,
+            log=self.log,
+            learn=self.learn,
+            # Whoever plans has asked Talos about these patches already, with secrets that were made up for it.
+            validate=False,
+        )
 
     @property
     def reachable(self) -> bool:

@@ -19,12 +19,14 @@ def open_talos(
     tree: Path | None = None,
     log: Callable[[str], None] = lambda _: None,
     learn: Learn = ignore,
+    validate: bool = True,
 ) -> TalosCluster:
     """Renders the patches, finds talosctl; nothing is asked of any machine yet. `learn` hears of every secret.
 
-    `tree` is where patch files are read from; the project itself where it is not given.
+    `tree` is where patch files are read from; the project itself where it is not given. `validate` false is for who has
+    asked Talos about the same patches already.
     """
     talosctl = Talosctl(binary=locate("talosctl"), cluster=spec.key)
     patches = render_patches(spec, root=tree or root)
-    workspace = TalosWorkspace(spec=spec, root=root, talosctl=talosctl, patches=patches, learn=learn)
+    workspace = TalosWorkspace(spec=spec, root=root, talosctl=talosctl, patches=patches, learn=learn, validate=validate)
     return TalosCluster(workspace=workspace, log=log)

@@ -4,7 +4,9 @@ The documents hold the cluster's keys. They live in memory and, for the time of 
 directory that is removed afterwards, or by the next run where this one is killed.
 """
 
+import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import StringIO
@@ -51,21 +53,35 @@ def generate_secrets(talosctl: Talosctl, *, talos_version: str, workdir: Path) -
 
 
 def generate_configs(
-    spec: ClusterSpec, *, talosctl: Talosctl, bundle: SecretsBundle, patches: PatchSet, workdir: Path
+    spec: ClusterSpec,
+    *,
+    talosctl: Talosctl,
+    bundle: SecretsBundle,
+    patches: PatchSet,
+    workdir: Path,
+    validate: bool = True,
 ) -> MachineConfigs:
-    """Machine configs of all nodes, validated; Permanent names the node and what Talos says against it."""
-    with private_workdir(workdir) as work:
+    """Machine configs of all nodes; Permanent names the node and what Talos says against it.
+
+    Not to `validate` is for who has asked Talos about the very same patches already.
+    """
+    with private_workdir(workdir) as work, ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         secrets = write_private(work / "secrets.yaml", bundle.text)
-        for role in sorted({node.role for node in spec.nodes}):
+
+        def make_base(role: Role) -> None:
             with _blaming(spec, f"what the {role}s have in common"):
                 talosctl.local(*base_command(spec, role=role, secrets=secrets, patches=patches, work=work))
-        configs = {}
-        for node in spec.nodes:
+
+        def make(node: Node) -> str:
+            make_it, *checks = node_commands(node, patches=patches, work=work)
             with _blaming(spec, f"the machine config of {node.name}"):
-                for words in node_commands(node, patches=patches, work=work):
+                for words in [make_it, *(checks if validate else ())]:
                     talosctl.local(*words)
-            configs[node.name] = (work / f"{node.name}.yaml").read_text()
-        return MachineConfigs(configs)
+            return (work / f"{node.name}.yaml").read_text()
+
+        list(pool.map(make_base, sorted({node.role for node in spec.nodes})))
+        made = pool.map(make, spec.nodes)
+        return MachineConfigs(dict(zip((node.name for node in spec.nodes), made, strict=True)))
 
 
 def base_command(spec: ClusterSpec, *, role: Role, secrets: Path, patches: PatchSet, work: Path) -> Command:

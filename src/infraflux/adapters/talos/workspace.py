@@ -29,6 +29,8 @@ class TalosWorkspace:
     """Without credentials."""
     patches: PatchSet
     learn: Learn = field(default=ignore, repr=False)
+    validate: bool = True
+    """Whether configs are checked when they are made; needless where Talos was asked about the same patches before."""
 
     @property
     def paths(self) -> ProjectPaths:
@@ -92,7 +94,12 @@ class TalosWorkspace:
         patches = self.open_patches()
         try:
             made = generate_configs(
-                self.spec, talosctl=self.talosctl, bundle=self.bundle, patches=patches, workdir=self.directory
+                self.spec,
+                talosctl=self.talosctl,
+                bundle=self.bundle,
+                patches=patches,
+                workdir=self.directory,
+                validate=self.validate,
             )
         except Permanent as error:  # talosctl quotes what it refuses
             raise without_secrets(error, patches.secrets) from None
