@@ -27,6 +27,16 @@ STDERR = {
         "code = Unavailable desc = remote error: tls: certificate required",
         Code.CERTIFICATE_REQUIRED,
     ),
+    "hangs up on a client without a certificate": (
+        'rpc error: code = Unavailable desc = connection error: desc = "error reading server preface: write tcp'
+        ' 10.94.1.1:60358->10.94.1.11:50000: write: broken pipe"',
+        Code.HUNG_UP,
+    ),
+    "hangs up, seen while reading": (
+        "rpc error: code = Unavailable desc = error reading from server: read tcp 10.94.1.1:1->10.94.1.11:50000:"
+        " read: connection reset by peer",
+        Code.HUNG_UP,
+    ),
     "not our authority": (
         "code = Unavailable desc = x509: certificate signed by unknown authority",
         Code.UNKNOWN_AUTHORITY,

@@ -30,21 +30,36 @@ def look(node: HasAddress, *, admin: Talosctl | None, bare: Talosctl, with_confi
 
     `admin` is None before the cluster has a talosconfig. A node that answers neither is SILENT.
     """
-    address = str(node.address)
-    detail = ""
-    if admin is not None:
-        try:
-            return _look_running(node, admin=admin, with_config=with_config)
-        except TALOS_ERRORS as error:
-            detail = error.message
-            if error_code(error) is Code.UNREACHABLE:
-                return NodeSeen(name=node.name, address=address, state=NodeState.SILENT, detail=detail)
+    if admin is None:
+        return _look_bare(node, bare=bare, stranger=False)
+    seen = _look_both(node, admin=admin, bare=bare, with_config=with_config)
+    if seen.state is NodeState.LOCKED:
+        # A node that has just got its first configuration closes one door and opens the other: ask once more, since
+        # LOCKED ends a run.
+        return _look_both(node, admin=admin, bare=bare, with_config=with_config)
+    return seen
+
+
+def _look_both(node: HasAddress, *, admin: Talosctl, bare: Talosctl, with_config: bool) -> NodeSeen:
+    try:
+        return _look_running(node, admin=admin, with_config=with_config)
+    except TALOS_ERRORS as error:
+        code, detail = error_code(error), error.message
+    if code in (Code.UNREACHABLE, Code.HUNG_UP):
+        return NodeSeen(name=node.name, address=str(node.address), state=NodeState.SILENT, detail=detail)
+    return _look_bare(node, bare=bare, stranger=code is Code.UNKNOWN_AUTHORITY, detail=detail)
+
+
+def _look_bare(node: HasAddress, *, bare: Talosctl, stranger: bool, detail: str = "") -> NodeSeen:
+    """Without a certificate; `stranger`: the node's own certificate is not from our cluster."""
     try:
         return _look_maintenance(node, bare=bare)
     except TALOS_ERRORS as error:
-        locked = error_code(error) is Code.CERTIFICATE_REQUIRED
-        state = NodeState.LOCKED if locked else NodeState.SILENT
-        return NodeSeen(name=node.name, address=address, state=state, detail=detail or error.message)
+        code, detail = error_code(error), detail or error.message
+    # A machine in maintenance mode has a stranger's certificate too, and talks to anybody.
+    locked = code is Code.CERTIFICATE_REQUIRED or (stranger and code is Code.HUNG_UP)
+    state = NodeState.LOCKED if locked else NodeState.SILENT
+    return NodeSeen(name=node.name, address=str(node.address), state=state, detail=detail)
 
 
 def _look_running(node: HasAddress, *, admin: Talosctl, with_config: bool) -> NodeSeen:
