@@ -24,7 +24,7 @@ def reconcile_labels(cluster: TalosCluster, planned: Collection[str] | None = No
     with closing(Kubernetes.from_kubeconfig(cluster.workspace.kubeconfig, cluster=cluster.spec.key)) as kubernetes:
         deadline_s = cluster.spec.talos.health_timeout_s
         late = wait_until(
-            lambda: _reconcile_all(cluster.spec, kubernetes, outcomes, planned),
+            lambda: _look(cluster.spec, kubernetes, outcomes, planned),
             clock=cluster.clock,
             deadline_s=deadline_s,
             interval_s=cluster.poll_s,
@@ -38,6 +38,16 @@ def reconcile_labels(cluster: TalosCluster, planned: Collection[str] | None = No
         stage="label nodes",
         next_step="`kubectl get nodes` shows who registered; run again once the cause is gone",
     )
+
+
+def _look(
+    spec: ClusterSpec, kubernetes: Kubernetes, outcomes: dict[str, Outcome], planned: Collection[str] | None
+) -> NotYet | None:
+    """One look at all nodes; Talos starts the API server a while after etcd, and moves the virtual IP only then."""
+    try:
+        return _reconcile_all(spec, kubernetes, outcomes, planned)
+    except Retryable as error:
+        return NotYet(error.message)
 
 
 def _reconcile_all(

@@ -148,7 +148,10 @@ class FakeKubernetes:
         self.looks, self.conflicts, self.merged = list(looks), conflicts, []
 
     def list_objects(self, _api_version, _kind):
-        return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        look = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        if isinstance(look, Exception):
+            raise look
+        return look
 
     def merge(self, ref, _body):
         if self.conflicts:
@@ -194,3 +197,17 @@ def test_nodes_with_nothing_declared_are_not_waited_for(monkeypatch):
 def test_a_node_that_never_registers_is_named(monkeypatch):
     with pytest.raises(Retryable, match="dev-1-worker-1"):
         run(monkeypatch, FakeKubernetes([]), taints=[GPU])
+
+
+# What the Kubernetes adapter said while a real control plane started: etcd ran, the API server did not listen yet.
+NOT_YET = Retryable("the Kubernetes API https://10.94.1.10:6443 does not answer: NewConnectionError")
+
+
+def test_an_api_server_that_does_not_listen_yet_is_waited_for(monkeypatch):
+    kubernetes = FakeKubernetes(NOT_YET, NOT_YET, [live()])
+    assert isinstance(run(monkeypatch, kubernetes, taints=[GPU])["dev-1-worker-1"], Done)
+
+
+def test_an_api_server_that_never_answers_is_quoted(monkeypatch):
+    with pytest.raises(Retryable, match="does not answer: NewConnectionError"):
+        run(monkeypatch, FakeKubernetes(NOT_YET), taints=[GPU])
