@@ -28,6 +28,7 @@ class GroupName(StrEnum):
     UP = "up"
     TEST = "test"
     ALL = "all"
+    TALOS_REAL = "talos-real"
 
 
 @app.command()

@@ -15,7 +15,7 @@ from infraflux.adapters.tools.install import default_jobs, read_receipt
 from infraflux.adapters.tools.progress import Compiling, Event, Failed, Fetching, Installed, Started, Taken
 from infraflux.core.errors import ErrorClass, Permanent
 
-from .conftest import Machine, script
+from .conftest import PINS, Machine, script
 
 ALPHA, BETA, GAMMA = "example.org/one/cmd/alpha", "example.org/one/cmd/beta", "example.org/two"
 
@@ -78,6 +78,19 @@ def test_program_that_does_not_run_is_refused(machine: Machine) -> None:
 def test_provider_is_proven_by_its_build_information(machine: Machine) -> None:
     machine.makes("example.org/plug", content="example.org/plug\tv0.9.1\th1:x=")
     assert "calls itself 0.9.1 instead of 0.9.0" in machine.install("plug").failed["plug"].message
+
+
+def test_files_of_the_module_are_kept_beside_the_program(machine: Machine) -> None:
+    source = machine.root / "module"
+    (source / "hack").mkdir(parents=True)
+    (source / "hack" / "x.toml").write_text("version = 3\n")
+    pins = machine.root / "tools" / "pins.yaml"
+    files = "    files: {module: example.org/two, take: [hack/x.toml]}\n    tags: [minimal, small]\n"
+    pins.write_text(PINS.replace("    package: example.org/two\n", f"    package: example.org/two\n{files}"))
+    machine.makes("example.org/two", compiles=[str(source)])  # what `go list -m` prints as the module's directory
+    assert not machine.install("gamma").failed
+    assert (machine.shelf.locate("gamma").parent / "files" / "x.toml").read_text() == "version = 3\n"
+    assert all("-tags=minimal,small" in call["argv"] for call in machine.go_calls("build"))
 
 
 def test_changed_module_is_built_again(machine: Machine) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from infraflux.adapters.tools.pins import Pins, Program
+from infraflux.adapters.tools.pins import Files, Pins, Program
 from infraflux.adapters.tools.places import Places
 from infraflux.adapters.tools.progress import Compiling, Fetching, Listener
 from infraflux.adapters.tools.toolchain import Go, go_environment
@@ -39,7 +40,18 @@ def build_flags(program: Program) -> list[str]:
     """Flags of `go build` and `go list` alike: they decide what can be taken from the compiler's cache."""
     symbols = [f"-X {name}={value}" for name, value in program.symbols.items()]
     # The linker drops debug information (-w); not making it in the first place (as `go run` does) saves compile time.
-    return ["-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false", f"-ldflags={' '.join(['-s', '-w', *symbols])}"]
+    flags = [
+        "-trimpath",
+        "-buildvcs=false",
+        "-gcflags=all=-dwarf=false",
+        f"-ldflags={' '.join(['-s', '-w', *symbols])}",
+    ]
+    return [*flags, f"-tags={','.join(program.tags)}"] if program.tags else flags
+
+
+def files_directory(program: Path) -> Path:
+    """Where the files of a program's module are kept."""
+    return program.parent / "files"
 
 
 def explain(program: Program, *, exit_code: int, lines: Sequence[str]) -> InfrafluxError:
@@ -85,6 +97,18 @@ class Builder:
         exit_code, rest = self._go(argv, program=program, on_package=compiled)
         if exit_code != 0:
             raise explain(program, exit_code=exit_code, lines=rest)
+        if program.files is not None:
+            self._keep_files(program, program.files, target=files_directory(output))
+
+    def _keep_files(self, program: Program, files: Files, *, target: Path) -> None:
+        argv = ["list", "-m", "-f", "{{.Dir}}", files.module]
+        printed: list[str] = []
+        exit_code, rest = self._go(argv, program=program, on_package=printed.append)
+        if exit_code != 0 or not printed:
+            raise explain(program, exit_code=exit_code, lines=rest)
+        target.mkdir(parents=True, exist_ok=True)
+        for name in files.take:
+            shutil.copyfile(Path(printed[-1]) / name, target / Path(name).name)
 
     def _fetch_and_count(self, program: Program) -> int:
         """Download what is missing and count the packages the cache does not have."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ValidationError
 
-from infraflux.adapters.tools.build import Builder
+from infraflux.adapters.tools.build import Builder, files_directory
 from infraflux.adapters.tools.locate import Found, InstalledPrograms, Source
 from infraflux.adapters.tools.lock import only_installer
 from infraflux.adapters.tools.pins import Program
@@ -224,6 +224,10 @@ def put_in_place(output: Path, *, target: Path, receipt: Receipt) -> None:
     """Move a proven program to its final path: whoever runs it meanwhile has the old or the new file, whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
     output.chmod(0o755)
+    for file in sorted(files_directory(output).glob("*")):
+        kept = files_directory(target)
+        kept.mkdir(exist_ok=True)
+        file.replace(kept / file.name)
     # Program first, receipt last: a crash in between leaves a program without a matching receipt, which is built again.
     output.replace(target)
     draft = output.with_name("receipt.json")

@@ -17,7 +17,7 @@ from ruamel.yaml.error import YAMLError
 
 from infraflux.core.errors import ErrorClass, Permanent
 
-Group = Literal["up", "test", "all"]
+Group = Literal["up", "test", "all", "talos-real"]
 
 
 class Pinned(BaseModel):
@@ -41,6 +41,15 @@ class Probe(Pinned):
         return found.group(1) if found else None
 
 
+class Files(Pinned):
+    """Files that a program's Go module carries beside its source."""
+
+    module: str
+    """Path of the Go module."""
+    take: tuple[str, ...]
+    """Paths inside it; each is kept as `files/<name>`."""
+
+
 class Program(Pinned):
     """One outside program."""
 
@@ -56,6 +65,10 @@ class Program(Pinned):
     module: str = ""
     package: str = ""
     symbols: dict[str, str] = Field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    """Go build tags."""
+    files: Files | None = None
+    """What of the module's own files is kept beside the program."""
     probe: Probe = Probe()
     provider: str = ""
     """`namespace/type` of a Terraform provider: installed into the provider mirror as well."""
@@ -143,17 +156,25 @@ class Pins(Pinned):
         """The named programs and those of the group, in build order; everything when neither is given."""
         wanted = {self.get(name).name for name in names}
         if group == "all" or (group is None and not wanted):
-            wanted |= {program.name for program in self.programs.values() if program.can_build or program.any_of}
+            # Real Talos nodes need root and packages of the distribution: who wants them says so.
+            wanted |= {
+                program.name
+                for program in self.programs.values()
+                if (program.can_build or program.any_of) and program.groups != {"talos-real"}
+            }
         elif group is not None:
             wanted |= {program.name for program in self.programs.values() if group in program.groups}
         return [program for program in self.programs.values() if program.name in wanted]
 
     def recipe(self, program: Program) -> str:
-        """Digest of what a build is made from: pin, module and checksums; another digest means building again."""
+        """Digest of what a build is made from: pin, module, checksums, our own code; another one: build again."""
         module = self.directory / program.module
-        digest = sha256(program.model_dump_json(include={"version", "package", "symbols"}).encode())
-        for part in ((module / "go.mod").read_bytes(), (module / "go.sum").read_bytes()):
-            digest.update(sha256(part).digest())
+        said = program.model_dump_json(include={"version", "package", "symbols"})
+        # What most pins do not say is left out, so that a new field builds nothing again.
+        said += program.model_dump_json(include={"tags", "files"}, exclude_defaults=True).removeprefix("{}")
+        digest = sha256(said.encode())
+        for part in (module / "go.mod", module / "go.sum", *sorted(module.rglob("*.go"))):
+            digest.update(sha256(part.read_bytes()).digest())
         return digest.hexdigest()[:16]
 
 
