@@ -287,7 +287,7 @@ def _kubernetes(node: Node, config: MachineConfig, cluster: Cluster) -> Iterator
         "Nodenames.kubernetes.talos.dev",
         "nodename",
         specs_pb2.NodenameSpec(nodename=node.hostname),
-        {"nodename": node.hostname, "skipNodeRegistration": False},
+        {"nodename": node.hostname, "hostnameVersion": "1", "skipNodeRegistration": False},
     )
     kubelet = {"image": config.kubelet_image}
     for kind in ("KubeletConfigs.kubernetes.talos.dev", "KubeletSpecs.kubernetes.talos.dev"):
