@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
@@ -38,6 +39,19 @@ Charts = Annotated[
         metavar="DIR",
         help="Chart archives (*.tgz) in place of the lab's stand-ins; remembered. `stand-ins`: back to the lab's own.",
     ),
+]
+
+
+class TalosKind(StrEnum):
+    """What the lab's machines run."""
+
+    SIMULATED = "simulated"
+    REAL = "real"
+
+
+Talos = Annotated[
+    TalosKind | None,
+    typer.Option("--talos", help="Simulated Talos API, or real nodes (Linux, root); remembered."),
 ]
 DEFAULT_SPEC = Path("config/lab.yaml")
 
@@ -86,6 +100,7 @@ def up(  # noqa: PLR0917 - typer passes them by name
     latency: Annotated[str | None, typer.Option("--latency", help="zero or real.")] = None,
     scale: Annotated[float | None, typer.Option("--scale", min=0, help="Factor on every simulated duration.")] = None,
     charts: Charts = None,
+    talos: Talos = None,
 ) -> None:
     """Start the lab in the background; returns when everything listens. If it runs already, says so."""
     wanted = {"profile": latency, "scale": scale}
@@ -96,6 +111,7 @@ def up(  # noqa: PLR0917 - typer passes them by name
         latency={key: value for key, value in wanted.items() if value is not None} or None,
         programs=installed_programs(),
         charts=charts,
+        talos=talos.value if talos else None,
     )
     if started:
         typer.echo(f"lab is up after {status['listening_after_s']:.1f} s (process {status['process']})")

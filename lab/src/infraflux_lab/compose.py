@@ -10,11 +10,15 @@ from infraflux_lab.factory import ImageFactory
 from infraflux_lab.gitops.archives import ChartError
 from infraflux_lab.gitops.host import GitOpsLab, project_seeds
 from infraflux_lab.kubernetes import KubernetesLab
-from infraflux_lab.parts import Hypervisor, LabContext, Part, PartFacts
+from infraflux_lab.parts import GuestSystems, Hypervisor, LabContext, Part, PartFacts
 from infraflux_lab.proxmox.part import ProxmoxPart
 from infraflux_lab.state import LabError
 from infraflux_lab.talos.lab import TALOS_API_VERSION, TalosLab
 from infraflux_lab.talos.methods import changes
+from infraflux_lab.talos_real.part import RealTalosPart
+
+# What of the GitOps side stands beside the lab's own control planes; nothing of it is there with real nodes.
+BESIDE_CLUSTERS = frozenset({"Argo CD controllers", "load balancer, gateways, certificates"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,13 +27,13 @@ class Lab:
 
     parts: Sequence[Part]
     hypervisor: Hypervisor
-    talos: TalosLab
+    systems: GuestSystems
 
     async def edit_config(self, machine: str, patch: Mapping[str, Any]) -> None:
         """Change a machine's Talos configuration behind everybody's back; LabError for an unknown machine or a patch
         that Talos would refuse."""
         try:
-            await self.talos.edit_config(machine, patch)
+            await self.systems.edit_config(machine, patch)
         except (KeyError, ValueError) as error:
             raise LabError(str(error.args[0])) from None
 
@@ -38,6 +42,8 @@ def compose(context: LabContext) -> Lab:
     """All parts; whoever observes machines starts before the hypervisor that tells of them."""
     hypervisor = ProxmoxPart(context)
     factory = ImageFactory(context.spec.image_factory, context.events, store=context.paths.root / "schematics.json")
+    if context.spec.talos == "real":
+        return _with_real_nodes(context, hypervisor, factory)
     kubernetes = KubernetesLab(
         state_dir=context.paths.root / "kubernetes",
         binaries=context.programs,
@@ -58,7 +64,15 @@ def compose(context: LabContext) -> Lab:
     kubernetes.observe(gitops.lab)
     hypervisor.observe(talos)
     parts: list[Part] = [factory, KubernetesPart(kubernetes), gitops, TalosPart(talos), hypervisor]
-    return Lab(parts=parts, hypervisor=hypervisor, talos=talos)
+    return Lab(parts=parts, hypervisor=hypervisor, systems=talos)
+
+
+def _with_real_nodes(context: LabContext, hypervisor: ProxmoxPart, factory: ImageFactory) -> Lab:
+    """Nodes bring their own Kubernetes; Git and charts are served as ever."""
+    nodes = RealTalosPart(context, hypervisor)
+    hypervisor.observe(nodes)
+    parts: list[Part] = [factory, gitops_part(context, clusters=False), nodes, hypervisor]
+    return Lab(parts=parts, hypervisor=hypervisor, systems=nodes)
 
 
 def _count_talos(events: EventLog, environment: str, path: str) -> None:
@@ -67,8 +81,11 @@ def _count_talos(events: EventLog, environment: str, path: str) -> None:
     events.count_request(endpoint, source="talos")
 
 
-def gitops_part(context: LabContext) -> "GitOpsPart":
-    """Charts, Git and what Argo CD's pods would do; LabError for a directory of charts that holds something else."""
+def gitops_part(context: LabContext, *, clusters: bool = True) -> "GitOpsPart":
+    """Charts, Git and, beside the lab's own `clusters`, what Argo CD's pods would do.
+
+    LabError for a directory of charts that holds something else.
+    """
     charts = context.spec.charts
     try:
         lab = GitOpsLab(
@@ -82,7 +99,7 @@ def gitops_part(context: LabContext) -> "GitOpsPart":
         )
     except ChartError as error:
         raise LabError(str(error)) from None
-    return GitOpsPart(lab)
+    return GitOpsPart(lab, beside_clusters=clusters)
 
 
 class KubernetesPart:
@@ -110,8 +127,8 @@ class KubernetesPart:
 class GitOpsPart:
     """The GitOps side as a part."""
 
-    def __init__(self, lab: GitOpsLab) -> None:
-        self.lab = lab
+    def __init__(self, lab: GitOpsLab, *, beside_clusters: bool = True) -> None:
+        self.lab, self._beside_clusters = lab, beside_clusters
 
     async def start(self) -> None:
         """Import the project's trees and serve."""
@@ -126,6 +143,7 @@ class GitOpsPart:
         return [
             PartFacts(name=facts.name, version=facts.version, kind=facts.kind, endpoint=facts.endpoint)
             for facts in self.lab.describe()
+            if self._beside_clusters or facts.name not in BESIDE_CLUSTERS
         ]
 
 

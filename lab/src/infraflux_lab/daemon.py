@@ -93,6 +93,7 @@ class LabDaemon:
             "listening_after_s": round(self._listening_after_s, 3),
             "state_dir": str(self._paths.root),
             "net": self._spec.net,
+            "talos": self._spec.talos,
             "latency": {"profile": latency.profile, "scale": latency.scale},
             "charts": str(self._spec.charts) if self._spec.charts else None,
             "parts": [dataclasses.asdict(facts) for part in self._parts for facts in part.describe()],

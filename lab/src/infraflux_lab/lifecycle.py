@@ -21,12 +21,14 @@ from infraflux_lab.state import LabError, LabPaths, lab_paths, lock_holder, read
 # The real programs of a lab cluster, by the names they are pinned under.
 PROGRAMS = (
     "argocd", "etcd", "etcdutl", "helm", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kustomize",
-    "kwok", "sops",
+    "kwok", "sops", "machined", "kubelet", "containerd", "containerd-shim-runc-v2", "pause",
 )  # fmt: skip
 # In place of a directory of chart archives: the lab's own.
 STAND_INS = Path("stand-ins")
-START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 20.0
+# Bounds for a busy machine; with real Talos the first start copies half a gigabyte of programs into a tree and images,
+# and a stop waits for the last process of every node.
+START_TIMEOUT_S = 180.0
+STOP_TIMEOUT_S = 60.0
 POLL_S = 0.03
 LOG_LINES_SHOWN = 5
 
@@ -39,20 +41,21 @@ def up(
     latency: Mapping[str, Any] | None = None,
     programs: Mapping[str, Path] | None = None,
     charts: Path | None = None,
+    talos: str | None = None,
 ) -> tuple[bool, dict[str, Any]]:
     """Make the lab run; returns whether it was started now, and its status once everything listens.
 
     What is named is remembered until the next `up` that names it; `charts` is a directory of chart archives, or
-    STAND_INS for the lab's own again. Raises LabError with the daemon's words where it does not come up, or where it
-    runs already with other settings.
+    STAND_INS for the lab's own again; `talos` is `real` or `simulated`. Raises LabError with the daemon's words where
+    it does not come up, or where it runs already with other settings.
     """
     paths = lab_paths(state_dir).create()
-    wanted = merged_settings(paths, net=net, latency=latency, programs=programs, charts=charts)
+    wanted = merged_settings(paths, net=net, latency=latency, programs=programs, charts=charts, talos=talos)
     spec = load_spec(spec_path, **spec_settings(wanted))
     running = _status(paths)
     if running:
-        now = {"net": running["net"], **running["latency"], "charts": running["charts"]}
-        asked = {"net": spec.net, "profile": spec.latency.profile, "scale": spec.latency.scale}
+        now = {"net": running["net"], **running["latency"], "charts": running["charts"], "talos": running["talos"]}
+        asked = {"net": spec.net, "profile": spec.latency.profile, "scale": spec.latency.scale, "talos": spec.talos}
         asked["charts"] = str(spec.charts) if spec.charts else None
         if now != asked:
             raise LabError(f"the lab runs with {now}, not {asked}; run `infraflux lab down` first")
@@ -71,6 +74,7 @@ def merged_settings(
     latency: Mapping[str, Any] | None = None,
     programs: Mapping[str, Path] | None = None,
     charts: Path | None = None,
+    talos: str | None = None,
 ) -> dict[str, Any]:
     """What was remembered, with what is named now in its place."""
     named = {
@@ -78,6 +82,7 @@ def merged_settings(
         "latency": dict(latency) if latency else None,
         "programs": {name: str(path) for name, path in programs.items()} if programs else None,
         "charts": str(charts.resolve()) if charts and charts != STAND_INS else None,
+        "talos": talos,
     }
     remembered = read_json(paths.settings, {})
     if charts == STAND_INS:

@@ -59,3 +59,10 @@ class Hypervisor(Part, PowerControl, Protocol):
     def faults_changed(self) -> None: ...
 
     async def act(self, action: str, *, environment: str, params: Mapping[str, str]) -> Mapping[str, Any]: ...
+
+
+class GuestSystems(MachineObserver, Protocol):
+    """What machines do once they have power: simulated Talos, or real nodes."""
+
+    async def edit_config(self, machine: str, patch: Mapping[str, Any]) -> None:
+        """Change a machine's configuration behind everybody's back; KeyError or ValueError where that cannot be."""

@@ -120,6 +120,8 @@ class LabSpec(Section):
     """The whole lab."""
 
     net: NetPrefix = "127.77"
+    talos: Literal["simulated", "real"] = "simulated"
+    """What machines run: the simulated Talos API, or real nodes (Linux, root)."""
     latency: LatencySpec = LatencySpec()
     image_factory: FactorySpec
     """Its address also serves charts (8880) and Git (8881)."""
@@ -140,9 +142,15 @@ class LabSpec(Section):
 
 
 def load_spec(
-    path: Path, *, net: str | None = None, latency: Mapping[str, Any] | None = None, charts: str | None = None
+    path: Path,
+    *,
+    net: str | None = None,
+    latency: Mapping[str, Any] | None = None,
+    charts: str | None = None,
+    talos: str | None = None,
 ) -> LabSpec:
-    """Read the spec; `net` replaces its prefix everywhere, `latency` its profile and scale, `charts` its archives.
+    """Read the spec; `net` replaces its prefix everywhere, `latency` its profile and scale, `charts` its archives,
+    `talos` what machines run.
 
     Raises LabError with every problem as `file: dotted.path: what is wrong`.
     """
@@ -156,8 +164,7 @@ def load_spec(
         raise LabError(f"{path}: must be a mapping with the keys {', '.join(LabSpec.model_fields)}")
     if latency:
         document["latency"] = {**document.get("latency", {}), **latency}
-    if charts:
-        document["charts"] = charts
+    document |= {key: value for key, value in {"charts": charts, "talos": talos}.items() if value}
     if net:
         document = with_net(document, old=str(document.get("net", "127.77")), new=net)
     try:
@@ -169,7 +176,7 @@ def load_spec(
 
 def spec_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """What of the remembered settings changes the spec, as arguments of `load_spec`."""
-    return {key: settings[key] for key in ("net", "latency", "charts") if key in settings}
+    return {key: settings[key] for key in ("net", "latency", "charts", "talos") if key in settings}
 
 
 def with_net(document: Any, *, old: str, new: str) -> Any:
