@@ -6,7 +6,7 @@ SHELL := /bin/bash
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN := $(UV) run --frozen
 
-.PHONY: help up down test test-e2e test-slow lint bench sync
+.PHONY: help up down test test-e2e test-slow test-talos lint bench sync
 
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test-slow: sync ## Kill every part of a deploy in every stage of it, and fuzz th
 
 lint: sync ## ruff, mypy, import contracts, sizes
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy src lab/src flows tasks && $(RUN) lint-imports && $(RUN) python scripts/check_sizes.py
+
+test-talos: sync ## Real Talos nodes, as root: deploy, change, restart, kill, destroy (a quarter of an hour; see docs/lab.md)
+	@$(RUN) infraflux tools install --group test && $(RUN) infraflux tools install --group talos-real && $(RUN) pytest tests/talos_real -m talos_real
 
 bench: sync ## Print the benchmarks (never asserted in tests)
 	@$(RUN) python scripts/run_benches.py $(BENCH)

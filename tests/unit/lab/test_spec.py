@@ -26,6 +26,13 @@ def test_another_net_moves_every_address() -> None:
     assert str(spec.image_factory.address) == "127.5.0.3"
 
 
+def test_what_machines_run_is_said_at_the_start() -> None:
+    assert load_spec(SHIPPED).talos == "simulated"
+    assert load_spec(SHIPPED, talos="real").talos == "real"
+    with pytest.raises(LabError, match="talos: Input should be 'simulated' or 'real'"):
+        load_spec(SHIPPED, talos="actual")
+
+
 MISTAKES = {
     "typo": ("latency:", "latncy:", "latncy: Extra inputs are not permitted"),
     "unknown profile": ("profile: zero", "profile: fast", "unknown profile 'fast', there are: zero, real"),
