@@ -22,6 +22,13 @@ UNKNOWN_CA = "rpc error: code = Unavailable desc = tls: x509: certificate signed
 LOST = "rpc error: code = Unavailable desc = error reading from server: EOF"
 
 
+def etcd_table(rows: Sequence[tuple[str, ...]]) -> str:
+    """As talosctl prints members: columns as wide as their widest cell, three spaces between."""
+    table = [("NODE", "ID", "HOSTNAME", "PEER URLS", "CLIENT URLS", "LEARNER"), *rows]
+    widths = [max(len(row[at]) for row in table) for at in range(len(table[0]))]
+    return "\n".join("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table)
+
+
 @dataclass
 class FakeMachine:
     node: Node
@@ -135,12 +142,9 @@ class FakeTalos:
     def _etcd(self, machine: FakeMachine, words: list[str]) -> Completed:
         if machine.node.name not in self.members:
             return self._answer("", "rpc error: code = Unavailable desc = etcd is not running")
-        rows = ["NODE   ID   HOSTNAME   PEER URLS   CLIENT URLS   LEARNER"]
-        rows += [
-            f"{machine.node.address}   {i}   {m}   https://x:2380   https://x:2379   false"
-            for i, m in enumerate(self.members)
-        ]
-        return self._answer("\n".join(rows))
+        asked = str(machine.node.address)
+        rows = [(asked, str(i), m, "https://x:2380", "https://x:2379", "false") for i, m in enumerate(self.members)]
+        return self._answer(etcd_table(rows))
 
     def _kubeconfig(self, machine: FakeMachine, words: list[str]) -> Completed:
         Path(words[1]).write_text("kubeconfig")

@@ -56,12 +56,20 @@ def deleted(name: str) -> Site:
     return site
 
 
+def joining_without_a_name() -> Site:
+    """A member that has not started yet, at an address that nothing declares."""
+    site = standing()
+    site.members = [*site.members, ""]
+    return site
+
+
 def left_behind() -> Site:
     """An older version destroyed the machines and nothing else."""
     return extra(standing(), CP4, member=True, ready=False)
 
 
 GOING = {
+    "a member that has not started is nobody's business": (joining_without_a_name, []),
     "workers leave before control planes, the last control plane first": (
         five_become_three,
         [("leave", CP5, LEAVES), ("leave", CP4, LEAVES), ("machine", CP4, LEAVES), ("machine", CP5, LEAVES)],

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 from fakes.specs import make_spec
+from fakes.talos import etcd_table
 
-from infraflux.adapters.talos.seen import NodeState, look
+from infraflux.adapters.talos.facts import NodeState
+from infraflux.adapters.talos.seen import look, look_at_etcd
 from infraflux.adapters.talos.talosctl import Talosctl
 from infraflux.core.process import Completed
 
@@ -79,3 +81,22 @@ def test_without_our_certificate_a_node_that_breaks_off_is_asked_again_later():
     [node] = make_spec(control_planes=1, workers=0).control_planes
     bare = Talosctl(binary=Path("t"), cluster="dev/dev-1", runner=doors)
     assert look(node, admin=None, bare=bare).state is NodeState.SILENT
+
+
+def test_a_member_that_has_not_started_is_the_node_at_its_address():
+    """Else it would pass for a member that is declared no more, and be taken off the list while it joins."""
+    first, second = make_spec(control_planes=3, workers=0).control_planes[:2]
+    rows = [
+        ("x", "1", first.name, f"https://{first.address}:2380", "https://a:2379", "false"),
+        ("x", "2", "", f"https://{second.address}:2380", "", "true"),
+        ("x", "3", "", "https://10.9.9.9:2380", "", "true"),
+    ]
+
+    def run(argv, *, deadline_s, on_line=None):
+        return Completed(argv=(), returncode=0, stdout=etcd_table(rows), stderr="", elapsed_s=0)
+
+    admin = Talosctl(binary=Path("t"), cluster="dev/dev-1", runner=run)
+    seen = look_at_etcd([first, second], admin=admin)
+    assert [(one.hostname, one.learner) for one in seen.members] == [
+        (first.name, False), (second.name, True), ("", True),
+    ]  # fmt: skip

@@ -129,3 +129,16 @@ def test_etcd_member_table_is_read_by_its_titles():
         EtcdMember("6f1b2a3c4d5e6f70", "dev-1-cp-2", ("https://10.0.0.12:2380",), True),
     ]
     assert parse_etcd_members("") == []
+
+
+def test_a_member_that_was_added_and_has_not_started_has_no_name_yet():
+    """As a real first control plane lists the second one while it pulls etcd's image."""
+    text = (
+        "NODE         ID                 HOSTNAME     PEER URLS                 CLIENT URLS               LEARNER\n"
+        "10.94.1.11   3bcc0d5ec4dcf6e7   dev-1-cp-1   https://10.94.1.11:2380   https://10.94.1.11:2379   false\n"
+        "10.94.1.11   815b6a851d74e067                https://10.94.1.12:2380                             true\n"
+    )
+    assert parse_etcd_members(text) == [
+        EtcdMember("3bcc0d5ec4dcf6e7", "dev-1-cp-1", ("https://10.94.1.11:2380",), False),
+        EtcdMember("815b6a851d74e067", "", ("https://10.94.1.12:2380",), True),
+    ]

@@ -89,7 +89,7 @@ def test_files_of_the_module_are_kept_beside_the_program(machine: Machine) -> No
     pins.write_text(PINS.replace("    package: example.org/two\n", f"    package: example.org/two\n{files}"))
     machine.makes("example.org/two", compiles=[str(source)])  # what `go list -m` prints as the module's directory
     assert not machine.install("gamma").failed
-    assert (machine.shelf.locate("gamma").parent / "files" / "x.toml").read_text() == "version = 3\n"
+    assert (machine.installed.locate("gamma").parent / "files" / "x.toml").read_text() == "version = 3\n"
     assert all("-tags=minimal,small" in call["argv"] for call in machine.go_calls("build"))
 
 

@@ -85,23 +85,23 @@ def test_unknown_name(machine: Machine) -> None:
 def test_a_group_that_must_be_asked_for_by_name(machine: Machine) -> None:
     list_ = machine.root / "tools" / "pins.yaml"
     list_.write_text(PINS.replace("groups: [all]", "groups: [talos-real]"))
-    pins = machine.shelf.pins
+    pins = machine.installed.pins
     assert [each.name for each in pins.select(group="talos-real")] == ["gamma"]
     assert "gamma" not in [each.name for each in pins.select(group="all")]
 
 
 def test_what_a_pin_does_not_say_changes_no_recipe(machine: Machine) -> None:
     """Else every program would be built again when a pin can say one thing more."""
-    plain = machine.shelf.pins.recipe(machine.shelf.pins.get("gamma"))
+    plain = machine.installed.pins.recipe(machine.installed.pins.get("gamma"))
     list_ = machine.root / "tools" / "pins.yaml"
     for said in ("    tags: [minimal]\n", "    files: {module: example.org/two, take: [hack/x.toml]}\n"):
         list_.write_text(PINS.replace("    package: example.org/two\n", f"    package: example.org/two\n{said}"))
-        assert machine.shelf.pins.recipe(machine.shelf.pins.get("gamma")) != plain
+        assert machine.installed.pins.recipe(machine.installed.pins.get("gamma")) != plain
     list_.write_text(PINS)
-    assert machine.shelf.pins.recipe(machine.shelf.pins.get("gamma")) == plain
+    assert machine.installed.pins.recipe(machine.installed.pins.get("gamma")) == plain
     (machine.root / "tools" / "two" / "stand-in").mkdir()
     (machine.root / "tools" / "two" / "stand-in" / "x.go").write_text("package x\n")
-    assert machine.shelf.pins.recipe(machine.shelf.pins.get("gamma")) != plain
+    assert machine.installed.pins.recipe(machine.installed.pins.get("gamma")) != plain
 
 
 # --- the shipped list ---

@@ -10,7 +10,7 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Any
 
-from infraflux.core.die_with_parent import tether
+from infraflux.core.die_with_parent import die_with_parent
 from infraflux_lab.contracts import EventSink, Machine, Nic, PowerControl
 from infraflux_lab.state import LabError
 from infraflux_lab.talos_real.boot import Ended
@@ -34,7 +34,7 @@ Boot = Callable[[Mapping[str, Any]], Coroutine[Any, Any, Ended]]
 async def run_boot(spec: Mapping[str, Any]) -> Ended:
     """One boot as a process of its own; cancelled, it and with it the node are killed."""
     process = await asyncio.create_subprocess_exec(
-        *tether([sys.executable, "-m", "infraflux_lab.talos_real.boot"]),
+        *die_with_parent([sys.executable, "-m", "infraflux_lab.talos_real.boot"]),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,

@@ -1,9 +1,10 @@
 """What a node shows of itself, read without changing anything."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
-from infraflux.adapters.talos.facts import EtcdSeen, NodeSeen, NodeState
+from infraflux.adapters.talos.facts import EtcdMember, EtcdSeen, NodeSeen, NodeState
 from infraflux.adapters.talos.talosctl import (
     TALOS_ERRORS,
     Code,
@@ -115,9 +116,15 @@ def look_for_etcd(nodes: Sequence[HasAddress], *, admin: Talosctl) -> EtcdSeen |
             said.append(f"{node.name}: {error.message}")
             continue
         if members:
-            return EtcdSeen(tuple(members), node.name)
+            return EtcdSeen(tuple(_named(one, nodes) for one in members), node.name)
         said.append(f"{node.name} lists no etcd members")
     return NotYet("; ".join(said))
+
+
+def _named(member: EtcdMember, nodes: Sequence[HasAddress]) -> EtcdMember:
+    """A member that has not started yet is on the list without its name: it is the node at its peer URL."""
+    name = next((node.name for node in nodes if str(node.address) == member.address), "")
+    return member if member.hostname else replace(member, hostname=name)
 
 
 def look_at_services(*, admin: Talosctl, address: str) -> dict[str, Resource]:

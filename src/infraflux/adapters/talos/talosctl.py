@@ -225,17 +225,23 @@ def _resource(document: Mapping[str, Any]) -> Resource:
 
 
 def parse_etcd_members(text: str) -> list[EtcdMember]:
-    """Read the table of `talosctl etcd members`: NODE, ID, HOSTNAME, PEER URLS, CLIENT URLS, LEARNER."""
-    rows = [re.split(r"\s{2,}", line.strip()) for line in text.splitlines() if line.strip()]
-    if not rows:
+    """Read the table of `talosctl etcd members`: NODE, ID, HOSTNAME, PEER URLS, CLIENT URLS, LEARNER.
+
+    A member that was added and has not started yet has neither a host name nor client URLS, so cells are found by where
+    their column begins (Go's text/tabwriter aligns them), not by what is between them.
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
         return []
-    at = {title: index for index, title in enumerate(rows[0])}
+    head, *rows = lines
+    starts = {found.group(): found.start() for found in re.finditer(r"\S+(?: \S+)*", head)}
+    ends = dict(zip(starts, [*list(starts.values())[1:], None], strict=True))
     return [
         EtcdMember(
-            id=row[at["ID"]],
-            hostname=row[at["HOSTNAME"]],
-            peer_urls=tuple(row[at["PEER URLS"]].split(",")),
-            learner=row[at["LEARNER"]] == "true",
+            id=cell["ID"],
+            hostname=cell["HOSTNAME"],
+            peer_urls=tuple(cell["PEER URLS"].split(",")),
+            learner=cell["LEARNER"] == "true",
         )
-        for row in rows[1:]
+        for cell in ({title: row[start : ends[title]].strip() for title, start in starts.items()} for row in rows)
     ]

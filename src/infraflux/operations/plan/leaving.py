@@ -60,7 +60,8 @@ def _dead(
     declared = {node.name for node in spec.nodes}
     found = {}
     for name in names:
-        if name in leaving:
+        # Without a name: a member that has not started, at the address of no declared control plane.
+        if not name or name in leaving:
             continue
         if name in new:
             found[name] = "its machine is gone; the new one joins as a new node"
