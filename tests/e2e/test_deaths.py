@@ -67,7 +67,7 @@ def test_flow_process_killed_then_the_worker_of_the_next_run(house: House, dev: 
     kill(house, following, "worker")
     assert is_over(house, following) == "CRASHED"
     said = house.log(following.run)
-    assert "the end of the worker; started again, it goes on from here" in said
+    assert "the end of the worker; a new run continues from here" in said
     assert "Traceback" not in said
 
 
