@@ -155,6 +155,16 @@ class RealProject:
         """Something done behind the product's back."""
         control.call(self.lab.socket, "act", action=action, environment="dev", params=params, timeout_s=60.0)
 
+    def switch_on(self, vm_id: int) -> None:
+        """Give a machine power, once Proxmox has seen that it went off."""
+        booted = len(self.events("booting", machine=f"dev/{vm_id}"))
+
+        def boots() -> bool:
+            self.act("start-vm", vm=str(vm_id))
+            return len(self.events("booting", machine=f"dev/{vm_id}")) > booted
+
+        until(boots, what=f"VM {vm_id} to start", patience_s=60)
+
     def events(self, kind: str, **wanted: Any) -> list[Mapping[str, Any]]:
         """What the lab wrote down of its nodes."""
         return list(read_events(self.lab.events, source="talos-real", kind=kind, **wanted))
@@ -216,9 +226,14 @@ def changes(output: str) -> Sequence[str]:
 
 
 def all_ready(project: RealProject) -> bool:
-    """Whether every declared node is registered and Ready, and no other."""
+    """Whether every declared node is registered and Ready, and no other; not while the API does not answer, as it
+    does when the virtual IP moves."""
+    try:
+        items = project.kubectl("get", "nodes")["items"]
+    except subprocess.SubprocessError:
+        return False
     ready = {
         item["metadata"]["name"]: next(one["status"] for one in item["status"]["conditions"] if one["type"] == "Ready")
-        for item in project.kubectl("get", "nodes")["items"]
+        for item in items
     }
     return ready == {node.name: "True" for node in project.cluster().spec.nodes}

@@ -122,10 +122,10 @@ def test_container_mode_refuses_a_reboot_over_the_api(deployed):
 
 
 def test_a_node_that_lost_power_is_silent_and_comes_back(deployed):
-    vm = str(node(deployed, CONTROL_PLANE).vm_id)
-    deployed.act("stop-vm", vm=vm)
+    vm_id = node(deployed, CONTROL_PLANE).vm_id
+    deployed.act("stop-vm", vm=str(vm_id))
     assert state(deployed, CONTROL_PLANE) is NodeState.SILENT
-    deployed.act("start-vm", vm=vm)
+    deployed.switch_on(vm_id)
     deployed.infraflux("cluster", "health", KEY)
     etcd = look_at_etcd(deployed.cluster().spec.control_planes, admin=deployed.cluster().admin)
     assert [member.hostname for member in etcd.members] == [CONTROL_PLANE]
@@ -158,7 +158,7 @@ def test_a_reset_machine_waits_in_maintenance_again(deployed):
     worker = node(deployed, WORKER)
     deployed.talosctl("reset", "--graceful=false", "--reboot=false", "--wait=false", node=str(worker.address))
     until(lambda: deployed.events("wiped"), what="the wipe")
-    deployed.act("start-vm", vm=str(worker.vm_id))
+    deployed.switch_on(worker.vm_id)
     until(lambda: state(deployed, WORKER) is NodeState.MAINTENANCE, what="maintenance mode")
     deployed.infraflux("cluster", "bootstrap", KEY)
     until(lambda: all_ready(deployed), what="the worker to join again")

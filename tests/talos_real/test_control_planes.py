@@ -54,7 +54,7 @@ def test_one_of_three_may_lose_power(three):
     until(lambda: _kubernetes_answers(three), what="the Kubernetes API on the virtual IP")
     problems = judge(three.cluster().spec, look_at_cluster(three.cluster()), require_ready=False)
     assert any(first.name in problem for problem in problems)
-    three.act("start-vm", vm=str(first.vm_id))
+    three.switch_on(first.vm_id)
     three.infraflux("cluster", "health", KEY)
 
 
@@ -65,7 +65,7 @@ def test_a_control_plane_that_leaves_is_wiped_and_joins_as_a_new_member(three):
     exit_ = open_cluster(three.root, KEY).node_exit()
     exit_.leave(Leaver(last.name, str(last.address), control_plane=True))
     assert sorted(one.hostname for one in etcd_of(three, asked=others).members) == sorted(one.name for one in others)
-    three.act("start-vm", vm=str(last.vm_id))
+    three.switch_on(last.vm_id)
     three.infraflux("cluster", "bootstrap", KEY, deadline_s=1500)
     after = {member.hostname: member.id for member in etcd_of(three, asked=others).members}
     assert set(after) == set(before)
