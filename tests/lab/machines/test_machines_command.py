@@ -55,7 +55,7 @@ def test_a_plan_that_ends_machines_needs_a_yes(project: Project) -> None:
     project.edit(overlay, count(2))
     infraflux(project, "apply", "dev/dev-1")
     project.edit(overlay, count(1))
-    assert "nobody is at the terminal" in infraflux(project, "apply", "dev/dev-1", code=1)
+    assert "there is no terminal to ask at" in infraflux(project, "apply", "dev/dev-1", code=1)
     assert len(project.vms("dev", 1)) == 3
     infraflux(project, "apply", "dev/dev-1", "--yes")
     assert project.vms("dev", 1) == {10011: "dev-1-cp-1", 10021: "dev-1-worker-1"}
