@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from infraflux.adapters.talos.documents import FieldChange, diff_configs
+from infraflux.adapters.talos.documents import FieldChange
 from infraflux.adapters.talos.facts import NodeSeen, NodeState
 from infraflux.config.models import ClusterSpec, Node
 from infraflux.config.models.policy import Disruption
@@ -15,7 +15,7 @@ from infraflux.operations.plan.effects import effect_of
 from infraflux.operations.plan.hooks import with_hooks
 from infraflux.operations.plan.leaving import leaving_actions, undeclared
 from infraflux.operations.plan.machines import machine_actions, new_machines, shared_actions
-from infraflux.operations.plan.node_decisions import Wait, decide_config
+from infraflux.operations.plan.node_decisions import PushConfig, Wait, decide_config
 from infraflux.operations.plan.node_labels import plan_labels
 from infraflux.operations.plan.observed import Observed, Wanted
 from infraflux.operations.plan.standing import require_changeable
@@ -50,10 +50,10 @@ def plan_cluster(spec: ClusterSpec, wanted: Wanted, seen: Observed) -> ClusterPl
         )
     new = new_machines(seen.machines)
     _require_etcd(spec, seen, new)
-    require_changeable(spec, wanted, seen)
     draft.actions += leaving_actions(spec, seen, new)
     draft.add(machine_actions(spec, seen.machines), otherwise="the machines are as declared")
     _nodes(spec, wanted, seen, new, draft)
+    require_changeable(spec, draft.actions, seen)
     _platform(wanted, seen, draft)
     return ClusterPlan(
         cluster=spec.key,
@@ -137,11 +137,10 @@ def _configure(nodes: Iterable[Node], known: _Nodes, draft: _Draft) -> Iterator[
             yield _first_config(
                 node, wanted, why="it does not answer; nothing is done to it if it has its config already"
             )
-        elif standing[node.name].state is NodeState.MAINTENANCE:
+        elif isinstance(decision, PushConfig):
             yield _first_config(node, wanted, why="it waits for a machine config")
         else:
-            changes = diff_configs(wanted.configs[node.name], standing[node.name].config, hidden=wanted.secrets)
-            yield _new_config(node, changes, wanted, reboots=known.reboots.get(node.name, False))
+            yield _new_config(node, decision.changes, wanted, reboots=known.reboots.get(node.name, False))
 
 
 def _first_config(node: Node, wanted: Wanted, *, why: str) -> Action:

@@ -1,15 +1,14 @@
 """What cannot change on a cluster that stands: found by the plan before anything is touched, all at once. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infraflux.adapters.talos.documents import diff_configs
-from infraflux.adapters.talos.facts import NodeState
 from infraflux.config.matrix import step_problem
 from infraflux.config.models import ClusterSpec
 from infraflux.core.errors import ErrorClass, Permanent
-from infraflux.operations.plan.observed import Observed, Wanted
+from infraflux.operations.plan.actions import Action, ConfigureNode
+from infraflux.operations.plan.observed import Observed
 
 _NEW_CLUSTER = "deploy a second cluster and move the workloads there"
 _FIXED = (
@@ -44,9 +43,9 @@ class Refusal:
     way: str
 
 
-def require_changeable(spec: ClusterSpec, wanted: Wanted, seen: Observed) -> None:
-    """Raises Permanent with everything that a standing cluster cannot become."""
-    found = [*_fixed_fields(wanted, seen), *_version_steps(spec, seen)]
+def require_changeable(spec: ClusterSpec, planned: Iterable[Action], seen: Observed) -> None:
+    """Raises Permanent with everything that a standing cluster cannot become, of what the plan would do to it."""
+    found = [*_fixed_fields(planned), *_version_steps(spec, seen)]
     if not found:
         return
     raise Permanent(
@@ -58,18 +57,15 @@ def require_changeable(spec: ClusterSpec, wanted: Wanted, seen: Observed) -> Non
     )
 
 
-def _fixed_fields(wanted: Wanted, seen: Observed) -> Iterator[Refusal]:
-    """One per field, however many nodes have it."""
+def _fixed_fields(planned: Iterable[Action]) -> Iterator[Refusal]:
+    """One per field, however many nodes have it; a node that is made anew may have any value."""
     told: set[str] = set()
-    for name, node in seen.nodes.items():
-        if node.state is not NodeState.RUNNING or name not in wanted.configs:
-            continue
-        for change in diff_configs(wanted.configs[name], node.config):
-            path = change.path.removeprefix("v1alpha1.")
-            for field, why, way in _FIXED:
-                if path.startswith(field) and path not in told:
-                    told.add(path)
-                    yield Refusal(f"{path}: {change.seen} → {change.wanted}: {why}", way)
+    for change in (field for one in planned if isinstance(one, ConfigureNode) for field in one.fields):
+        path = change.path.removeprefix("v1alpha1.")
+        for field, why, way in _FIXED:
+            if path.startswith(field) and path not in told:
+                told.add(path)
+                yield Refusal(f"{path}: {change.before} → {change.after}: {why}", way)
 
 
 def _version_steps(spec: ClusterSpec, seen: Observed) -> Iterator[Refusal]:
