@@ -41,6 +41,9 @@ MARKERS = {
 """The object of each component that tells who owns it: Argo CD marks what it tracks."""
 
 
+PLATFORM_OUTPUT = "platform"
+"""The output of `terraform/cluster` that holds the values and objects of the platform."""
+
 ARGO_MANAGER = "argocd-controller"
 """Field manager of Argo CD's server-side apply."""
 
@@ -70,7 +73,7 @@ class Bundle:
     def from_outputs(cls, outputs: Mapping[str, Any]) -> "Bundle":
         """From `terraform output -json`. Raises Permanent where the cluster was applied before it had the output."""
         try:
-            value = outputs["platform"]
+            value = outputs[PLATFORM_OUTPUT]
             value = value.get("value", value)
             return cls(values=value["values"], manifests=value["manifests"])
         except (KeyError, AttributeError, TypeError) as error:

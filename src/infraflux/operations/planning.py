@@ -3,8 +3,9 @@ need."""
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from infraflux.core.outcomes import Done, Outcome
 from infraflux.core.workdir import private_workdir
 from infraflux.operations.bootstrap import TalosCluster
 from infraflux.operations.handoff_secrets import sensitive_values
-from infraflux.operations.installer import MARKERS, Bundle
+from infraflux.operations.installer import MARKERS, PLATFORM_OUTPUT, Bundle
 from infraflux.operations.machine_configs import require_valid
 from infraflux.operations.machines import MachinesPlan, Preflight
 from infraflux.operations.opening import OpenCluster
@@ -69,6 +70,8 @@ def make_plan(opened: OpenCluster, *, preflight: Preflight | None = None) -> Pla
         platform = pool.submit(_look_at_platform, opened) if made else _nothing()
         machines = opened.machines.plan(preflight=seen)
         talos, kubernetes = nodes.result(), platform.result()
+    if seen_platform := kubernetes.get("platform"):
+        kubernetes["platform"] = _with_planned_objects(opened, machines, seen_platform)
     talos["nodes"] = {**talos.get("nodes", {}), **_look_at_leavers(opened, machines, talos)}
     observed = Observed(
         shared=machines.shared.summary,
@@ -215,19 +218,30 @@ def _platform_seen(opened: OpenCluster, platform: Platform) -> PlatformSeen:
         return PlatformSeen(installs=installs, handoff={name: Done("applied") for name in names}, nodes=nodes)
     return PlatformSeen(
         installs=installs,
-        handoff=_handoff(opened, platform),
+        handoff=_handoff(opened, platform, installer.bundle.manifests),
         nodes=nodes,
         from_git=tuple(_from_git(opened, installer.argocd.read())),
     )
 
 
-def _handoff(opened: OpenCluster, platform: Platform) -> dict[str, Outcome]:
+def _with_planned_objects(opened: OpenCluster, machines: MachinesPlan, seen: PlatformSeen) -> PlatformSeen:
+    """The objects of the handoff as this plan computes them, where that is not as the last apply left them."""
+    summary = machines.cluster.summary
+    if PLATFORM_OUTPUT not in summary.outputs:
+        return seen
+    if manifests := _manifests(summary.planned_outputs):
+        return replace(seen, handoff=_handoff(opened, opened.platform(), manifests))
+    # Known only after the apply: each may change.
+    return replace(seen, handoff={name: Done("applied as it is computed then") for name in seen.handoff})
+
+
+def _handoff(opened: OpenCluster, platform: Platform, objects: Sequence[Manifest]) -> dict[str, Outcome]:
     """What applying each object would change, by a dry run; a Secret's values show nowhere."""
     secrets = platform.secrets(create=False)
     opened.learn(frozenset(sensitive_values(secrets)))
-    manifests = [*secrets, *platform.installer.bundle.manifests]
-    apply: Callable[[Manifest], Outcome] = lambda one: platform.kubernetes.apply(one, dry_run=True, force=True)  # noqa: E731
-    return {name: apply(one) for name, one in zip(_names(manifests), manifests, strict=True)}
+    manifests = [*secrets, *objects]
+    outcomes = (platform.kubernetes.apply(one, dry_run=True, force=True) for one in manifests)
+    return dict(zip(_names(manifests), outcomes, strict=True))
 
 
 def _from_git(opened: OpenCluster, applications: Sequence[Application]) -> Iterator[GitChange]:
