@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from infraflux.adapters.talos.documents import parse_documents
@@ -225,7 +226,7 @@ class TalosCluster:
             self._collect(node, lambda one: self._join_control_plane(one, planned), outcomes, failures)
         # Side by side within a bound: each needs a talosctl process here and an image pull there.
         with ThreadPoolExecutor(max_workers=self.spec.talos.worker_parallelism) as pool:
-            configure: Callable[[Node], Outcome] = lambda node: self.configure(node, planned)  # noqa: E731
+            configure = partial(self.configure, planned=planned)
             list(pool.map(lambda node: self._collect(node, configure, outcomes, failures), workers))
         if failures:
             raise self._nodes_failed(failures)

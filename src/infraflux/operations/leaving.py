@@ -13,7 +13,9 @@ from infraflux.adapters.kubernetes.client import Kubernetes
 from infraflux.adapters.kubernetes.facts import Ref
 from infraflux.adapters.talos.facts import EtcdMember, NodeState
 from infraflux.adapters.talos.seen import look_at_etcd
+from infraflux.config.models import Node
 from infraflux.config.models.policy import DrainTimeout, Rollout
+from infraflux.core.errors import Retryable
 from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.operations.bootstrap import TalosCluster
 from infraflux.operations.etcd_health import require_majority_without
@@ -75,19 +77,25 @@ class NodeExit:
         return "taken out of etcd"
 
     def _remove(self, member: EtcdMember) -> None:
-        planes = [one for one in self.cluster.spec.control_planes if one.name != member.hostname]
-        asked = look_at_etcd(planes, admin=self.cluster.admin)
-        through = next(one for one in planes if asked is not None and one.name == asked.asked)
+        others = self._others(member.hostname)
+        found = look_at_etcd(others, admin=self.cluster.admin)
+        through = next((one for one in others if found is not None and one.name == found.asked), None)
+        if through is None:
+            raise Retryable(
+                f"no other control plane answers, so {member.hostname} stays on etcd's list",
+                cluster=self.cluster.spec.key,
+                stage="leave nodes",
+                next_step="run again when one of them is back",
+            )
         self.cluster.admin.call("etcd", "remove-member", member.id, node=str(through.address))
 
     def _member(self, name: str) -> EtcdMember | None:
-        found = look_at_etcd(self._asked(name), admin=self.cluster.admin)
+        found = look_at_etcd(self._others(name), admin=self.cluster.admin)
         return next((one for one in found.members if one.hostname == name), None) if found else None
 
-    def _asked(self, name: str) -> list[Leaver]:
+    def _others(self, name: str) -> list[Node]:
         """Whom to ask about a member: the others, who count it, whatever it says of itself."""
-        planes = self.cluster.spec.control_planes
-        return [Leaver(one.name, str(one.address), control_plane=True) for one in planes if one.name != name]
+        return [one for one in self.cluster.spec.control_planes if one.name != name]
 
     def _runs(self, node: Leaver) -> bool:
         return bool(node.address) and self.cluster.look(node).state is NodeState.RUNNING
