@@ -87,12 +87,14 @@ class GitServer:
             return web.Response(status=401, text="credential missing or wrong\n", headers=challenge)
         if self._reading and not writes and tail == "info/refs":
             await self._reading(name)
-        answer = await self._backend(request, name, tail, authenticated=writes)
-        # Before a large push Git asks with an empty one (a lone flush packet, 4 bytes) whether it may.
-        if tail == _RECEIVE and request.content_length != 4:
-            self._events.emit("git", "push", repository=name)
-            await self._pushed(name)
-        return answer
+
+        async def told() -> None:
+            # Before a large push Git asks with an empty one (a lone flush packet, 4 bytes) whether it may.
+            if tail == _RECEIVE and request.content_length != 4:
+                self._events.emit("git", "push", repository=name)
+                await self._pushed(name)
+
+        return await self._backend(request, name, tail, authenticated=writes, told=told)
 
     def _may(self, request: web.Request) -> bool:
         scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
@@ -104,7 +106,9 @@ class GitServer:
             return False
         return hmac.compare_digest(said, self._credential)
 
-    async def _backend(self, request: web.Request, name: str, tail: str, *, authenticated: bool) -> web.StreamResponse:
+    async def _backend(
+        self, request: web.Request, name: str, tail: str, *, authenticated: bool, told: Callable[[], Awaitable[None]]
+    ) -> web.StreamResponse:
         process = await asyncio.create_subprocess_exec(
             "git",
             "http-backend",
@@ -116,7 +120,7 @@ class GitServer:
         )
         feeding = asyncio.create_task(_feed(request, process))
         try:
-            return await _answer(request, process)
+            return await _answer(request, process, told)
         finally:
             feeding.cancel()
             # Not Process.kill: it reaps a process that has just ended under asyncio's feet.
@@ -152,7 +156,10 @@ async def _feed(request: web.Request, process: asyncio.subprocess.Process) -> No
     process.stdin.close()
 
 
-async def _answer(request: web.Request, process: asyncio.subprocess.Process) -> web.StreamResponse:
+async def _answer(
+    request: web.Request, process: asyncio.subprocess.Process, told: Callable[[], Awaitable[None]]
+) -> web.StreamResponse:
+    """The backend's answer; `told` is awaited before its end: whoever pushed goes on when all have heard of it."""
     assert process.stdout is not None
     headers: dict[str, str] = {}
     while line := (await process.stdout.readline()).strip():
@@ -165,5 +172,7 @@ async def _answer(request: web.Request, process: asyncio.subprocess.Process) -> 
         await answer.prepare(request)
         while chunk := await process.stdout.read(_CHUNK_BYTES):
             await answer.write(chunk)
+    await told()
+    with contextlib.suppress(ConnectionResetError):
         await answer.write_eof()
     return answer
