@@ -54,7 +54,7 @@ def deploy(cluster: str, dry_run: bool = False, auto_approve: bool = False, reas
             run_hooks(run, HookStage.AFTER_APPLY, planned)
             with delivery.proving(run):
                 run.look("verify", talos.wait_for_health, require_ready=True)
-                run.look("sync", platform.wait_until_synced)
+                run.look("sync", platform.wait_until_synced, planned=planned)
                 run_hooks(run, HookStage.AFTER_VERIFY, planned)
             proof = run.look("record", delivery.record_verification)
         announce_deployed(run, planned, proof, reason=reason)

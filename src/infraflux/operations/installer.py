@@ -166,12 +166,13 @@ class Installer:
         applied = [self.kubernetes.apply(one, dry_run=dry_run, force=True) for one in secrets]
         return [one for one in made if not isinstance(one, Noop)] + applied
 
-    def wait_until_synced(self, *, deadline_s: float = HANDOFF_DEADLINE_S) -> list[Application]:
-        """Refresh everything and wait until the cluster is in sync with Git; then prove that webhooks answer.
+    def wait_until_synced(self, *, deadline_s: float = HANDOFF_DEADLINE_S, commit: str = "") -> list[Application]:
+        """Refresh and wait until the cluster is in sync with Git; then prove that webhooks answer.
 
-        Raises HandoffDegraded or HandoffSlow with the Application and resource in question.
+        `commit`: of the platform's repository; what is in sync with it already is not asked to look again. Empty asks
+        everything. Raises HandoffDegraded or HandoffSlow with the Application and resource in question.
         """
-        self.argocd.refresh(self.argocd.read())
+        self.argocd.refresh(self.argocd.read(), commit=commit)
         seen = self.argocd.wait_until_synced(clock=self.clock, deadline_s=deadline_s, log=self.log)
         self.check_webhooks()
         return seen

@@ -165,6 +165,33 @@ def test_what_argo_cd_never_looked_at_is_not_asked_to_look_again():
     assert [name for _, name, _ in kubernetes.annotated] == ["a", "root", "a", "s"], "one that stands still is asked"
 
 
+SOURCES = [{"repoURL": "https://charts.example", "chart": "a"}, {"repoURL": "https://git.example/platform"}]
+
+
+def at(revisions, *, compared=SOURCES, **status):
+    document = application("a", **status)
+    document["spec"] = {"sources": SOURCES}
+    document["status"]["sync"] |= {"revisions": revisions, "comparedTo": {"sources": compared}}
+    return document
+
+
+@pytest.mark.parametrize(
+    ("document", "asked"),
+    [
+        pytest.param(at(["1.2.3", "c0ffee"]), False, id="in sync with the commit"),
+        pytest.param(at(["1.2.3", "bad"]), True, id="in sync with another commit"),
+        pytest.param(at(["1.2.3", "c0ffee"], health="Progressing"), True, id="on its way"),
+        pytest.param(at(["1.2.3", "c0ffee"], compared=SOURCES[1:]), True, id="told other sources since"),
+        pytest.param(application_set("a", CURRENT), True, id="a generator, which has no revision"),
+    ],
+)
+def test_what_stands_at_the_commit_is_not_asked_again(document, asked):
+    kubernetes = FakeKubernetes([document])
+    argocd = ArgoCd(kubernetes)
+    argocd.refresh(argocd.read(), commit="c0ffee")
+    assert bool(kubernetes.annotated) is asked
+
+
 def test_refresh_passes_over_one_that_went_since_it_was_seen():
     class Fleeting(FakeKubernetes):
         def annotate(self, ref, annotations):

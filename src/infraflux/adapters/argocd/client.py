@@ -74,7 +74,16 @@ def read_application(document: Mapping[str, Any]) -> Application:
         refreshing=_refreshing(document),
         syncing="" if failed or operation.get("phase") != "Running" else said or "begins",
         compared=bool(sync.get("status") or error),
+        current=_sources(sync.get("comparedTo") or {}) == _sources(document.get("spec") or {}),
     )
+
+
+def _sources(holder: Mapping[str, Any]) -> Any:
+    """Argo CD writes down what it compared as its spec had it, and looks again by itself where the two differ.
+
+    https://github.com/argoproj/argo-cd/blob/v3.6.1/controller/appcontroller.go, needRefreshAppStatus
+    """
+    return holder.get("sources") or holder.get("source")
 
 
 def read_application_set(document: Mapping[str, Any]) -> Application:
@@ -144,14 +153,15 @@ class ArgoCd:
         tracking = ((found or {}).get("metadata", {}).get("annotations") or {}).get(TRACKING, "")
         return str(tracking).split(":", 1)[0] or None
 
-    def refresh(self, seen: Iterable[Application], *, hard: bool | None = None) -> None:
+    def refresh(self, seen: Iterable[Application], *, hard: bool | None = None, commit: str = "") -> None:
         """Compare with Git now rather than at the next poll; `hard` also drops cached manifests and cached errors.
 
         Left open, hard is what is not Synced and Healthy: where all is well only the newest revision counts. What was
-        never compared needs no asking: Argo CD would do its first look, the longest, twice.
+        never compared needs no asking: Argo CD would do its first look, the longest, twice. Nor does what stands at
+        `commit`, where one is given.
         """
         for one in seen:
-            if hard is None and not one.compared:
+            if hard is None and (not one.compared or (commit and one.stands_at(commit))):
                 continue
             ref = Ref(api_version=API, kind=one.kind, name=one.name, namespace=NAMESPACE)
             how = "hard" if (not one.done if hard is None else hard) else "normal"

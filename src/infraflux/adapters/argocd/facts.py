@@ -29,6 +29,16 @@ class Application:
     compared: bool = True
     """Whether Argo CD has looked at it at all; one that is new is looked at without being asked."""
 
+    current: bool = True
+    """Whether what it last compared is what it is told to compare now: the same sources, revision aside."""
+
+    def stands_at(self, commit: str) -> bool:
+        """Whether it is done with this commit of the repository, so that asking it again would tell nothing new.
+
+        It sees by itself what changes on the cluster; only of Git it does not hear at once.
+        """
+        return self.done and self.current and commit in self.revision.split(",")
+
     @property
     def done(self) -> bool:
         return not self.refreshing and self.sync == "Synced" and self.health == "Healthy"
