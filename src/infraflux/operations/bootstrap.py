@@ -29,6 +29,8 @@ from infraflux.operations.plan.node_decisions import (
     require_planned,
 )
 
+LOOKS_AT_ONCE = 8
+"""Each look is a few short calls to one node; more at once only makes this machine wait for itself."""
 ETCD_DEADLINE_S = 300.0
 """Talos pulls etcd's image before it starts; slow lines have been seen to take minutes."""
 BOOTSTRAP_ANSWER_S = 20.0
@@ -61,8 +63,9 @@ class TalosCluster:
     def admin(self) -> Talosctl:
         return self.workspace.admin
 
-    def look(self, node: HasAddress) -> NodeSeen:
-        return look(node, admin=self.admin, bare=self.workspace.talosctl)
+    def look(self, node: HasAddress, *, wanted: str = "") -> NodeSeen:
+        """`wanted`: the machine config that it should have; one that has it is not asked for its UUID and MACs."""
+        return look(node, admin=self.admin, bare=self.workspace.talosctl, wanted=wanted)
 
     def configure(self, node: Node, planned: PlannedConfigs | None = None) -> Outcome:
         """Wait for the machine, prove that it is ours, give it its configuration, wait until it runs.
@@ -307,7 +310,7 @@ class _Configuring:
         cluster, node = self.cluster, self.node
         configs = cluster.workspace.configs
         wanted = configs.by_node[node.name]
-        seen = cluster.look(node)
+        seen = cluster.look(node, wanted=wanted)
         decision = decide_config(node, seen, wanted=wanted, cluster=cluster.spec.key, hidden=configs.secrets)
         if isinstance(decision, Noop):
             return self.done or decision

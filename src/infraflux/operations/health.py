@@ -4,6 +4,7 @@ The verdict is only as good as what was looked at, so a node that could not be a
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +13,11 @@ from infraflux.adapters.kubernetes.client import Kubernetes
 from infraflux.adapters.kubernetes.facts import KubernetesNode, Manifest
 from infraflux.adapters.talos.facts import EtcdSeen
 from infraflux.adapters.talos.seen import look_at_etcd, look_at_services
-from infraflux.adapters.talos.talosctl import TALOS_ERRORS
+from infraflux.adapters.talos.talosctl import TALOS_ERRORS, Talosctl
 from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.core.clock import NotYet, wait_until
 from infraflux.core.errors import InfrafluxError, Retryable
-from infraflux.operations.bootstrap import TalosCluster
+from infraflux.operations.bootstrap import LOOKS_AT_ONCE, TalosCluster
 from infraflux.operations.plan.node_labels import identity_of, read_owned
 
 API_TIMEOUT_S = 5
@@ -85,24 +86,26 @@ def _node_problems(spec: ClusterSpec, nodes: Sequence[KubernetesNode], *, requir
 
 def look_at_cluster(cluster: TalosCluster) -> ClusterSeen:
     """Ask every node and the Kubernetes API once."""
-    services: dict[str, dict[str, bool]] = {}
-    unanswered: dict[str, str] = {}
-    for node in cluster.spec.nodes:
-        try:
-            services[node.name] = _services(cluster, node)
-        except TALOS_ERRORS as error:
-            unanswered[node.name] = error.message
+    admin, unanswered = cluster.admin, {}
     nodes: tuple[KubernetesNode, ...] | None = None
-    try:
-        nodes = read_nodes(cluster.workspace.kubeconfig)
-    except InfrafluxError as error:
-        unanswered["kubernetes API"] = error.message
-    etcd = look_at_etcd(cluster.spec.control_planes, admin=cluster.admin)
-    return ClusterSeen(services=services, etcd=etcd, kubernetes=nodes, unanswered=unanswered)
+    with ThreadPoolExecutor(max_workers=LOOKS_AT_ONCE) as pool:
+        asked = {node.name: pool.submit(_services, admin, node) for node in cluster.spec.nodes}
+        members = pool.submit(look_at_etcd, cluster.spec.control_planes, admin=admin)
+        try:
+            nodes = read_nodes(cluster.workspace.kubeconfig)
+        except InfrafluxError as error:
+            unanswered["kubernetes API"] = error.message
+        services = {}
+        for name, answer in asked.items():
+            try:
+                services[name] = answer.result()
+            except TALOS_ERRORS as error:
+                unanswered[name] = error.message
+        return ClusterSeen(services=services, etcd=members.result(), kubernetes=nodes, unanswered=unanswered)
 
 
-def _services(cluster: TalosCluster, node: Node) -> dict[str, bool]:
-    found = look_at_services(admin=cluster.admin, address=str(node.address))
+def _services(admin: Talosctl, node: Node) -> dict[str, bool]:
+    found = look_at_services(admin=admin, address=str(node.address))
     # `unknown` health means that the service has no check of its own: running is all it can show.
     return {
         name: bool(one.spec.get("running")) and bool(one.spec.get("healthy") or one.spec.get("unknown"))

@@ -23,7 +23,7 @@ from infraflux.core.errors import InfrafluxError, Permanent
 from infraflux.core.files import write_private
 from infraflux.core.outcomes import Done, Outcome
 from infraflux.core.workdir import private_workdir
-from infraflux.operations.bootstrap import TalosCluster
+from infraflux.operations.bootstrap import LOOKS_AT_ONCE, TalosCluster
 from infraflux.operations.handoff_secrets import sensitive_values
 from infraflux.operations.installer import MARKERS, PLATFORM_OUTPUT, Bundle
 from infraflux.operations.machine_configs import require_valid
@@ -35,9 +35,6 @@ from infraflux.operations.plan.leaving import leavers
 from infraflux.operations.plan.observed import Observed, PlatformSeen, Wanted
 from infraflux.operations.platform import Platform
 from infraflux.operations.sources import source_trees
-
-LOOKS_AT_ONCE = 8
-"""Each look is a few short calls to one node; more at once only makes this machine wait for itself."""
 
 
 class Planned:
@@ -159,7 +156,7 @@ def _look_at_nodes(opened: OpenCluster, made: Sequence[Node]) -> dict[str, Any]:
     configs = talos.workspace.configs.by_node
     with ThreadPoolExecutor(max_workers=LOOKS_AT_ONCE) as pool:
         etcd: Future[EtcdSeen | None] = pool.submit(look_at_etcd, _planes(made, opened.spec), admin=admin)
-        nodes = {one.name: one for one in pool.map(talos.look, made)}
+        nodes = {one.name: one for one in pool.map(lambda node: talos.look(node, wanted=configs[node.name]), made)}
         differing = [node for node in made if _differs(nodes[node.name], configs[node.name])]
         reboots = dict(pool.map(lambda node: (node.name, _reboots(talos, node, configs[node.name])), differing))
         return {**base, "nodes": nodes, "reboots": reboots, "etcd": etcd.result()}

@@ -53,7 +53,7 @@ class Doors:
     def __call__(self, argv, *, deadline_s, on_line=None):
         words = [str(word) for word in argv]
         bare = "--insecure" in words
-        if not bare and words[1:3] == ["get", "systeminformation"]:
+        if not bare and words[1:3] == ["get", "machineconfig"]:
             self.now = self.looks.pop(0)
         error = self.now[1] if bare else self.now[0]
         self.asked.append(bare)
@@ -73,6 +73,25 @@ def test_a_node_is_what_its_two_doors_say(looks, state):
     assert seen.state is state
     assert not doors.looks, "every look that the case has was needed"
     assert bool(seen.detail) is (state in {NodeState.SILENT, NodeState.LOCKED})
+
+
+@pytest.mark.parametrize(("wanted", "asked"), [("machine: {type: worker}", False), ("machine: {type: init}", True)])
+def test_a_node_that_has_its_config_is_not_asked_who_it_is(wanted, asked):
+    kinds = []
+
+    def answer(argv, *, deadline_s, on_line=None):
+        words = [str(word) for word in argv]
+        kinds.append(words[2])
+        spec = "machine:\n  type: worker\n" if words[2] == "machineconfig" else {"uuid": "u", "hardwareAddr": "m"}
+        out = json.dumps({"metadata": {"id": "v1alpha1"}, "spec": spec})
+        out = "Server:\n\tTag: v1.13.9\n" if words[1] == "version" else out
+        return Completed(argv=(), returncode=0, stdout=out, stderr="", elapsed_s=0)
+
+    talosctl = Talosctl(binary=Path("t"), cluster="dev/dev-1", talosconfig=Path("tc"), runner=answer)
+    [node] = make_spec(control_planes=1, workers=0).control_planes
+    seen = look(node, admin=talosctl, bare=talosctl, wanted=wanted)
+    assert (seen.uuid, seen.macs) == (("u", ("m",)) if asked else ("", ()))
+    assert ("systeminformation" in kinds, "links" in kinds) == (asked, asked)
 
 
 def test_without_our_certificate_a_node_that_breaks_off_is_asked_again_later():

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
+from infraflux.adapters.talos.documents import diff_configs
 from infraflux.adapters.talos.facts import EtcdMember, EtcdSeen, NodeSeen, NodeState
 from infraflux.adapters.talos.talosctl import (
     TALOS_ERRORS,
@@ -26,24 +28,26 @@ class HasAddress(Protocol):
     def address(self) -> object: ...
 
 
-def look(node: HasAddress, *, admin: Talosctl | None, bare: Talosctl, with_config: bool = True) -> NodeSeen:
+def look(
+    node: HasAddress, *, admin: Talosctl | None, bare: Talosctl, wanted: str = "", with_config: bool = True
+) -> NodeSeen:
     """Look at one node: first with our certificate, then without any.
 
-    `admin` is None before the cluster has a talosconfig. A node that answers neither is SILENT.
+    `admin` is None before the cluster has a talosconfig. A node that answers neither is SILENT. One that runs with the
+    machine config `wanted` is not asked for its UUID and MACs: nothing is going to be written to it.
     """
     if admin is None:
         return _look_bare(node, bare=bare, stranger=False)
-    seen = _look_both(node, admin=admin, bare=bare, with_config=with_config)
-    if seen.state is NodeState.LOCKED:
-        # A node that has just got its first configuration closes one door and opens the other: ask once more, since
-        # LOCKED ends a run.
-        return _look_both(node, admin=admin, bare=bare, with_config=with_config)
-    return seen
+    ask = partial(_look_both, node, admin=admin, bare=bare, wanted=wanted, with_config=with_config)
+    seen = ask()
+    # A node that has just got its first configuration closes one door and opens the other: ask once more, since LOCKED
+    # ends a run.
+    return ask() if seen.state is NodeState.LOCKED else seen
 
 
-def _look_both(node: HasAddress, *, admin: Talosctl, bare: Talosctl, with_config: bool) -> NodeSeen:
+def _look_both(node: HasAddress, *, admin: Talosctl, bare: Talosctl, wanted: str, with_config: bool) -> NodeSeen:
     try:
-        return _look_running(node, admin=admin, with_config=with_config)
+        return _look_running(node, admin=admin, wanted=wanted, with_config=with_config)
     except TALOS_ERRORS as error:
         code, detail = error_code(error), error.message
     if code in (Code.UNREACHABLE, Code.HUNG_UP):
@@ -63,9 +67,11 @@ def _look_bare(node: HasAddress, *, bare: Talosctl, stranger: bool, detail: str 
     return NodeSeen(name=node.name, address=str(node.address), state=state, detail=detail)
 
 
-def _look_running(node: HasAddress, *, admin: Talosctl, with_config: bool) -> NodeSeen:
+def _look_running(node: HasAddress, *, admin: Talosctl, wanted: str, with_config: bool) -> NodeSeen:
     address = str(node.address)
-    uuid, macs = _identity(admin, address=address, insecure=False)
+    config = read_machine_config(admin, address=address) if with_config else ""
+    settled = bool(wanted and config) and not diff_configs(wanted, config)
+    uuid, macs = ("", ()) if settled else _identity(admin, address=address, insecure=False)
     return NodeSeen(
         name=node.name,
         address=address,
@@ -73,7 +79,7 @@ def _look_running(node: HasAddress, *, admin: Talosctl, with_config: bool) -> No
         uuid=uuid,
         macs=macs,
         version=admin.version(node=address),
-        config=read_machine_config(admin, address=address) if with_config else "",
+        config=config,
     )
 
 
