@@ -229,9 +229,10 @@ def _try_acquire(client: SyncPrefectClient, name: str, *, flow_run_id: str) -> U
         raise
     granted = reply.json()
     if not granted["limits"]:
-        # Prefect lets everybody in where the limit does not exist; make it and ask again.
+        # Prefect lets everybody in where the limit does not exist; make it and ask again. At once: a slow server is no
+        # other holder.
         client.upsert_global_concurrency_limit_by_name(name, 1)
-        return None
+        return _try_acquire(client, name, flow_run_id=flow_run_id)
     return UUID(granted["lease_id"])
 
 
