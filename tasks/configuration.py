@@ -51,8 +51,8 @@ def open_cluster(*, cluster: str) -> OpenCluster:
     learn_secrets(spec, opened.root)
     log_line(f"{spec.key}: {len(spec.nodes)} nodes, Talos {spec.versions.talos}, Kubernetes {spec.versions.kubernetes}")
     log_line(f"acting for {opened.head}")
-    if spec.proxmox.simulation_notice:
-        log_line(spec.proxmox.simulation_notice)
+    if spec.simulation_notice:
+        log_line(spec.simulation_notice)
     return opened
 
 

@@ -38,7 +38,7 @@ class Recipe:
         with self.report.stage("load") as said:
             self._opened = open_cluster(cluster=self.run.cluster)
             said.append(f"{len(self.opened.spec.nodes)} nodes, at {self.opened.head}")
-        self.report.simulation_notice = self.opened.spec.proxmox.simulation_notice
+        self.report.simulation_notice = self.opened.spec.simulation_notice
         return self.opened
 
     def look(self, stage: str, step: Callable[..., T], **arguments: Any) -> T:

@@ -43,7 +43,7 @@ def bootstrap(cluster: Cluster) -> None:
     talos = opened.talos
     wait_healthy(talos, require_ready=False)
     out.print(f"[green]{cluster} is healthy[/green]: kubectl --kubeconfig {talos.workspace.kubeconfig} get nodes")
-    print_simulation_notice(talos.spec.proxmox.simulation_notice)
+    print_simulation_notice(talos.spec.simulation_notice)
 
 
 @app.command()
@@ -55,7 +55,7 @@ def health(
     talos = _open(cluster)
     wait_healthy(talos, require_ready=require_ready)
     console().print(f"[green]{cluster} is healthy[/green]")
-    print_simulation_notice(talos.spec.proxmox.simulation_notice)
+    print_simulation_notice(talos.spec.simulation_notice)
 
 
 @app.command()

@@ -39,7 +39,7 @@ def plan(cluster: Cluster) -> None:
     """Read Proxmox and the state, and show what an apply would do. Changes nothing."""
     machines = _open(cluster)
     planned = _planned(machines)
-    print_simulation_notice(machines.spec.proxmox.simulation_notice)
+    print_simulation_notice(machines.spec.simulation_notice)
     _guarded(machines, planned)
 
 
@@ -51,7 +51,7 @@ def apply(
     """Bring the machines to what the configuration says. Asks before machines end or where the policy wants it."""
     machines, out = _open(cluster), console()
     planned = _planned(machines)
-    print_simulation_notice(machines.spec.proxmox.simulation_notice)
+    print_simulation_notice(machines.spec.simulation_notice)
     _guarded(machines, planned)
     if planned.empty:
         return

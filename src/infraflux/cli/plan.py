@@ -46,7 +46,7 @@ def plan(
         planned = make_plan(opened)
     if output is Output.TABLE:
         print_plan(planned.plan)
-        print_simulation_notice(opened.spec.proxmox.simulation_notice)
+        print_simulation_notice(opened.spec.simulation_notice)
     else:
         emit(as_json(planned.plan), output=output)
     require_allowed(opened, planned, today=datetime.now(UTC).date())

@@ -52,7 +52,7 @@ def install(
     if wait:
         _print(installer.wait_until_synced(), cluster)
         out.print(f"[green]{cluster} is handed over[/green]: from now on Git changes it")
-        print_simulation_notice(installer.spec.proxmox.simulation_notice)
+        print_simulation_notice(installer.spec.simulation_notice)
 
 
 @app.command()
@@ -70,7 +70,7 @@ def status(
         for name, owner in owners.items():
             console().print(f"{name} is written by {owner}")
         _print(seen, cluster)
-        print_simulation_notice(installer.spec.proxmox.simulation_notice)
+        print_simulation_notice(installer.spec.simulation_notice)
     left = [one.name for one in seen if not one.done]
     if left or not seen:
         raise Permanent(

@@ -38,7 +38,7 @@ def up(cluster: Target = FIRST, no_deploy: NoDeploy = False, port: Port = None, 
     if not no_deploy:
         deploy_first(service, cluster, console)
     say_where(service, cluster, console, deployed=not no_deploy)
-    print_simulation_notice(spec.proxmox.simulation_notice)
+    print_simulation_notice(spec.simulation_notice)
     console.print(f"up after {time.monotonic() - began:.0f} s")
 
 

@@ -1,24 +1,32 @@
 """A report says of itself what in it is simulated, whatever kind it is."""
 
+from ipaddress import IPv4Network
+
 import pytest
 from fakes.specs import make_spec
 
-from infraflux.config.models.proxmox import SIMULATED
+from infraflux.config.models.proxmox import SIMULATED, SIMULATED_AROUND_NODES
 from tasks.engine.artifacts import Report, with_notice
 from tasks.engine.timeline import Stage
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "simulated"),
+    ("endpoint", "nodes", "simulated"),
     [
-        ("https://127.77.1.2:8006", SIMULATED),
-        ("https://localhost:8006", SIMULATED),
-        ("https://10.0.0.2:8006", ""),
-        ("https://pve.example.org:8006", ""),
+        ("https://127.77.1.2:8006", "127.77.1.0/24", SIMULATED),
+        ("https://localhost:8006", "127.77.1.0/24", SIMULATED),
+        ("https://127.77.1.2:8006", "10.77.1.0/24", SIMULATED_AROUND_NODES),
+        ("https://10.0.0.2:8006", "10.77.1.0/24", ""),
+        ("https://pve.example.org:8006", "10.77.1.0/24", ""),
     ],
 )
-def test_what_is_on_loopback_is_simulated(endpoint: str, simulated: str):
-    assert make_spec().proxmox.model_copy(update={"endpoint": endpoint}).simulation_notice == simulated
+def test_what_is_on_loopback_is_simulated(endpoint: str, nodes: str, simulated: str):
+    spec = make_spec()
+    parts = {
+        "proxmox": spec.proxmox.model_copy(update={"endpoint": endpoint}),
+        "network": spec.network.model_copy(update={"node_cidr": IPv4Network(nodes)}),
+    }
+    assert spec.model_copy(update=parts).simulation_notice == simulated
 
 
 @pytest.mark.parametrize(

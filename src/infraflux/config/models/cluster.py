@@ -13,7 +13,7 @@ from infraflux.config.models.network import Network
 from infraflux.config.models.nodes import Node, NodePool, Role
 from infraflux.config.models.platform import GitOps, Platform
 from infraflux.config.models.policy import Policy
-from infraflux.config.models.proxmox import Proxmox
+from infraflux.config.models.proxmox import SIMULATED, SIMULATED_AROUND_NODES, Proxmox
 from infraflux.config.models.talos import Image, TalosConfig, TalosSecrets, Versions
 
 
@@ -46,6 +46,13 @@ class ClusterSpec(Section):
     policy: Policy = Policy()
     hooks: tuple[Hook, ...] = ()
     """Commands that runs start at set moments."""
+
+    @property
+    def simulation_notice(self) -> str:
+        """What every report about this cluster has to say of what it shows; empty where the hosts are real."""
+        if not self.proxmox.on_loopback:
+            return ""
+        return SIMULATED if self.network.node_cidr.is_loopback else SIMULATED_AROUND_NODES
 
     @property
     def key(self) -> str:

@@ -14,6 +14,12 @@ SIMULATED = (
     "no real ones. "
     "Terraform, talosctl, helm, etcd and the Kubernetes control plane are real."
 )
+SIMULATED_AROUND_NODES = (
+    "Simulated: the Proxmox API, the pod network and what runs in pods are the lab's, and the charts where it was "
+    "given no real ones. "
+    "The Talos nodes run in containers; Terraform, talosctl, helm, etcd, kubelets and the control plane are real."
+)
+"""With real nodes, which cannot have loopback addresses."""
 
 
 class ApiToken(Section):
@@ -93,8 +99,3 @@ class Proxmox(Section):
             return ip_address(host).is_loopback
         except ValueError:
             return host == "localhost"
-
-    @property
-    def simulation_notice(self) -> str:
-        """What every report about this cluster has to say of what it shows; empty where the hosts are real."""
-        return SIMULATED if self.on_loopback else ""
