@@ -122,6 +122,10 @@ class RealProject:
         assert (done.returncode != 0) is fails, f"{SAID[-1]}\n{done.stdout}"
         return done.stdout
 
+    def deploy(self) -> str:
+        """A whole deploy in a process of its own, without a service."""
+        return self.infraflux("deploy", KEY, "--local", "--yes", deadline_s=1500)
+
     def talosctl(self, *words: str, node: str) -> str:
         """Ask one node with the cluster's own certificate."""
         return self.cluster().admin.call(*words, node=node)

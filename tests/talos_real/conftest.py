@@ -38,9 +38,8 @@ def started(project: RealProject, before: Traces) -> RealProject:
 
 @pytest.fixture(scope="session")
 def deployed(started: RealProject) -> RealProject:
-    """The project with its machines made and its cluster bootstrapped."""
-    started.infraflux("machines", "apply", real_talos.KEY, "--yes")
-    started.infraflux("cluster", "bootstrap", real_talos.KEY)
+    """The project after a whole deploy: machines, Talos, Cilium, Argo CD, handed over and verified."""
+    started.deploy()
     return started
 
 

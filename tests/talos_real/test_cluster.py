@@ -58,7 +58,24 @@ def test_from_blank_to_ready(deployed):
     assert "node-role.kubernetes.io/worker" in by_name[WORKER]["metadata"]["labels"]
 
 
+def test_everything_is_as_git_has_it(deployed):
+    found = deployed.kubectl("get", "applications", "-n", "argocd")["items"]
+    states = {one["metadata"]["name"]: one["status"]["sync"]["status"] for one in found}
+    assert {"root", "argocd", "cilium", "cert-manager", "monitoring", "apps-hello"} <= set(states)
+    assert set(states.values()) == {"Synced"}
+    pods = deployed.kubectl("get", "pods", "-n", "argocd")["items"]
+    assert {one["status"]["phase"] for one in pods} == {"Running"}
+
+
+def test_nodes_are_ready_only_once_cilium_is_there(deployed):
+    """Before that the kubelet says that there is no CNI configuration."""
+    assert len(deployed.events("standin", path="90-lab.conflist")) == len(deployed.cluster().spec.nodes)
+    up = deployed.events("cluster-up")[0]["monotonic_s"]
+    assert all(one["monotonic_s"] > up for one in deployed.events("standin", path="90-lab.conflist"))
+
+
 def test_again_nothing_is_done(deployed):
+    assert "no changes" in deployed.infraflux("plan", KEY)
     assert f"{KEY}: no changes" in deployed.infraflux("machines", "plan", KEY)
     done = changes(deployed.infraflux("cluster", "bootstrap", KEY))
     assert [line for line in done if "healthy" not in line and not line.startswith("  ")] == []

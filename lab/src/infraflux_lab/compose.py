@@ -17,9 +17,6 @@ from infraflux_lab.talos.lab import TALOS_API_VERSION, TalosLab
 from infraflux_lab.talos.methods import changes
 from infraflux_lab.talos_real.part import RealTalosPart
 
-# What of the GitOps side stands beside the lab's own control planes; nothing of it is there with real nodes.
-BESIDE_CLUSTERS = frozenset({"Argo CD controllers", "load balancer, gateways, certificates"})
-
 
 @dataclass(frozen=True, kw_only=True)
 class Lab:
@@ -68,10 +65,11 @@ def compose(context: LabContext) -> Lab:
 
 
 def _with_real_nodes(context: LabContext, hypervisor: ProxmoxPart, factory: ImageFactory) -> Lab:
-    """Nodes bring their own Kubernetes; Git and charts are served as ever."""
-    nodes = RealTalosPart(context, hypervisor)
+    """Nodes bring their own Kubernetes; Argo CD stands beside it as it does beside the lab's own."""
+    gitops = gitops_part(context)
+    nodes = RealTalosPart(context, hypervisor, beside=gitops.lab)
     hypervisor.observe(nodes)
-    parts: list[Part] = [factory, gitops_part(context, clusters=False), nodes, hypervisor]
+    parts: list[Part] = [factory, gitops, nodes, hypervisor]
     return Lab(parts=parts, hypervisor=hypervisor, systems=nodes)
 
 
@@ -81,8 +79,8 @@ def _count_talos(events: EventLog, environment: str, path: str) -> None:
     events.count_request(endpoint, source="talos")
 
 
-def gitops_part(context: LabContext, *, clusters: bool = True) -> "GitOpsPart":
-    """Charts, Git and, beside the lab's own `clusters`, what Argo CD's pods would do.
+def gitops_part(context: LabContext) -> "GitOpsPart":
+    """Charts, Git and, beside each cluster, what Argo CD's pods would do.
 
     LabError for a directory of charts that holds something else.
     """
@@ -99,7 +97,7 @@ def gitops_part(context: LabContext, *, clusters: bool = True) -> "GitOpsPart":
         )
     except ChartError as error:
         raise LabError(str(error)) from None
-    return GitOpsPart(lab, beside_clusters=clusters)
+    return GitOpsPart(lab)
 
 
 class KubernetesPart:
@@ -127,8 +125,8 @@ class KubernetesPart:
 class GitOpsPart:
     """The GitOps side as a part."""
 
-    def __init__(self, lab: GitOpsLab, *, beside_clusters: bool = True) -> None:
-        self.lab, self._beside_clusters = lab, beside_clusters
+    def __init__(self, lab: GitOpsLab) -> None:
+        self.lab = lab
 
     async def start(self) -> None:
         """Import the project's trees and serve."""
@@ -143,7 +141,6 @@ class GitOpsPart:
         return [
             PartFacts(name=facts.name, version=facts.version, kind=facts.kind, endpoint=facts.endpoint)
             for facts in self.lab.describe()
-            if self._beside_clusters or facts.name not in BESIDE_CLUSTERS
         ]
 
 

@@ -172,7 +172,7 @@ LACKS = {
     ),
     "packages": (
         replace(FINE, packaged={}, cni=None, tools=["ip", "ldd"]),
-        ["apt-get install containernetworking-plugins iptables kmod mount nftables runc util-linux"],
+        ["apt-get install busybox-static containernetworking-plugins iptables kmod mount nftables runc util-linux"],
     ),
     "a file system": (replace(FINE, file_systems=["tmpfs", "proc", "sysfs"]), ["lacks the file systems overlay"]),
     "control groups": (replace(FINE, cgroups=0), ["no control groups"]),

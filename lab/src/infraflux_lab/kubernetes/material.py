@@ -135,6 +135,13 @@ def admission_configuration(settings: ClusterSettings) -> dict[str, Any]:
     }
 
 
+def write_admin(layout: Layout, settings: ClusterSettings, *, home: str, now: dt.datetime) -> None:
+    """Write what the lab itself needs of a cluster whose processes somebody else runs: the CA, admin's credentials."""
+    make_private_dir(layout.logs)
+    write_private(layout.certificate("ca"), settings.ca.certificate)
+    _write_client(layout, settings, "admin", home=home, now=now)
+
+
 def _write_authorities(layout: Layout, settings: ClusterSettings) -> None:
     write_private(layout.certificate("ca"), settings.ca.certificate)
     write_private(layout.key("ca"), settings.ca.key)
@@ -154,13 +161,16 @@ def _write_etcd(layout: Layout, settings: ClusterSettings, *, home: str, now: dt
 
 
 def _write_clients(layout: Layout, settings: ClusterSettings, *, home: str, now: dt.datetime) -> None:
-    authority = Authority(settings.ca)
-    for name, leaf in IDENTITIES.items():
-        pair = authority.issue(leaf, now=now)
-        kubeconfig = _kubeconfig(cluster=settings.name, home=home, ca=settings.ca, client=pair)
-        write_private(layout.kubeconfig(name), kubeconfig)
-        if name == "admin":
-            _write_pair(layout, name, pair)
+    for name in IDENTITIES:
+        _write_client(layout, settings, name, home=home, now=now)
+
+
+def _write_client(layout: Layout, settings: ClusterSettings, name: str, *, home: str, now: dt.datetime) -> None:
+    pair = Authority(settings.ca).issue(IDENTITIES[name], now=now)
+    kubeconfig = _kubeconfig(cluster=settings.name, home=home, ca=settings.ca, client=pair)
+    write_private(layout.kubeconfig(name), kubeconfig)
+    if name == "admin":
+        _write_pair(layout, name, pair)
 
 
 def _write_pair(layout: Layout, name: str, pair: KeyPair) -> None:

@@ -33,13 +33,15 @@ class Recipe:
     links: Mapping[str, str] = field(default_factory=dict)
     directories: Sequence[str] = ()
     entrypoint: Sequence[str] = ()
+    user: str = ""
+    """`65535:65535`; empty is root."""
 
     def digest(self) -> str:
         """Changes when the recipe or one of its files does."""
         stats = {
             name: (str(path), path.stat().st_size, path.stat().st_mtime_ns) for name, path in sorted(self.files.items())
         }
-        said = [stats, dict(self.texts), dict(self.links), list(self.directories), list(self.entrypoint)]
+        said = [stats, dict(self.texts), dict(self.links), list(self.directories), list(self.entrypoint), self.user]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
@@ -86,7 +88,11 @@ class ImageStore:
             "architecture": ARCHITECTURES[platform.machine()],
             "os": "linux",
             "created": EPOCH,
-            "config": {"Entrypoint": list(recipe.entrypoint), "Env": ["PATH=/usr/local/bin:/usr/sbin:/usr/bin"]},
+            "config": {
+                "Entrypoint": list(recipe.entrypoint),
+                "Env": ["PATH=/usr/local/bin:/usr/sbin:/usr/bin:/bin"],
+                "User": recipe.user,
+            },
             # A layer that is not compressed has one digest for both.
             "rootfs": {"type": "layers", "diff_ids": [layer]},
             "history": [{"created": EPOCH, "created_by": "infraflux lab"}],
@@ -161,15 +167,40 @@ def program(path: Path, *, name: str) -> Recipe:
     return Recipe(files={f"/usr/local/bin/{name}": path}, entrypoint=[f"/usr/local/bin/{name}"])
 
 
+def pause(path: Path) -> Recipe:
+    """A program that only waits, as a user that is not root, as the image of that name has it."""
+    return Recipe(files={"/pause": path}, entrypoint=["/pause"], user="65535:65535")
+
+
+def busybox(
+    path: Path, *, commands: Sequence[str], libraries: Sequence[Path], programs: Mapping[str, Path] | None = None
+) -> Recipe:
+    """The distribution's busybox under the name of each of its commands, with more programs in /usr/local/bin."""
+    more = {f"/usr/local/bin/{name}": one for name, one in (programs or {}).items()}
+    return Recipe(
+        files={"/usr/bin/busybox": path} | more | _placed(libraries),
+        links=_MERGED | {f"/usr/bin/{name}": "busybox" for name in commands if name != "busybox"},
+        directories=["/tmp"],  # noqa: S108 - inside the image
+        entrypoint=["/bin/sh"],
+    )
+
+
 def kubelet(path: Path, *, helpers: Mapping[str, Path], libraries: Sequence[Path]) -> Recipe:
     """The kubelet with the programs it starts: it mounts volumes with mount(8)."""
     files = {"/usr/local/bin/kubelet": path}
     files |= {f"/usr/bin/{name}": helper for name, helper in helpers.items()}
-    files |= {f"/usr/{os.fspath(one.relative_to('/')).removeprefix('usr/')}": one for one in libraries}
     return Recipe(
-        files=files,
+        files=files | _placed(libraries),
         texts={"/etc/passwd": "root:x:0:0:root:/root:/sbin/nologin\n", "/etc/group": "root:x:0:\n"},
-        links={"/var/run": "/run", "/lib": "usr/lib", "/lib64": "usr/lib64", "/bin": "usr/bin", "/sbin": "usr/bin"},
+        links={"/var/run": "/run", **_MERGED},
         directories=["/tmp", "/root", "/run", "/var/lib"],  # noqa: S108 - inside the image
         entrypoint=["/usr/local/bin/kubelet"],
     )
+
+
+_MERGED = {"/lib": "usr/lib", "/lib64": "usr/lib64", "/bin": "usr/bin", "/sbin": "usr/bin"}
+
+
+def _placed(libraries: Sequence[Path]) -> dict[str, Path]:
+    """Where an image keeps these libraries of this machine."""
+    return {f"/usr/{os.fspath(one.relative_to('/')).removeprefix('usr/')}": one for one in libraries}

@@ -68,7 +68,10 @@ PACKAGED = {
     "xtables-nft-multi": "iptables",
     "mount": "mount",
     "umount": "mount",
+    "busybox": "busybox-static",
 }
+OF_IMAGES = frozenset({"busybox"})
+"""What only container images are made of."""
 IPTABLES = ("iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore")
 CNI_DIRECTORIES = (Path("/usr/lib/cni"), Path("/opt/cni/bin"), Path("/usr/libexec/cni"))
 CNI_PLUGINS = ("bridge", "host-local", "loopback", "portmap")
@@ -80,8 +83,8 @@ LOWER_OOM = frozenset({"machined", "runc"})
 # Talos carries the public authorities inside its program and trusts no file beside them. What stands before the first
 # of them there is a comment, long enough for a certificate.
 BUNDLE_HEAD, BUNDLE_END = b"##\n## Bundle of CA Root Certificates\n", b"-----BEGIN CERTIFICATE-----"
-# Stands in for Cilium's: a node without any CNI file is never Ready.
-CNI_FILE = "etc/cni/net.d/90-lab.conflist"
+CNI_NAME = "90-lab.conflist"
+"""In /etc/cni/net.d, in place of what Cilium's agent writes there: a node without any CNI file is never Ready."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +154,6 @@ def _configuration(root: Path, sources: Sources) -> None:
     _copy(sources.files / "containerd.toml", root / "etc/containerd/config.toml")
     _copy(sources.files / "cri-containerd.toml", root / "etc/cri/containerd.toml")
     _copy(sources.files / "cri-plugin.part", root / "etc/cri/conf.d/00-base.part")
-    _write(root / CNI_FILE, cni_conflist())
 
 
 def os_release(version: str) -> str:
@@ -179,7 +181,8 @@ async def _programs(root: Path, sources: Sources) -> None:
     names = {"machined": "init"}
     for name, path in sources.go.items():
         _program(path, binaries / names.get(name, name), lower_oom=sources.lower_oom or name not in LOWER_OOM)
-    for name, path in sources.packaged.items():
+    packaged = {name: path for name, path in sources.packaged.items() if name not in OF_IMAGES}
+    for name, path in packaged.items():
         _program(path, binaries / name, lower_oom=sources.lower_oom or name not in LOWER_OOM)
     init = binaries / "init"
     init.write_bytes(trusting(init.read_bytes(), sources.authority.read_bytes()))
@@ -188,7 +191,7 @@ async def _programs(root: Path, sources: Sources) -> None:
     plugins = [sources.cni / name for name in CNI_PLUGINS]
     for plugin in plugins:
         _copy(plugin, root / "opt/cni/bin" / plugin.name, mode=0o755)
-    wanted = [*sources.packaged.values(), *plugins]
+    wanted = [*packaged.values(), *plugins]
     for library in await libraries(wanted):
         target = root / "usr" / library.relative_to("/").as_posix().removeprefix("usr/")
         make_directories(root, target.parent.relative_to(root).as_posix())
