@@ -25,6 +25,8 @@ _ENV = r"env:[A-Za-z_][A-Za-z0-9_]*"
 _FILE = r"file:[^\s{}]([^\r\n\t{}]*[^\s{}])?"
 _USER = r"[A-Za-z0-9_][A-Za-z0-9._%+-]*"
 _BECH32 = r"[02-9ac-hj-np-z]"
+_REF_WORD = r"[^\s\x00-\x20\x7f~^:?*\[\\{}/.]"
+_REF_PART = rf"{_REF_WORD}+(\.{_REF_WORD}+)*\.?"
 _SEMVER_TAIL = r"(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?"
 
 _PVE = "Proxmox VE, pve-common src/PVE/JSONSchema.pm, "
@@ -62,7 +64,7 @@ BRIDGE = Pattern(
 POOL = Pattern(
     r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+){0,2}$",
     "a resource pool such as kubernetes, or one of up to three levels such as home/kubernetes",
-    "Proxmox VE, pve-access-control src/PVE/AccessControl.pm, verify_poolname",
+    "Proxmox VE, pve-access-control 9.1.1 src/PVE/AccessControl.pm, verify_poolname (pve-poolid)",
 )
 TAG = Pattern(
     r"^[a-z0-9_][a-z0-9_.+-]*$",
@@ -76,9 +78,11 @@ MAC = Pattern(
     _PVE + "mac-addr",
 )
 CPU_TYPE = Pattern(
-    r"^[A-Za-z0-9][A-Za-z0-9._+-]*$",
-    "a CPU type such as x86-64-v2-AES",
-    "Proxmox VE, qemu-server src/PVE/QemuServer/CPUConfig.pm, cpu_vendor_list and custom-<name>",
+    r"^(custom-[^\s,={}]+|[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?)$",
+    "a CPU type such as x86-64-v2-AES, or custom-<name>",
+    "Proxmox VE, qemu-server 9.2.6 src/PVE/QemuServer/CPUConfig.pm: parse_section_header names custom models, as "
+    "pve-common src/PVE/SectionConfig.pm reads such a name; `,` and `=` are of the property string (JSONSchema.pm). "
+    "Which built-in ones there are: checks/cpu_types.py",
 )
 SECRET_REF = Pattern(
     rf"^({_ENV}|{_FILE}|age:[^\s{{}}][^\r\n\t{{}}]*#[A-Za-z0-9_.-]+)$",
@@ -98,7 +102,9 @@ GIT_URL = Pattern(
     "https://git-scm.com/docs/git-clone#_git_urls; ext:: and file:// run code or read local files",
 )
 GIT_REMOTE = Pattern(
-    r"^[A-Za-z0-9_][A-Za-z0-9._/+-]*$", "a Git remote such as origin", "git, remote.c, valid_remote_name"
+    rf"^{_REF_PART}(/{_REF_PART})*$",
+    "a Git remote such as origin",
+    "git, refspec.c, valid_remote_name: refs/remotes/<name>/test passes https://git-scm.com/docs/git-check-ref-format",
 )
 REVISION = Pattern(
     r"^[^-/\s\x00-\x20\x7f~^:?*\[\\{}][^\s\x00-\x20\x7f~^:?*\[\\{}]*$",

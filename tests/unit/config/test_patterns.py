@@ -12,6 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from infraflux.config import patterns
 from infraflux.config.models.base import KernelArgument, LabelKey, MacAddress, Text
 from infraflux.config.patterns import PATTERNS
+from infraflux.core.process import run
 
 X25519 = "age1" + "q" * 58
 SSH_KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"
@@ -56,8 +57,8 @@ TABLES: dict[str, tuple[list[str], list[str]]] = {
         ["vmbr 0", "vmbr0/1", "a" * 16, "-vmbr0"],
     ),
     "POOL": (
-        ["infraflux-dev", "K8s_Home", "home/kubernetes", "a/b/c", "1.2"],
-        ["a/b/c/d", "/a", "a/", "a//b", "a b", "a+b"],
+        ["infraflux-dev", "K8s_Home", "home/kubernetes", "a/b/c", "1.2", "-", "..", ".a/-b/_c"],
+        ["a/b/c/d", "/a", "a/", "a//b", "a b", "a+b", "a,b", "ä", "a@b", "a:b"],
     ),
     "TAG": (["k8s_home", "talos-1.13", "_a", "c++", "9"], ["Prod", "-a", ".a", "+a", "a b", "a;b", "a,b"]),
     "MAPPING": (["gpu", "RTX_4000-1", "ab"], ["a", "1gpu", "gpu.1", "gpu 1", "_gpu"]),
@@ -66,8 +67,8 @@ TABLES: dict[str, tuple[list[str], list[str]]] = {
         ["01:00:5e:00:00:01", "bc-24-11-00-00-01", "bc:24:11:00:00", "bc:24:11:00:00:0g", "b:24:11:00:00:01"],
     ),
     "CPU_TYPE": (
-        ["host", "x86-64-v2-AES", "EPYC-Rome-v2", "Skylake-Client-noTSX-IBRS", "486", "custom-talos"],
-        ["host,flags=+aes", "-host", "my cpu"],
+        ["host", "x86-64-v2-AES", "Opteron_G5", "Skylake-Client-noTSX-IBRS", "486", "custom-talos", "custom-my.cpu+x:2"],
+        ["host,flags=+aes", "cputype=host", "my cpu", "custom-", "custom-a,b", "custom-a=b", "a.b"],
     ),
     "SECRET_REF": (
         [
@@ -111,7 +112,10 @@ TABLES: dict[str, tuple[list[str], list[str]]] = {
             "git://a/b",
         ],
     ),
-    "GIT_REMOTE": (["origin", "my_remote", "Fork.2", "team/up"], ["-origin", "--upload-pack=x", "a b"]),
+    "GIT_REMOTE": (
+        ["origin", "my_remote", "Fork.2", "team/up", "-origin", "a.", "me@home", 'a"b', "a]b", "ü", "+x", "(a)", "a&b"],
+        ["a b", "a..b", ".a", "a/.b", "/a", "a/", "a//b", "a~1", "a^b", "a:b", "a?b", "a*b", "a[b", "a\\b", "a@{b"],
+    ),
     "REVISION": (
         ["main", "v1.2.3+build.4", "feature/#123", "release/1.x", "refs/heads/main", "a" * 40, "wip@home", "ünïcode"],
         ["-d", "--force", "a b", "a~1", "a^", "a:b", "a?", "a*", "a[b", "a\\b", "/a"],
@@ -221,6 +225,12 @@ def test_what_the_source_refuses_is_refused(name: str, text: str):
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name in TABLES for text in TRAPS])
 def test_traps_are_refused_everywhere(name: str, text: str):
     assert not accepts(name, text) or (name, text) == ("LABEL_VALUE", "")
+
+
+@pytest.mark.parametrize("text", [*TABLES["GIT_REMOTE"][0], *TABLES["GIT_REMOTE"][1]])
+def test_git_itself_agrees_about_remotes(text: str):
+    done = run(["git", "check-ref-format", f"refs/remotes/{text}/test"], deadline_s=60)
+    assert (done.returncode == 0) == accepts("GIT_REMOTE", text)
 
 
 @pytest.mark.parametrize(
