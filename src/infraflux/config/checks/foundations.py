@@ -10,6 +10,8 @@ from infraflux.config.models import ClusterSpec
 
 KUBEPRISM_PORT = 7445
 """Where platform/infrastructure/cilium and the module cilium-config look for the API on every node."""
+API_PORT = 6443
+"""Of `ClusterSpec.endpoint`."""
 BY_CILIUM = "Cilium is what InfraFlux installs; its settings are platform.components.cilium.values"
 
 
@@ -73,6 +75,18 @@ FOUNDATIONS = (
     _key("cluster.network.serviceSubnets", lambda spec: [str(spec.network.service_cidr)], "network.service_cidr",
          default_differs=True),
     _key("cluster.network.dnsDomain", lambda spec: spec.network.cluster_domain, "network.cluster_domain"),
+    _key("cluster.apiServer.extraArgs.service-cluster-ip-range", lambda spec: str(spec.network.service_cidr),
+         "network.service_cidr"),
+    _key("cluster.controllerManager.extraArgs.service-cluster-ip-range", lambda spec: str(spec.network.service_cidr),
+         "network.service_cidr"),
+    _key("cluster.controllerManager.extraArgs.cluster-cidr", lambda spec: str(spec.network.pod_cidr),
+         "network.pod_cidr"),
+    Foundation(
+        "cluster.controlPlane.localAPIServerPort",
+        lambda _: API_PORT,
+        f"everybody looks for the Kubernetes API at port {API_PORT} of network.vip",
+        "nobody would reach it: leave the port as it is",
+    ),
     _key("cluster.controlPlane.endpoint", lambda spec: spec.endpoint, "network.vip"),
     _key(
         "cluster.allowSchedulingOnControlPlanes",

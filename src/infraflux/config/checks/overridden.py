@@ -27,6 +27,27 @@ def a_schematic_is_given_or_described(subject: Subject) -> Iterator[Finding]:
         yield Finding(("image", "schematic", "kernel_args"), wrong, "give the id, or what goes into the image")
 
 
+@needs("image")
+def the_image_stays_nocloud(subject: Subject) -> Iterator[Finding]:
+    """https://docs.siderolabs.com/talos/v1.13/platform-specific-installations/cloud-platforms/nocloud"""
+    for index, argument in enumerate(subject.spec.image.schematic.kernel_args):
+        name = argument.removeprefix("-").partition("=")[0]
+        if name == "talos.platform" and argument != "talos.platform=nocloud":
+            wrong = f"with {argument} a machine would not read its address from the drive that InfraFlux gives it"
+            yield Finding(("image", "schematic", "kernel_args", index), wrong, "leave it out: the image says nocloud")
+
+
+@needs("talos")
+def the_install_disk_is_given_once(subject: Subject) -> Iterator[Finding]:
+    """For all nodes there is a key; a patch for some of them says what the key cannot."""
+    given = subject.spec.talos.install_disk
+    for patch in patch_documents(subject.spec.talos.patches, subject.root):
+        seen = value_at(patch.document, "machine.install.disk")
+        if patch.scope == "all" and not patch.kind and isinstance(seen, str) and seen != given:
+            wrong = f"machine.install.disk {seen} would override talos.install_disk, which is {given}"
+            yield Finding(patch.path, wrong, "set talos.install_disk instead")
+
+
 @needs("proxmox")
 def a_certificate_is_checked_or_not(subject: Subject) -> Iterator[Finding]:
     proxmox = subject.spec.proxmox
