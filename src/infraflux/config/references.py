@@ -5,13 +5,14 @@ Nothing here opens a secret. A scalar counts as a whole, or behind `NAME=` as th
 
 import json
 import re
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.tokens import KeyToken, ScalarToken
+import yaml
+from yaml.error import YAMLError
+from yaml.tokens import AnchorToken, KeyToken, ScalarToken, TagToken
 
 from infraflux.config.problems import Path
 
@@ -23,12 +24,15 @@ _REFERENCE = re.compile(
 _ALMOST = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]*=)?(?:env|age):\S*")
 # The ends of key names below which programs expect a secret itself; names of Secrets end in others (existingSecret).
 _SECRET_KEY = re.compile(
-    r"(?i)(?:^|[a-z_.-])(?:password|passwd|passphrase|token|api_?key|auth_?key|private_?key|pre_?shared_?key|"
-    r"client_?secret|secret_?access_?key)$"
+    r"(?i)(?:^|[a-z_.-])(?:password|passwd|passphrase|token|(?:api|auth|private|pre[_-]?shared)[_-]?key|"
+    r"(?:client|encryption)[_-]?secret|secret[_-]?access[_-]?key)$"
 )
 _SECRET_VALUE = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----|AGE-SECRET-KEY-1|\btskey-\w|\bgh[pousr]_\w{20}|\bglpat-\w"
+    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----|AGE-SECRET-KEY-1|\btskey-\w|\bgh[pousr]_\w{20}|\bgithub_pat_\w{20}|"
+    r"\bglpat-\w|\bxox[abeprs]-\w|\bdckr_pat_\w|\bhvs\.\w{20}|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.|"
+    r"//hooks\.slack\.com/services/\w"
 )
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")
 _ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.+)", re.DOTALL)
 _PASSWORD_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@")
 
@@ -57,7 +61,16 @@ class Scalar:
         key = next((part for part in reversed(self.path) if isinstance(part, str)), "")
         assigned = _ASSIGNED.fullmatch(self.text)
         named = is_secret_key(key) or (assigned is not None and is_secret_key(assigned[1]))
+        # Registries take `user:password` in base64 as `auth`.
+        named = named or (key == "auth" and ":" in _decoded(self.text))
         return self.reference is None and bool(self.text) and (named or holds_secret(self.text))
+
+    @property
+    def is_meant_as_one(self) -> bool:
+        """Whether somebody who wrote it where references are not resolved meant one: `env:prod` may be a label."""
+        kind, _, name = (self.reference or "").partition(":")
+        key = next((part for part in reversed(self.path) if isinstance(part, str)), "")
+        return bool(name) and (is_secret_key(key) or kind == "age" or (kind == "env" and name.isupper()))
 
 
 def is_secret_key(key: str) -> bool:
@@ -67,7 +80,19 @@ def is_secret_key(key: str) -> bool:
 
 def holds_secret(text: str) -> bool:
     """Whether the text has the form of a secret: a private key, a well-known token, a password in a URL."""
+    return any(_has_form(one) for one in (text, _decoded(text)))
+
+
+def _has_form(text: str) -> bool:
     return _SECRET_VALUE.search(text) is not None or _PASSWORD_IN_URL.search(text) is not None
+
+
+def _decoded(text: str) -> str:
+    """What base64 stands for, as Talos and Kubernetes write keys; empty where it is none."""
+    try:
+        return b64decode(text, validate=True).decode() if _BASE64.fullmatch(text) else ""
+    except ValueError:
+        return ""
 
 
 def scalars(node: Any, path: Path = ()) -> Iterator[Scalar]:
@@ -100,16 +125,21 @@ def _quoted(text: str) -> str:
 
 
 def _found(text: str) -> list[tuple[int, int, re.Match[str]]]:
+    """Start, end and match of every value that is a reference, by the scanner that reads every patch here."""
     found: list[tuple[int, int, re.Match[str]]] = []
-    before: Any = None
+    is_key = False
     if not any(kind in text for kind in ("env:", "file:", "age:")):
-        return found  # reading takes long, and most patches have none
+        return found  # most patches have none
     try:
-        for token in YAML(typ="safe", pure=True).scan(text):
-            is_value = isinstance(token, ScalarToken) and not isinstance(before, KeyToken)
-            if is_value and (match := _REFERENCE.fullmatch(token.value)):
-                found.append((token.start_mark.index, token.end_mark.index, match))
-            before = token
+        for token in yaml.scan(text, Loader=yaml.CSafeLoader):
+            if isinstance(token, ScalarToken):
+                if not is_key and (match := _REFERENCE.fullmatch(token.value)):
+                    start, end = token.start_mark.index, token.end_mark.index
+                    # A block scalar ends where the next token begins.
+                    found.append((start, start + len(text[start:end].rstrip()), match))
+                is_key = False
+            else:
+                is_key = isinstance(token, KeyToken) or (is_key and isinstance(token, (AnchorToken, TagToken)))
     except YAMLError:
         return []
     return found

@@ -67,7 +67,15 @@ TABLES: dict[str, tuple[list[str], list[str]]] = {
         ["01:00:5e:00:00:01", "bc-24-11-00-00-01", "bc:24:11:00:00", "bc:24:11:00:00:0g", "b:24:11:00:00:01"],
     ),
     "CPU_TYPE": (
-        ["host", "x86-64-v2-AES", "Opteron_G5", "Skylake-Client-noTSX-IBRS", "486", "custom-talos", "custom-my.cpu+x:2"],
+        [
+            "host",
+            "x86-64-v2-AES",
+            "Opteron_G5",
+            "Skylake-Client-noTSX-IBRS",
+            "486",
+            "custom-talos",
+            "custom-my.cpu+x:2",
+        ],
         ["host,flags=+aes", "cputype=host", "my cpu", "custom-", "custom-a,b", "custom-a=b", "a.b"],
     ),
     "SECRET_REF": (

@@ -1,5 +1,7 @@
 """Which texts are references, and what is left of a patch when the secrets are put in: every other byte."""
 
+from base64 import b64encode
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,14 @@ TABLE = {
     "a key is none": ("env:A: 1\n", "env:A: 1\n"),
     "a part of a text is none": ("a: see env:A\nb: |\n  env:A\n", "a: see env:A\nb: |\n  env:A\n"),
     "a URL is none": ("a: file:///etc/x\n", "a: file:///etc/x\n"),
+    "a block scalar": ("a: |-\n  env:A\nb: >-\n  env:B\n\nc: 1\n", 'a: "<env:A>"\nb: "<env:B>"\n\nc: 1\n'),
+    "in flow style without spaces": ('{"a":env:A,"b":[env:B]}\n', '{"a":"<env:A>","b":["<env:B>"]}\n'),
+    "after a tab": ("a:\tenv:A\nb: [env:B,\tc]\n", 'a:\t"<env:A>"\nb: ["<env:B>",\tc]\n'),
+    "beyond the first plane": ("a: \U0001f511 # é\nb: env:A\n", 'a: \U0001f511 # é\nb: "<env:A>"\n'),
+    "an alias repeats it": ("a: &x env:A\nb: *x\n", 'a: &x "<env:A>"\nb: *x\n'),
+    "a key with an anchor is none": ("&x env:A: 1\n", "&x env:A: 1\n"),
+    "an explicit key is none": ("? env:A\n: env:B\n", '? env:A\n: "<env:B>"\n'),
+    "windows line ends": ("a: env:A\r\nb: 1\r\n", 'a: "<env:A>"\r\nb: 1\r\n'),
     "no YAML": ('a: env:A\nb: "\n', 'a: env:A\nb: "\n'),
 }
 
@@ -48,12 +58,39 @@ LOOKS = {
     ("admin", "passwordKey"): ("password", False),
     ("tls", "crt"): ("-----BEGIN CERTIFICATE-----\nabc", False),
     ("auth", "token"): ("", False),
+    ("tls", "clientIdentity", "key"): (b64encode(b"-----BEGIN EC PRIVATE KEY-----\nabc").decode(), True),
+    ("tls", "ca"): (b64encode(b"-----BEGIN CERTIFICATE-----\nabc").decode(), False),
+    ("config", "registry.example.org", "auth", "auth"): (b64encode(b"puller:hunter2").decode(), True),
+    ("auth",): ("enabled-for-all", False),
+    ("cluster", "aescbcEncryptionSecret"): ("abc", True),
+    ("extraArgs", "oidc-client-secret"): ("abc", True),
+    ("receivers", 0, "api_url"): ("https://hooks.slack.com/services/T0/B0/abc", True),
+    ("env", 0, "value"): ("github_pat_" + "a" * 30, True),
+    ("env", 1, "value"): ("eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.c2ln", True),
+    ("extraArgs", "tls-private-key-file"): ("/etc/tls.key", False),
+    ("serviceAccount", "tokenAudience"): ("vault", False),
 }
 
 
 @pytest.mark.parametrize(("path", "text", "expected"), [(path, *row) for path, row in LOOKS.items()])
 def test_what_looks_like_a_secret(path, text: str, expected: bool):
     assert Scalar(path, text).looks_secret is expected
+
+
+MEANT = {
+    ("adminPassword",): ("env:grafana", True),
+    ("adminPassword", "x"): ("file:secrets/grafana", False),
+    ("grafana", "admin-password"): ("file:secrets/grafana", True),
+    ("url",): ("env:WEBHOOK_URL", True),
+    ("tags", 0): ("env:prod", False),
+    ("config",): ("file:/etc/config.yaml", False),
+    ("any",): ("age:secrets.age#key", True),
+}
+
+
+@pytest.mark.parametrize(("path", "text", "expected"), [(path, *row) for path, row in MEANT.items()])
+def test_a_reference_is_told_from_a_text_of_that_form(path, text: str, expected: bool):
+    assert Scalar(path, text).is_meant_as_one is expected
 
 
 @pytest.mark.parametrize("text", ["env:", "env:1A", "K=env:a-b", "age:secrets.age", "age:#key"])

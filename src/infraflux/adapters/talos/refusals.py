@@ -34,6 +34,7 @@ CORRECT = "correct the patch"
 _DOCUMENT = re.compile(
     r"error decoding document (?:[^/\s]*/)?(?P<kind>[^/\s]*)/(?P<name>\S*) \(line \d+\): (?P<rest>.*)", re.DOTALL
 )
+_TWICE = re.compile(r"duplicate document [^/\s]*/(?P<kind>[^/\s]*)/(?P<name>\S*) is not allowed \(line (?P<line>\d+)\)")
 _UNREGISTERED = re.compile(r'"(?P<kind>[^"]*)" "(?P<version>[^"]*)": not registered')
 _AT_LINE = re.compile(r"^\s*line (?P<line>\d+): (?P<what>.+)$", re.MULTILINE)
 _UNKNOWN = "unknown keys found during decoding:"
@@ -93,6 +94,12 @@ def _explained(words: str, keys: TalosKeys) -> Iterator[Refusal]:
     if document := _DOCUMENT.search(words):
         kind = document["kind"] if document["kind"] != "v1alpha1" else MAIN
         yield from _undecoded(document["rest"].strip(), kind, keys)
+        return
+    if twice := _TWICE.search(words):
+        what = (
+            f"{twice['kind']} {twice['name']}".rstrip() if twice["kind"] != "v1alpha1" else "`machine:` or `cluster:`"
+        )
+        yield Refusal(f"a second document of {what} stands here", "write both as one", line=int(twice["line"]))
         return
     if words.endswith("config not found"):
         yield _NO_DOCUMENT

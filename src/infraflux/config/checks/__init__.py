@@ -95,6 +95,7 @@ CHECKS: tuple[Check, ...] = (
     secrets.patches_refer_to_secrets,
     secrets.values_hold_no_reference_and_no_secret,
     secrets.addresses_of_repositories_hold_no_password,
+    secrets.nothing_else_holds_a_secret,
     secrets.recipients_are_whole,
 )
 """Every check, in the order in which its findings are reported."""

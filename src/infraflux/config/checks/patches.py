@@ -1,11 +1,11 @@
 """What a patch file must be before Talos can be asked about it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path as FilePath
-from typing import Any
 
 from infraflux.config.checks.finding import Finding, Subject, needs
 from infraflux.config.foreign_yaml import read_documents
+from infraflux.config.json_patches import WRONG, instead, is_json_patch
 from infraflux.config.models.talos import Patch
 from infraflux.config.problems import ConfigProblems, Path
 from infraflux.config.scalars import talos_value
@@ -45,24 +45,7 @@ def _of_file(path: Path, patch: Patch, root: FilePath) -> Iterator[Finding]:
 
 
 def _no_document(document: Value) -> tuple[str, str]:
-    """A JSON patch, as older guides show them, or anything else.
-
-    Talos: "JSON6902 patches are not supported for multi-document machine configuration" (configpatcher/apply.go), and
-    since Talos 1.12 every machine config has several documents.
-    """
     operations = plain(document, opaque=True)
-    if not isinstance(operations, list) or not all(isinstance(one, Mapping) and "op" in one for one in operations):
-        return "is no document of Talos", "a map is expected, such as `machine: {...}`"
-    shown = ", ".join(f"`{text}`" for one in operations if (text := _strategic(one)))
-    return "is a JSON patch, which Talos no longer takes", f"write {shown or 'a strategic merge patch'} instead"
-
-
-def _strategic(operation: Mapping[str, Any]) -> str:
-    """`machine: {time: {$patch: delete}}` for the removal of /machine/time; empty where a list's index is in it."""
-    parts = [part.replace("~1", "/").replace("~0", "~") for part in str(operation.get("path", "")).split("/")[1:]]
-    if not parts or any(part.isdigit() or part == "-" for part in parts):
-        return ""
-    inner = "{$patch: delete}" if operation["op"] == "remove" else "..."
-    for part in reversed(parts[1:]):
-        inner = f"{{{part}: {inner}}}"
-    return f"{parts[0]}: {inner}"
+    if is_json_patch(operations):
+        return WRONG, instead(operations)
+    return "is no document of Talos", "a map is expected, such as `machine: {...}`"

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, field_serializer, field_validator
 
 from infraflux.config import patterns
+from infraflux.config.json_patches import WRONG, instead, is_json_patch
 from infraflux.config.models.base import (
     AgeRecipient,
     ExtensionName,
@@ -60,6 +61,15 @@ class Patch(Section):
     """Path of a patch below the repository root."""
     content: dict[str, Any] | None = None
     """The patch itself."""
+
+    @field_validator("content", mode="before")
+    @classmethod
+    def _is_the_patch_itself(cls, content: Any) -> Any:
+        if isinstance(content, str) and content:
+            raise ValueError("is text that holds a patch; write the patch itself there, without `|` and quotes")
+        if is_json_patch(content):
+            raise ValueError(f"{WRONG}; {instead(content)}")
+        return content
 
     @field_validator("content")
     @classmethod
