@@ -1,6 +1,7 @@
 """Inline and from a file, a scalar reaches the node, and the chart, as the same bytes: the real programs are asked."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from infraflux.adapters.helm import values_text
 from infraflux.adapters.tools.locate import locate
+from infraflux.config import patterns
 from infraflux.config.problems import ConfigProblems
 from infraflux.config.tree import plain
 from infraflux.config.yaml_reader import read_yaml
@@ -142,6 +144,29 @@ def test_a_number_for_talos_is_the_same_number_from_a_file(where, text):
     assert content is not None
     inline, file = patched(where, dump(content)), patched(where, patch)
     assert inline == file or (inline[0] == file[0] != 0)
+
+
+LABELS = [word for word in WORDS.split() if re.fullmatch(patterns.LABEL_VALUE.regex[1:-1], word)]
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["machine.nodeLabels", "machine.nodeAnnotations", "machine.sysctls", "machine.kubelet.extraArgs", "machine.env"],
+)
+def test_text_that_we_write_for_talos_stays_text(where, place):
+    """Labels, taints and facts are text to our models, whatever YAML makes of them without quotes."""
+    texts = {f"k{number}": word for number, word in enumerate(LABELS)}
+    assert {"yes", "null", "0644", "1e3", "2030-01-31"} <= set(LABELS)
+    written = dump(nested(place, texts))
+    quoted = json.dumps(nested(place, texts))
+    assert patched(where, written)[0] == 0
+    assert patched(where, written) == patched(where, quoted)
+
+
+def nested(place: str, inner: dict) -> dict:
+    for key in reversed(place.split(".")):
+        inner = {key: inner}
+    return inner
 
 
 def test_helm_reads_characters_beyond_sixteen_bits(where):

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.tools
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 CASES = sorted((FIXTURES / "refused-by-talos").iterdir())
+TAKEN = sorted((FIXTURES / "taken-by-talos").iterdir())
 
 MISSING = Found(program=this_machine().pins.get("talosctl"), source=Source.MISSING, version="1.13.9")
 
@@ -67,6 +68,14 @@ def test_what_talos_refuses_is_told_with_its_place(case, tmp_path):
     shutil.copytree(FIXTURES / "fleet", root)
     shutil.copytree(case, root, dirs_exist_ok=True)
     assert told(root) == (root / "expect").read_text().splitlines()
+
+
+@pytest.mark.parametrize("case", TAKEN, ids=lambda case: case.name)
+def test_what_a_hint_names_is_taken(case, tmp_path):
+    root = tmp_path / "fleet"
+    shutil.copytree(FIXTURES / "fleet", root)
+    shutil.copytree(case, root, dirs_exist_ok=True)
+    assert told(root) == []
 
 
 def test_every_node_is_validated_in_both_modes(fleet):
