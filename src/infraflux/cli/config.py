@@ -10,6 +10,7 @@ from rich.text import Text
 from infraflux.cli.output import NoTalos, emit, show_note
 from infraflux.cli.previous import previous_fleet, previous_versions
 from infraflux.cli.project import console, project_root
+from infraflux.config.checks.machines import counted
 from infraflux.config.effective import Difference, Setting, differences, document_settings, select, settings
 from infraflux.config.layers import Layers
 from infraflux.config.load import Examined, Fleet, examine, unknown_cluster
@@ -88,11 +89,11 @@ def _print_verdict(problems: list[Problem], chosen: tuple[str, ...], examined: E
         errors = Console(stderr=True, highlight=False, soft_wrap=True)
         for problem in problems:
             errors.print(Text(str(problem)))
-        count = len(problems)
-        errors.print(Text(f"{count} problem{'' if count == 1 else 's'}", style="bold red"))
+        errors.print(Text(counted(len(problems), "problem"), style="bold red"))
         return
     nodes = sum(len(examined.fleet.clusters[key].nodes) for key in chosen)
-    console().print(f"[green]valid[/green]: {len(chosen)} clusters, {nodes} nodes: {', '.join(chosen)}")
+    size = f"{counted(len(chosen), 'cluster')}, {counted(nodes, 'node')}"
+    console().print(f"[green]valid[/green]: {size}{': ' if chosen else ''}{', '.join(chosen)}")
 
 
 @app.command()

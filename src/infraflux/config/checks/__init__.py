@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 
 from infraflux.config.checks import (
     arguments,
+    component_values,
     cpu_types,
     doubtful_patches,
     firewall,
@@ -73,6 +74,7 @@ CHECKS: tuple[Check, ...] = (
     values.cilium_values_leave_services_working,
     values.cilium_finds_the_api,
     values.cilium_lets_host_dns_answer,
+    component_values.first_installs_come_about,
     pod_blocks.the_mask_is_given_once,
     pod_blocks.pod_network_has_a_block_per_node,
     pod_blocks.blocks_hold_the_pods_of_a_node,
