@@ -30,7 +30,8 @@ _SECRET_KEY = re.compile(
 _SECRET_VALUE = re.compile(
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----|AGE-SECRET-KEY-1|\btskey-\w|\bgh[pousr]_\w{20}|\bgithub_pat_\w{20}|"
     r"\bglpat-\w|\bxox[abeprs]-\w|\bdckr_pat_\w|\bhvs\.\w{20}|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.|"
-    r"//hooks\.slack\.com/services/\w"
+    r"//hooks\.slack\.com/services/\w|"
+    r"(?s:(?m:^)kind: *Secret\s.*(?m:^)(?:string)?[dD]ata:)|(?s:(?m:^)(?:string)?[dD]ata:.*(?m:^)kind: *Secret\b)"
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")
 _ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.+)", re.DOTALL)

@@ -1,6 +1,6 @@
 """Patches that Talos takes and that are perhaps not meant: said, and nothing is stopped by them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import AddressValueError, IPv4Address
 from typing import Any
 
@@ -13,21 +13,34 @@ def _main_documents(subject: Subject) -> list[PatchDocument]:
     return [one for one in patches if not one.kind]
 
 
-@needs("talos")
-def kernel_arguments_are_in_the_image(subject: Subject) -> Iterator[Finding]:
-    """The machines start from a disk image; Talos' installer, which alone reads this, runs at upgrades."""
-    for patch in _main_documents(subject):
-        if _filled(value_at(patch.document, "machine.install.extraKernelArgs")):
-            wrong = "machine.install.extraKernelArgs has no effect before the first upgrade of Talos"
-            yield Finding(patch.path, wrong, "image.schematic.kernel_args holds from the first start", warning=True)
+def _filled(value: Any) -> bool:
+    return isinstance(value, (list, dict)) and bool(value)
+
+
+# The machines start from a disk image; Talos' installer, which alone reads extraKernelArgs, runs at upgrades.
+DOUBTFUL: tuple[tuple[str, Callable[[Any], bool], str, str], ...] = (
+    (
+        "machine.install.extraKernelArgs",
+        _filled,
+        "machine.install.extraKernelArgs has no effect before the first upgrade of Talos",
+        "image.schematic.kernel_args holds from the first start",
+    ),
+    (
+        "cluster.coreDNS.disabled",
+        is_true,
+        "no pod would find a name, those of Argo CD included, which would bring another DNS",
+        "a manifest of yours has to bring one to the bootstrap",
+    ),
+)
+"""Field, whether its value is doubtful, what it does, what to do."""
 
 
 @needs("talos")
-def something_answers_for_names(subject: Subject) -> Iterator[Finding]:
+def patches_do_what_they_seem_to(subject: Subject) -> Iterator[Finding]:
     for patch in _main_documents(subject):
-        if is_true(value_at(patch.document, "cluster.coreDNS.disabled")):
-            wrong = "no pod would find a name, those of Argo CD included, which would bring another DNS"
-            yield Finding(patch.path, wrong, "a manifest of yours has to bring one to the bootstrap", warning=True)
+        for field, is_doubtful, wrong, right in DOUBTFUL:
+            if is_doubtful(value_at(patch.document, field)):
+                yield Finding(patch.path, wrong, right, warning=True)
 
 
 @needs("talos")
@@ -55,10 +68,6 @@ def pods_ask_a_resolver_that_is_there(subject: Subject) -> Iterator[Finding]:
             if address is not None and address not in cidr and not address.is_link_local:
                 wrong = f"pods would ask {address} for every name, and it is outside network.service_cidr {cidr}"
                 yield Finding(patch.path, wrong, f"{cidr[10]} is where Talos puts CoreDNS: remove it", warning=True)
-
-
-def _filled(value: Any) -> bool:
-    return isinstance(value, (list, dict)) and bool(value)
 
 
 def _address(text: Any) -> IPv4Address | None:

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 
 from infraflux.config.checks.finding import Finding, Subject, needs
 from infraflux.config.checks.patch_documents import patch_documents, value_at
-from infraflux.config.models import NodePool
+from infraflux.config.models import NodePool, Role
 from infraflux.config.problems import Path
 
 SHARED_STATE = "globals"
 """The Terraform state that all clusters of an environment share: `<env>/globals` beside `<env>/<cluster>`."""
+
+MOUNTING = ("UserVolumeConfig", "ExistingVolumeConfig")
 
 
 @needs("name")
@@ -71,10 +73,9 @@ def secret_zero_is_there_where_it_is_used(subject: Subject) -> Iterator[Finding]
 def longhorn_uses_the_data_disks(subject: Subject) -> Iterator[Finding]:
     """A warning: a raw disk may be for something else. Talos mounts what a patch tells it to, and nothing more."""
     spec = subject.spec
-    if not spec.platform.runs("longhorn") or _mounts(subject):
-        return
-    for pool in spec.node_pools:
-        for disk in pool.data_disks:
+    pools = spec.node_pools if spec.platform.runs("longhorn") else ()
+    for pool in pools:
+        for disk in () if _mounts(subject, pool.role) else pool.data_disks:
             yield Finding(
                 _disk(pool, disk.name),
                 "nothing mounts this disk, and Longhorn keeps its data in /var/lib/longhorn on the system disk",
@@ -87,10 +88,13 @@ def _disk(pool: NodePool, name: str) -> Path:
     return ("node_pools", pool.name, "data_disks", name)
 
 
-def _mounts(subject: Subject) -> bool:
+def _mounts(subject: Subject, role: Role) -> bool:
     """https://docs.siderolabs.com/talos/v1.13/reference/configuration/block/uservolumeconfig, and machine.disks."""
+    scopes = ("all", "node", "control_plane" if role is Role.CONTROL_PLANE else "worker")
+    documents = patch_documents(subject.spec.talos.patches, subject.root)
     return any(
-        patch.kind in ("UserVolumeConfig", "ExistingVolumeConfig")
+        (patch.kind in MOUNTING and value_at(patch.document, "provisioning.diskSelector.match") != "system_disk")
         or (not patch.kind and isinstance(value_at(patch.document, "machine.disks"), list))
-        for patch in patch_documents(subject.spec.talos.patches, subject.root)
+        for patch in documents
+        if patch.scope in scopes
     )
