@@ -141,6 +141,12 @@ _TALOS = st.sampled_from(
         {"cluster": {"apiServer": {"extraArgs": {"a": "b"}}, "etcd": {"extraArgs": {}}}},
         {"cluster": {"network": {"podSubnets": ["10.200.0.0/16"]}}},
         {"apiVersion": "v1alpha1", "kind": "WatchdogTimerConfig", "device": "/dev/watchdog0"},
+        {"machine": {"nodeLabels": {"a": "1e3"}, "kubelet": {"clusterDNS": ["10.111.0.10"]}}},
+        {"cluster": {"apiServer": {"extraArgs": {"etcd-servers": "x"}}, "coreDNS": {"disabled": True}}},
+        {"machine": {"time": {"$patch": "delete"}}},
+        {"apiVersion": "v1alpha1", "kind": "NetworkDefaultActionConfig", "ingress": "block"},
+        {"apiVersion": "v1alpha1", "kind": "TimeSyncConfig", "ptp": {"devices": ["/dev/ptp0"]}},
+        {"apiVersion": "v1alpha1", "kind": "ExtensionServiceConfig", "name": "x", "environment": ["A=env:B", "C=x y"]},
         {"apiVersion": "v1alpha1", "kind": "UserVolumeConfig", "name": "x"},
         {"apiVersion": "v1alpha1", "kind": "ResolverConfig", "nameservers": [{"address": "10.0.0.53"}]},
     ]
@@ -157,6 +163,12 @@ _SAID: dict[tuple[str, ...], st.SearchStrategy[Any]] = {
     ("gitops", "application", "namespaces"): st.lists(_NAMES, min_size=1, max_size=2),
     ("gitops", "platform", "revision"): _WIDE,
     ("gitops", "platform", "path"): _WIDE,
+    ("policy", "promotion", "remote"): _WIDE,
+    ("proxmox", "cpu_type"): st.sampled_from(["host", "kvm64", "EPYC-Turin", "custom-a.b"]) | _WIDE,
+    ("proxmox", "pool"): _WIDE,
+    ("proxmox", "storage", "disks"): _WIDE,
+    ("proxmox", "tags"): st.lists(_WIDE, max_size=2),
+    ("secrets", "bundle"): _WIDE,
     ("platform", "gateway", "tls_hosts"): st.lists(_NAMES | st.just("*"), max_size=2),
 }
 
