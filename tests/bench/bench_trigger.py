@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from infraflux.config.environments import Environment
 from infraflux.service.api import PrefectApi
 from infraflux.service.lifecycle import Service
 from infraflux.service.settings import load_settings
@@ -44,7 +45,7 @@ def started(root: Path) -> Service:
     service = Service(project, load_settings(project, port=free_port()))
     service.start()
     service.wait()
-    service.configure(clusters=["dev/probe-1"])
+    service.configure(environments=[Environment("dev", None, ("probe-1",))])
     return service
 
 

@@ -13,15 +13,17 @@ from prefect.events import Resource, ResourceSpecification
 from prefect.server.events.schemas.events import Event
 from prefect.server.utilities.user_templates import render_user_template_sync
 from prefect.utilities.callables import parameter_schema
-from ruamel.yaml import YAML
 
 from infraflux.adapters.git_head import Head
+from infraflux.config.environments import known_environments
 from infraflux.config.load import Fleet
 from infraflux.config.models.policy import Approval, Disruption, Policy
 from infraflux.core.errors import Permanent
 from infraflux.operations.destruction import Destruction
 from infraflux.operations.opening import OpenCluster, require_commit
 from infraflux.service.forms import environment_of, with_clusters
+from infraflux.service.register import written_out_file
+from infraflux.service.sync import load_wanted
 from tasks.configuration import judge_destroy, secret_references
 from tasks.engine.agreement import approved_before
 from tasks.engine.approval import ApprovalForm, Ask, Question, Refuse, Skip, decide
@@ -29,8 +31,12 @@ from tasks.engine.context import cluster_key
 from tasks.engine.events import ClusterEvent, resource
 
 ROOT = Path(__file__).parents[2]
-DOCUMENT = YAML(typ="safe").load(ROOT / "prefect.yaml")
-QUEUES = {queue["name"] for queue in YAML(typ="safe").load(ROOT / "deployments" / "work-pool.yaml")["queues"]}
+ENVIRONMENTS = known_environments(ROOT)
+DOCUMENT = written_out_file(ROOT, ENVIRONMENTS)
+QUEUES = {
+    queue["name"]
+    for queue in load_wanted(ROOT / "deployments", pool="infraflux", command="", environments=ENVIRONMENTS).queues
+}
 
 
 def load_flow(entry: dict[str, Any]) -> Flow[..., Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from infraflux.config.environments import Environment
 from infraflux.service.lifecycle import Service
 from infraflux.service.settings import load_settings
 from infraflux.service.trigger import start_run
@@ -83,7 +84,7 @@ def test_a_run_on_postgres(postgres: str, tmp_path: Path) -> None:
     try:
         service.start()
         service.wait()
-        service.configure(clusters=["dev/probe-1"])
+        service.configure(environments=[Environment("dev", None, ("probe-1",))])
         run = start_run(service.api(), "probe/dev", name="probe-test", parameters={})
         deadline = time.monotonic() + DEADLINE_S
         while service.api().get(f"/flow_runs/{run}")["state"]["type"] != "COMPLETED":

@@ -14,6 +14,7 @@ import psutil
 import pytest
 from rich.console import Console
 
+from infraflux.config.environments import Environment
 from infraflux.core.errors import Permanent
 from infraflux.core.outcomes import Done, Noop
 from infraflux.service.api import PrefectApi
@@ -29,7 +30,7 @@ FIXTURE = Path(__file__).parents[1] / "fixtures" / "service_project"
 SHIPPED = Path(__file__).parents[2]
 OVER = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 DEADLINE_S = 120.0
-CLUSTERS = ["dev/probe-1"]
+DEV = Environment("dev", None, ("probe-1",))
 
 
 def free_port() -> int:
@@ -58,7 +59,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     assert isinstance(made.start(), Done)
     try:
         made.wait()
-        made.configure(clusters=CLUSTERS)
+        made.configure(environments=[DEV])
         until(lambda: workers(made), what="a worker")
         yield made
     finally:
@@ -124,7 +125,18 @@ def sleepers(pid: int) -> list[psutil.Process]:
 
 def test_a_second_up_changes_nothing(service: Service) -> None:
     assert isinstance(service.start(), Noop)
-    assert [type(outcome) for outcome in service.configure(clusters=CLUSTERS)] == [Noop] * 4
+    assert [type(outcome) for outcome in service.configure(environments=[DEV])] == [Noop] * 4
+
+
+def test_an_environment_comes_and_goes_with_its_file(service: Service) -> None:
+    home = Environment("home", None, ("home-1",))
+    service.configure(environments=[DEV, home])
+    made = service.api().get("/deployments/name/probe/home")
+    assert (made["work_queue_name"], made["parameters"]) == ("home", {"cluster": "home-1"})
+    assert made["parameter_openapi_schema"]["properties"]["cluster"]["enum"] == ["home-1"]
+    service.configure(environments=[DEV])
+    assert service.api().find("/deployments/name/probe/home") is None
+    assert service.api().find("/deployments/name/probe/dev")
 
 
 def test_a_schedule_gets_its_runs(service: Service) -> None:

@@ -1,4 +1,4 @@
-"""Every overlay renders: kustomize for what stands beside the chart, helm for the chart with its two value files."""
+"""Every component renders in every environment, with overlays or without: helm for the chart, kustomize beside it."""
 
 import subprocess
 from pathlib import Path
@@ -7,12 +7,13 @@ import pytest
 from ruamel.yaml import YAML
 
 from infraflux.adapters.tools.locate import locate
+from infraflux.operations.chart_check import kustomization_of, values_of
 
 ROOT = Path(__file__).parents[2]
 INFRASTRUCTURE = ROOT / "platform/infrastructure"
 CHARTS = ROOT / "lab/src/infraflux_lab/gitops/charts"
 COMPONENTS = sorted(path.parent.name for path in INFRASTRUCTURE.glob("*/component.yaml"))
-ENVIRONMENTS = ("dev", "staging", "prod")
+ENVIRONMENTS = (*sorted(path.stem for path in (ROOT / "config/environments").glob("*.yaml")), "without-overlays")
 
 pytestmark = pytest.mark.tools
 
@@ -27,14 +28,16 @@ def component(name):
 
 def template(name, environment, *extra):
     entry = component(name)
-    files = [
-        INFRASTRUCTURE / name / "base/values.yaml",
-        INFRASTRUCTURE / name / f"overlays/{environment}/values.yaml",
-        *extra,
-    ]
+    files = [*values_of(INFRASTRUCTURE / name, environment), *extra]
     argv = [locate("helm"), "template", entry["release"], CHARTS / entry["chart"], "--namespace", entry["namespace"]]
     argv += ["--include-crds", *(word for path in files for word in ("--values", path))]
     return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
+def beside(name, environment):
+    """What stands beside the chart."""
+    with kustomization_of(INFRASTRUCTURE / name, environment) as directory:
+        return build(directory)
 
 
 def build(path):
@@ -46,9 +49,9 @@ def build(path):
 def test_overlay_renders(name, environment):
     chart = template(name, environment)
     assert chart.returncode == 0, chart.stderr
-    beside = build(INFRASTRUCTURE / name / "overlays" / environment)
-    assert beside.returncode == 0, beside.stderr
-    rendered = objects(chart.stdout) + objects(beside.stdout)
+    own = beside(name, environment)
+    assert own.returncode == 0, own.stderr
+    rendered = objects(chart.stdout) + objects(own.stdout)
     keys = [(one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) for one in rendered]
     assert len(keys) == len(set(keys)), "two sources of one Application render the same object"
     assert any(one["kind"] in {"Deployment", "DaemonSet"} for one in rendered)
@@ -93,10 +96,14 @@ def test_carried_manifests_are_rendered_as_they_are(tmp_path):
 
 
 def test_issuers_differ_by_environment():
-    def issuer(environment):
-        rendered = objects(build(INFRASTRUCTURE / "cert-manager/overlays" / environment).stdout)
-        return next(one for one in rendered if one["kind"] == "ClusterIssuer" and one["metadata"]["name"] == "platform")
+    def issuers(environment):
+        rendered = objects(beside("cert-manager", environment).stdout)
+        return {one["metadata"]["name"]: one["spec"] for one in rendered if one["kind"] == "ClusterIssuer"}
 
-    assert "ca" in issuer("dev")["spec"]
-    assert "staging" in issuer("staging")["spec"]["acme"]["server"]
-    assert "staging" not in issuer("prod")["spec"]["acme"]["server"]
+    for environment in ("dev", "without-overlays"):
+        assert issuers(environment) == {"platform-root": {"selfSigned": {}}, "platform": issuers("dev")["platform"]}
+    assert issuers("dev")["platform"] == {"ca": {"secretName": "platform-root"}}
+    for environment, server in (("staging", "acme-staging-v02"), ("prod", "acme-v02")):
+        (only,) = issuers(environment).values()
+        assert list(only) == ["acme"]
+        assert server in only["acme"]["server"]

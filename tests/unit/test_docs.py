@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from commandline import problems_of, words_after
-from ruamel.yaml import YAML
+
+from infraflux.config.environments import Environment, known_environments
+from infraflux.service.register import names_of, written_out_file
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -90,8 +92,8 @@ def make_targets() -> set[str]:
 
 
 def deployments() -> set[str]:
-    entries = YAML(typ="safe").load(ROOT / "prefect.yaml")["deployments"]
-    return {f"{Path(one['entrypoint'].partition(':')[0]).stem}/{one['name']}" for one in entries}
+    own = [*known_environments(ROOT), Environment("home", None, ("home-1",))]
+    return set(names_of(written_out_file(ROOT, own)))
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

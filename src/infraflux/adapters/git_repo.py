@@ -1,11 +1,13 @@
 """Git as InfraFlux uses it: tree ids, commits of single files, branches. No shell, no hooks, names after `--`."""
 
 import os
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from infraflux.config.patterns import GIT_URL
 from infraflux.core import process
 from infraflux.core.errors import ErrorClass, Permanent
 
@@ -129,3 +131,11 @@ class GitRepo:
                 next_step="see `git status` in the project",
             )
         return done.stdout.strip("\n")
+
+
+def remote_url(root: Path) -> str:
+    """Where the remote `origin` is, without user and password; empty where there is none that a cluster can read."""
+    asked = ("git", "-c", f"safe.directory={root}", "-C", str(root), "remote", "get-url", "origin")
+    found = process.run(asked, deadline_s=DEADLINE_S)
+    url = re.sub(r"^(https?://)[^/@]*@", r"\1", found.stdout.strip()) if found.returncode == 0 else ""
+    return url if re.match(GIT_URL.regex, url) else ""

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from infraflux.cli.project import console, project_root
+from infraflux.cli.service import tell_running_service
 from infraflux.config.scaffold import cluster_files, write_new
 
 
@@ -19,4 +20,5 @@ def new(
     write_new(files, root=root)
     for file in files:
         console().print(f"wrote {file}")
+    tell_running_service(console())
     console().print(f"next: read it, commit it, then infraflux render {cluster} -o /tmp/{cluster.replace('/', '-')}")

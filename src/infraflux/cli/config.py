@@ -42,7 +42,7 @@ def validate(
     root = project_root()
     examined = examine(root)
     chosen = examined.select(target) if target else examined.keys
-    problems = _problems_of(examined, chosen) if target else list(examined.problems)
+    problems = _problems_of(examined, chosen, environment=target) if target else list(examined.problems)
     asked = check_examined(examined, chosen, root=root, wanted=not no_talos)
     if asked.note:
         show_note(asked.note, output=output)
@@ -59,8 +59,9 @@ def validate(
         raise typer.Exit(1)
 
 
-def _problems_of(examined: Examined, chosen: tuple[str, ...]) -> list[Problem]:
-    return sorted({problem for key in chosen for problem in examined.by_cluster[key]})
+def _problems_of(examined: Examined, chosen: tuple[str, ...], *, environment: str) -> list[Problem]:
+    alone = examined.by_environment.get(environment, ())
+    return sorted({*alone, *(problem for key in chosen for problem in examined.by_cluster[key])})
 
 
 def _upgrade_problems(examined: Examined, chosen: tuple[str, ...], previous: str, root: Path) -> list[Problem]:

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from infraflux.cli.output import emit
 from infraflux.cli.project import console, project_root
+from infraflux.config.environments import known_environments
 from infraflux.core.output import Output, OutputOption, TakesJson
 from infraflux.delivery.release import Reversible, diff, flatten
 from infraflux.operations.releases import cut_release, find_release, load_releases, read_signature, sign_release
@@ -16,7 +17,9 @@ app = typer.Typer(no_args_is_help=True, help="Immutable bundles of what an envir
 
 @app.command("cut")
 def cut_command(
-    environment: Annotated[str, typer.Option("--from", help="The environment whose versions it holds.")] = "dev",
+    environment: Annotated[
+        str, typer.Option("--from", help="The environment whose versions it holds; by default the first of the chain.")
+    ] = "",
     name: Annotated[str | None, typer.Option(help="By default r1, r2, ...")] = None,
     commit: Annotated[bool, typer.Option("--commit", help="Commit the release's file, and nothing else.")] = False,
     sign: Annotated[
@@ -25,7 +28,8 @@ def cut_command(
 ) -> None:
     """Cut a release from the present commit; the same content is the same release."""
     root = project_root()
-    release, outcome = cut_release(root, environment=environment, name=name, commit_it=commit or sign)
+    source = environment or next((one.name for one in known_environments(root)), "")
+    release, outcome = cut_release(root, environment=source, name=name, commit_it=commit or sign)
     console().print(str(outcome))
     if sign:
         console().print(str(sign_release(root, release)))

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -43,11 +42,19 @@ def open_service(port: int | None, database: str | None) -> Service:
     return Service(project, load_settings(project, port=port, database=database))
 
 
-def known_clusters(project: Path) -> Sequence[str]:
-    """`<env>/<name>` of every cluster in the configuration."""
-    from infraflux.service.clusters import cluster_names  # noqa: PLC0415 - reads the whole configuration
+def configure(service: Service, console: Console) -> None:
+    """Make the running service what the files say, with the environments there are."""
+    from infraflux.config.environments import known_environments  # noqa: PLC0415 - imports every model
 
-    return cluster_names(project)
+    for outcome in service.configure(environments=known_environments(service.paths.project)):
+        console.print(str(outcome))
+
+
+def tell_running_service(console: Console) -> None:
+    """Let the service know of changed files, where it runs; one that does not learns when it starts."""
+    service = open_service(None, None)
+    if service.status().healthy:
+        configure(service, console)
 
 
 @app.command()
@@ -58,8 +65,7 @@ def up(port: Port = None, database: Database = None) -> None:
     console.print(str(service.start()))
     with console.status("waiting for the Prefect server"):
         service.wait()
-    for outcome in service.configure(clusters=known_clusters(service.paths.project)):
-        console.print(str(outcome))
+    configure(service, console)
     show(console, service.status())
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from infraflux.cli import lab, tools
 from infraflux.cli.deploy import finish, follow_run
 from infraflux.cli.project import print_simulation_notice
-from infraflux.cli.service import Database, Port, known_clusters, open_service
+from infraflux.cli.service import Database, Port, configure, open_service
 from infraflux.config.load import load_cluster
 from infraflux.core.paths import ProjectPaths
 from infraflux.service.lifecycle import Service
@@ -33,8 +33,7 @@ def up(cluster: Target = FIRST, no_deploy: NoDeploy = False, port: Port = None, 
     tools.install()
     lab.up()
     service.wait()
-    for outcome in service.configure(clusters=known_clusters(service.paths.project)):
-        console.print(str(outcome))
+    configure(service, console)
     if not no_deploy:
         deploy_first(service, cluster, console)
     say_where(service, cluster, console, deployed=not no_deploy)

@@ -4,12 +4,12 @@
 mistake at once.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from infraflux.config.fleet_checks import fleet_findings
-from infraflux.config.layers import Layers
+from infraflux.config.layers import ENVIRONMENTS, Layers
 from infraflux.config.models import ClusterSpec
 from infraflux.config.problems import ConfigProblems, Problem
 from infraflux.config.suggest import did_you_mean
@@ -58,6 +58,8 @@ class Examined:
     problems: tuple[Problem, ...]
     by_cluster: Mapping[str, tuple[Problem, ...]]
     """The mistakes that stop one cluster, those of its layers included."""
+    by_environment: Mapping[str, tuple[Problem, ...]]
+    """What would stop every cluster of an environment that has none yet."""
     warnings: Mapping[str, tuple[Problem, ...]]
     """What works in one cluster and is perhaps not meant; nothing is stopped by it."""
 
@@ -93,21 +95,45 @@ def examine(root: Path, *, instead: Mapping[Path, str] | None = None) -> Examine
             judged[cluster.key] = judge(layered.tree, root=root)
     environments = tuple(layers.environments())
     specs = {key: one.spec for key, one in judged.items() if one.spec is not None}
+    unused = [name for name in environments if all(cluster.environment != name for cluster in files)]
+    by_environment = {name: tuple(_of_environment(layers, name)) for name in unused}
     for key, finding in fleet_findings(specs, environments=environments):
         judged[key] = judged[key].blame(finding)
     for key, one in judged.items():
         by_cluster[key] += one.problems
     trees = {key: one.tree for key, one in judged.items()}
     fleet = Fleet(root=root, clusters=specs, trees=trees, environments=environments)
-    everything = {*layers.all_problems(), *(problem for found in by_cluster.values() for problem in found)}
+    everything = {*layers.all_problems()}
+    for found in (*by_cluster.values(), *by_environment.values()):
+        everything.update(found)
     keys = tuple(cluster.key for cluster in files)
     return Examined(
         fleet=fleet,
         keys=keys,
         problems=tuple(sorted(everything)),
         by_cluster=by_cluster,
+        by_environment=by_environment,
         warnings={key: one.warnings for key, one in judged.items()},
     )
+
+
+BY_CLUSTER = (
+    "environment", "name", "size", "cluster_id", "vm_id_start", "node_pools", "network.vip", "network.pod_cidr",
+    "network.service_cidr", "network.domain", "network.load_balancer",
+)  # fmt: skip
+"""What a cluster's own file and its template say, so that no environment has to."""
+
+
+def _of_environment(layers: Layers, environment: str) -> Iterator[Problem]:
+    """What an environment that has no cluster yet would keep from every cluster of it."""
+    tree = layers.environment_tree(environment)
+    if tree is None:
+        return
+    file = str(ENVIRONMENTS / f"{environment}.yaml")
+    for problem in judge(tree, root=layers.root).problems:
+        if not any(problem.path == one or problem.path.startswith(f"{one}.") for one in BY_CLUSTER):
+            missing = problem.wrong == "is missing" and problem.file != file
+            yield replace(problem, file=file, line=1) if missing else problem
 
 
 def load_cluster(root: Path, key: str) -> ClusterSpec:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from infraflux.config.effective import Difference, differences, settings
+from infraflux.config.environments import promotion_order
 from infraflux.config.load import Fleet
 from infraflux.config.problems import Problem
 
@@ -45,30 +46,24 @@ class ParityDifference:
 
 
 def compare(fleet: Fleet) -> list[ParityDifference]:
-    """Every cluster against the first one of the environment before its own, in the order of promotion."""
+    """Every cluster against the first one of the environment its releases come from, in the order of promotion."""
     found: list[ParityDifference] = []
-    before: str | None = None
-    for environment in promotion_order(fleet):
+    sources = sources_of(fleet)
+    for environment in promotion_order(sources):
         keys = [spec.key for spec in fleet.of(environment)]
-        if not keys:
-            continue
-        # The first environment has none before it: its clusters are held against its own first one.
-        reference = before or keys[0]
+        above = fleet.of(sources[environment] or "")
         for key in keys:
+            # Where releases come from nowhere, the clusters are held against the first one of their own.
+            reference = above[0].key if above else keys[0]
             if key != reference:
                 found += _between(fleet, reference, key)
-        before = keys[0]
     return found
 
 
-def promotion_order(fleet: Fleet) -> list[str]:
-    """Environments with those that releases come from first."""
-    sources = {spec.environment: spec.policy.promotion.source for spec in fleet.clusters.values()}
-
-    def depth(environment: str | None) -> int:
-        return 0 if environment is None else 1 + depth(sources.get(environment))
-
-    return sorted(fleet.environments, key=lambda one: (depth(one), one))
+def sources_of(fleet: Fleet) -> dict[str, str | None]:
+    """Where the releases of each environment come from; None for the first of a chain."""
+    found: dict[str, str | None] = dict.fromkeys(fleet.environments)
+    return found | {spec.environment: spec.policy.promotion.source for spec in fleet.clusters.values()}
 
 
 def _between(fleet: Fleet, left: str, right: str) -> Iterator[ParityDifference]:

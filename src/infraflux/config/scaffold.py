@@ -20,6 +20,8 @@ SPACED = (10, 10), (11, 20), (21, 40), (200, 219)
 COMPACT = (0, 0), (1, 10), (11, 30), (31, 50)
 """First and last of VIP, control planes, workers and load balancer, counted from the first address they may use."""
 CLUSTER_BLOCK = 256
+UNDECIDED_GIT = "https://git.example.org/you/infraflux.git"
+"""Stands where nobody has said yet which Git server the cluster reads; `config validate` reminds of it."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class NewEnvironment:
     hosts: tuple[str, ...]
     source: str | None = None
     """The environment it is promoted from."""
+    platform_url: str = UNDECIDED_GIT
+    """Where the cluster reads this repository from."""
 
 
 def environment_files(new: NewEnvironment, *, root: Path) -> dict[Path, str]:
@@ -49,6 +53,11 @@ def environment_files(new: NewEnvironment, *, root: Path) -> dict[Path, str]:
     return files
 
 
+def token_file(environment: str) -> Path:
+    """Where the secret of an environment's API token is kept, below the repository; Git ignores it."""
+    return Path(".infraflux/secrets") / f"{environment}.token"
+
+
 def _environment_text(new: NewEnvironment) -> str:
     promotion = f"policy:\n  promotion:\n    source: {new.source}\n    mode: manual\n" if new.source else ""
     hosts = "\n".join(f"    - name: {host}" for host in new.hosts)
@@ -56,15 +65,22 @@ def _environment_text(new: NewEnvironment) -> str:
 # The Proxmox API, hosts and network of {new.name}, and what is allowed there.
 proxmox:
   endpoint: {new.endpoint}
-  # null takes back the lab's CA: the system's CAs are used. Name a file where your Proxmox has a CA of its own.
-  ca_file: null
+  # ca_file: where your Proxmox has a CA of its own, a copy of /etc/pve/pve-root-ca.pem; the system's CAs without it.
   token:
     id: infraflux@pve!{new.name}
-    secret: env:INFRAFLUX_{new.name.upper().replace("-", "_")}_TOKEN
+    secret: file:{token_file(new.name)}
   hosts:
 {hosts}
 network:
   node_cidr: {new.node_cidr}
+gitops:
+  # This repository, where the cluster can reach it: Argo CD reads platform/ there.
+  platform:
+    url: {new.platform_url}
+  # The repository of your applications; this one does no harm while nothing is handed over.
+  application:
+    url: {new.platform_url}
+    enabled: false
 {promotion}"""
 
 

@@ -1,10 +1,14 @@
 """Do the platform's values fit its charts? Every component and overlay, and what each cluster adds: what Terraform
 computes for it and what it says of its own."""
 
+import json
+import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from infraflux.adapters.charts import ChartArchive, KeyPath, Renderer, unknown_keys
@@ -25,7 +29,7 @@ class ChartProblem:
 
     component: str
     where: str
-    """`overlay dev`, `cluster dev/dev-1`, or the file that says it."""
+    """`base`, `overlay dev`, `cluster dev/dev-1`, or the file that says it."""
     wrong: str
 
     def __str__(self) -> str:
@@ -44,8 +48,10 @@ class Case:
     """What the Terraform modules add for a cluster."""
     own: Mapping[str, Any] = field(default_factory=dict)
     """What a cluster says of its own; the last word."""
-    overlay: Path | None = None
-    """Directory of the objects beside the chart; None where another case has looked at it."""
+    beside: bool = False
+    """Whether to look at the objects beside the chart too; another case of the component has, where not."""
+    environment: str = ""
+    """Whose overlay it is; empty: an environment that has none."""
 
     @property
     def values(self) -> dict[str, Any]:
@@ -57,19 +63,19 @@ Computed = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 def cases(tree: Path, specs: Sequence[ClusterSpec], *, computed: Computed | None = None) -> list[Case]:
-    """Every component with every overlay, and once more for each cluster that has it on and adds something."""
+    """Every component without and with each overlay, and for each cluster that has it on and adds something."""
     found = []
     for home in sorted(path.parent for path in tree.glob("infrastructure/*/component.yaml")):
         entry = read_component(tree, home.name)
-        base = home / "base" / "values.yaml"
-        for overlay in sorted((home / "overlays").iterdir()):
+        for environment in ("", *sorted(path.name for path in home.glob("overlays/*"))):
             found.append(
                 Case(
                     component=home.name,
-                    where=f"overlay {overlay.name}",
+                    where=f"overlay {environment}" if environment else "base",
                     version=entry["version"],
-                    files=_present(base, overlay / "values.yaml"),
-                    overlay=overlay,
+                    files=values_of(home, environment),
+                    beside=True,
+                    environment=environment,
                 )
             )
         found += _of_clusters(home, entry["version"], specs, computed=computed or {})
@@ -81,19 +87,38 @@ def _of_clusters(home: Path, version: str, specs: Sequence[ClusterSpec], *, comp
         wanted = spec.platform.component(home.name)
         added = computed.get(spec.key, {}).get(home.name, {})
         if wanted and wanted.enabled and (added or wanted.values or wanted.version != version):
-            overlay = home / "overlays" / spec.environment / "values.yaml"
             yield Case(
                 component=home.name,
                 where=f"cluster {spec.key}",
                 version=wanted.version,
-                files=_present(home / "base" / "values.yaml", overlay),
+                files=values_of(home, spec.environment),
                 computed=added,
                 own=wanted.values,
             )
 
 
-def _present(*files: Path) -> tuple[Path, ...]:
+def values_of(home: Path, environment: str) -> tuple[Path, ...]:
+    """The value files of a component in an environment, the last word last."""
+    files = (home / "base" / "values.yaml", home / "overlays" / environment / "values.yaml")
     return tuple(path for path in files if path.exists())
+
+
+@contextmanager
+def kustomization_of(home: Path, environment: str) -> Iterator[Path]:
+    """A directory that builds the objects beside a component's chart, as Argo CD puts them together.
+
+    Argo CD adds the environment's overlay to base as a component, where it has a kustomization.yaml:
+    https://argo-cd.readthedocs.io/en/stable/user-guide/kustomize/#components
+    """
+    overlay = Path("overlays") / environment
+    added = bool(environment) and (home / overlay / "kustomization.yaml").is_file()
+    with TemporaryDirectory(prefix="infraflux-kustomize-") as name:
+        there = Path(name)
+        for part in (Path("base"), overlay) if added else (Path("base"),):
+            shutil.copytree(home / part, there / part)
+        whole = {"kind": "Kustomization", "resources": ["base"], "components": [str(overlay)] if added else []}
+        (there / "kustomization.yaml").write_text(json.dumps(whole))
+        yield there
 
 
 Suspect = tuple[str, Path | str, KeyPath]
@@ -142,10 +167,11 @@ class ChartCheck:
             suspects[case.component, _blamed(case, key), key].append(key in dead)
 
     def _beside(self, case: Case, rendered: Sequence[Mapping[str, Any]]) -> Iterator[ChartProblem]:
-        """The overlay's own objects: they build, and none of them comes from the chart as well."""
-        if case.overlay is None:
+        """The objects beside the chart: they build, and none of them comes from the chart as well."""
+        if not case.beside:
             return
-        done = self.run([self.kustomize, "build", case.overlay], deadline_s=KUSTOMIZE_DEADLINE_S)
+        with kustomization_of(self.tree / "infrastructure" / case.component, case.environment) as directory:
+            done = self.run([self.kustomize, "build", directory], deadline_s=KUSTOMIZE_DEADLINE_S)
         if done.returncode:
             yield ChartProblem(component=case.component, where=case.where, wrong=done.stderr.strip())
             return

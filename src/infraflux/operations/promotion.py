@@ -12,9 +12,10 @@ from ruamel.yaml.error import YAMLError
 
 from infraflux.adapters.git_repo import GitRepo
 from infraflux.adapters.secrets.bundle import Learn, ignore
+from infraflux.config.environments import promotion_order
 from infraflux.config.load import Fleet, examine
 from infraflux.config.models.policy import PinWriting, Policy
-from infraflux.config.parity import compare, promotion_order, refused
+from infraflux.config.parity import compare, refused, sources_of
 from infraflux.config.problems import Problem
 from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.core.outcomes import Noop
@@ -298,7 +299,7 @@ def unfinished_rollback(ledger: Ledger, current: Release, environment: str, clus
 def read_pipeline(root: Path, *, now: datetime | None = None) -> list[PipelineStage]:
     """Every environment that has clusters, in the order of promotion."""
     fleet = Fleet.load(root)
-    return [_stage(root, one, now=now) for one in promotion_order(fleet) if fleet.of(one)]
+    return [_stage(root, one, now=now) for one in promotion_order(sources_of(fleet)) if fleet.of(one)]
 
 
 def _stage(root: Path, environment: str, *, now: datetime | None) -> PipelineStage:

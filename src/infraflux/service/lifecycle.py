@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from infraflux.config.environments import Environment
 from infraflux.core.errors import ErrorClass, Permanent, Retryable
 from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.service.api import PrefectApi
@@ -118,25 +119,27 @@ class Service:
                 next_step=f"read {self.paths.logs / 'server.log'}",
             )
 
-    def configure(self, *, clusters: Sequence[str]) -> list[Outcome]:
-        """Pools, locks, automations and deployments; needs the server."""
+    def configure(self, *, environments: Sequence[Environment]) -> list[Outcome]:
+        """Pools, locks, automations and deployments of these environments; needs the server."""
         api = self.api()
         wanted = load_wanted(
             self.paths.project / "deployments",
             pool=self.settings.worker.pool,
             command=launch_command(self.paths.forkserver_socket),
-            clusters=clusters,
+            environments=environments,
         )
         client = client_environment(self.settings, self.credentials())
         # The pool first: `prefect deploy` refuses a pool that is not there.
         synced = sync(api, wanted)
         registered = register(
             self.paths.project,
-            environment={**client, "PREFECT_HOME": str(self.paths.prefect_home)},
+            environments=environments,
+            environ={**client, "PREFECT_HOME": str(self.paths.prefect_home)},
             server=f"{self.settings.api_url} {self.settings.server.database}",
             record=self.paths.registered,
-            count_on_server=api.post("/deployments/count"),
+            api=api,
         )
+        clusters = [key for environment in environments for key in environment.keys]
         return [synced, registered, fill_forms(api, clusters), self.write_client_env(client)]
 
     def write_client_env(self, client: Mapping[str, str]) -> Outcome:

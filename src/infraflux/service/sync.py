@@ -12,10 +12,12 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from infraflux.config.environments import Environment
 from infraflux.core.locks import limit_name
 from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.service import launch
 from infraflux.service.api import PrefectApi
+from infraflux.service.templates import written_out
 
 AUTOMATION_PREFIX = "infraflux: "
 
@@ -131,8 +133,8 @@ def launch_command(forkserver_socket: Path) -> str:
     return shlex.join([sys.executable, "-I", "-S", str(Path(launch.__file__)), str(forkserver_socket)])
 
 
-def load_wanted(directory: Path, *, pool: str, command: str, clusters: Sequence[str]) -> Wanted:
-    """Read `deployments/`; `clusters` are `<env>/<name>`."""
+def load_wanted(directory: Path, *, pool: str, command: str, environments: Sequence[Environment]) -> Wanted:
+    """Read `deployments/`; the environments come in the order of promotion, and the last one is served first."""
     yaml = YAML(typ="safe")
     raw = yaml.load(directory / "work-pool.yaml")
     automations = yaml.load(directory / "automations.yaml")
@@ -144,10 +146,16 @@ def load_wanted(directory: Path, *, pool: str, command: str, clusters: Sequence[
             "concurrency_limit": raw["concurrency_limit"],
             "base_job_template": job_template(command),
         },
-        queues=raw["queues"],
+        queues=_queues(raw["queues"], environments),
         automations=[{**one, "name": f"{AUTOMATION_PREFIX}{one['name']}"} for one in automations],
-        limits=[limit_name(cluster) for cluster in clusters],
+        limits=[limit_name(key) for environment in environments for key in environment.keys],
     )
+
+
+def _queues(entries: Sequence[Mapping[str, Any]], environments: Sequence[Environment]) -> list[Mapping[str, Any]]:
+    """Lower number = served first, strictly: https://docs.prefect.io/v3/concepts/work-pools#work-queues"""
+    queues = written_out(entries, list(reversed(environments)))
+    return [{**queue, "priority": number} for number, queue in enumerate(queues, start=1)]
 
 
 def job_template(command: str) -> dict[str, Any]:

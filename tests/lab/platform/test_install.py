@@ -17,6 +17,7 @@ from infraflux.core.clock import NotYet, SystemClock, wait_until
 from infraflux.core.errors import ErrorClass, InfrafluxError
 from infraflux.core.outcomes import Done, Noop
 from infraflux.core.process import run
+from infraflux.operations.chart_check import kustomization_of
 
 pytestmark = [pytest.mark.lab, pytest.mark.tools]
 
@@ -64,24 +65,27 @@ def test_a_typo_in_the_clusters_values_is_a_configuration_error(site):
     assert site.installer.install_cilium(), "the cluster is as usable as before"
 
 
+ENVIRONMENTS = ("dev", "staging", "prod", "one-without-overlays")
+
+
 def rendered(site, name, environment):
     """Chart and the objects beside it, as Argo CD renders them for this environment."""
     document = site.spec.model_dump(mode="json") | {"environment": environment}
     installer = replace(site.installer, spec=ClusterSpec.model_validate(document))
     chart = installer.chart(name, site.directory)
-    home = installer.tree / "infrastructure" / name / "overlays" / environment
     argv = [locate("helm"), "template", chart.release, chart.name, "--repo", chart.repository, "--include-crds"]
     argv += ["--version", chart.version, "--namespace", chart.namespace]
     argv += [word for path in chart.values for word in ("--values", path)]
     texts = [run(argv, deadline_s=60).require().stdout]
-    texts.append(run([locate("kustomize"), "build", home], deadline_s=60).require().stdout)
+    with kustomization_of(installer.tree / "infrastructure" / name, environment) as directory:
+        texts.append(run([locate("kustomize"), "build", directory], deadline_s=60).require().stdout)
     return [one for text in texts for one in YAML(typ="safe").load_all(text) if one]
 
 
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in TREE.glob("infrastructure/*/component.yaml")))
 def test_the_api_server_accepts_every_overlay(site, name):
     """Server-side dry run: schemas, admission and Pod Security of a real API server."""
-    everything = {environment: rendered(site, name, environment) for environment in ("dev", "staging", "prod")}
+    everything = {environment: rendered(site, name, environment) for environment in ENVIRONMENTS}
     first = [one for objects in everything.values() for one in objects if one["kind"] in NEEDED_FIRST]
     for one in first:
         site.kubernetes.apply(one, force=True)

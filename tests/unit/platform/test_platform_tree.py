@@ -10,7 +10,6 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[3]
 COMPONENTS = sorted(path.parent for path in (ROOT / "platform/infrastructure").glob("*/component.yaml"))
-ENVIRONMENTS = ("dev", "staging", "prod")
 CHARTS = ROOT / "lab/src/infraflux_lab/gitops/charts"
 STAGES = {"network", "foundation", "services"}
 
@@ -43,23 +42,42 @@ def test_component_file_is_complete(component):
     assert entry["repository"].startswith("https://")
 
 
-def test_every_environment_has_an_overlay(component):
-    assert {path.name for path in (component / "overlays").iterdir()} == set(ENVIRONMENTS)
+def overlays(*files: str) -> list[Path]:
+    """The overlays of every component that have one of these files."""
+    return [path for path in (ROOT / "platform/infrastructure").glob("*/overlays/*/*.yaml") if path.name in files]
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_overlay_repeats_nothing_of_base(component, environment):
-    base = leaves(read(component / "base/values.yaml"))
-    overlay = leaves(read(component / f"overlays/{environment}/values.yaml"))
+def shown(path: Path) -> str:
+    return str(path.relative_to(ROOT / "platform/infrastructure"))
+
+
+@pytest.mark.parametrize("path", overlays("values.yaml"), ids=shown)
+def test_overlay_holds_differences_and_nothing_else(path):
+    base = leaves(read(path.parents[2] / "base/values.yaml"))
+    overlay = leaves(read(path))
     # prod says again that nobody is admin: a changed base must not open it.
-    stated_twice = {("configs", "cm", "admin.enabled")} if environment == "prod" else set()
+    stated_twice = {("configs", "cm", "admin.enabled")} if path.parent.name == "prod" else set()
+    assert overlay
     assert {key for key, value in overlay.items() if base.get(key) == value} <= stated_twice
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_overlay_builds_on_base(component, environment):
-    kustomization = read(component / f"overlays/{environment}/kustomization.yaml")
-    assert kustomization["resources"][0] == "../../base"
+@pytest.mark.parametrize("path", overlays("kustomization.yaml"), ids=shown)
+def test_overlay_of_objects_is_a_component_that_argo_cd_can_add_to_base(path):
+    assert read(path)["kind"] == "Component"
+
+
+def test_every_overlay_is_of_an_environment_there_is():
+    known = {path.stem for path in (ROOT / "config/environments").glob("*.yaml")}
+    assert {path.parent.name for path in overlays("values.yaml", "kustomization.yaml")} <= known
+
+
+def test_no_environment_needs_an_overlay():
+    sources = read(ROOT / "platform/bootstrap/stage/applicationset.yaml")["spec"]["template"]["spec"]["sources"]
+    chart = next(one for one in sources if "chart" in one)
+    beside = next(one for one in sources if "kustomize" in one)
+    assert chart["helm"]["ignoreMissingValueFiles"] is True
+    assert beside["path"].endswith("/base")
+    assert beside["kustomize"]["ignoreMissingComponents"] is True
 
 
 def test_stand_in_has_the_version_of_the_component(component):

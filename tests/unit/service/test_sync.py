@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 
+from infraflux.config.environments import Environment
 from infraflux.service.sync import Seen, Wanted, covers, load_wanted, plan_sync
 
 DEPLOYMENTS = Path(__file__).parents[3] / "deployments"
+ENVIRONMENTS = [Environment("dev", None, ("dev-1",)), Environment("prod", "dev")]
 
 
 @pytest.fixture
 def wanted() -> Wanted:
-    return load_wanted(DEPLOYMENTS, pool="infraflux", command="run it", clusters=["dev/dev-1"])
+    return load_wanted(DEPLOYMENTS, pool="infraflux", command="run it", environments=ENVIRONMENTS)
 
 
 def as_server(wanted: Wanted) -> Seen:
@@ -37,6 +39,10 @@ def test_an_empty_server_gets_everything_pool_first(wanted: Wanted) -> None:
     assert calls[0].path == "/work_pools/"
     assert {call.method for call in calls} == {"POST"}
     assert len(calls) == 1 + len(wanted.queues) + len(wanted.automations) + 1
+
+
+def test_the_last_environment_of_the_chain_is_served_first_and_waiting_flows_last(wanted: Wanted) -> None:
+    assert [(queue["name"], queue["priority"]) for queue in wanted.queues] == [("prod", 1), ("dev", 2), ("control", 3)]
 
 
 def test_a_synced_server_gets_nothing(wanted: Wanted) -> None:
