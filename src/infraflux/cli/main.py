@@ -20,6 +20,7 @@ INTERRUPTED = 130  # 128 + SIGINT, what a shell expects after Ctrl-C
 # One line per subject: name -> ("module:attribute", help). The attribute is a typer.Typer or a plain function. Only the
 # subject on the command line is imported, so that `infraflux --help` pays for neither Prefect nor the lab.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("infraflux.cli.init:init", "Write an environment and a cluster that fit your Proxmox"),
     "doctor": ("infraflux.cli.doctor:doctor", "Say what this machine has, what is missing and what to do"),
     "config": ("infraflux.cli.config:app", "Check, show, explain and compare the configuration"),
     "env": ("infraflux.cli.env:app", "Environments of this repository"),
@@ -35,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lab": ("infraflux.cli.lab:app", "The local lab: simulated Proxmox and Talos, real Kubernetes."),
     "secrets": ("infraflux.cli.secrets:app", "The encrypted Talos secrets bundle of a cluster"),
     "platform": ("infraflux.cli.platform:app", "Cilium, Argo CD and the handoff to Git"),
+    "proxmox": ("infraflux.cli.proxmox:app", "What the Proxmox of an environment has to allow"),
     "machines": ("infraflux.cli.machines:app", "Plan, apply and destroy the virtual machines of one cluster"),
     "cluster": ("infraflux.cli.cluster:app", "Bootstrap, health and credentials of one cluster"),
     "drift": ("infraflux.cli.drift:app", "What is not as declared, over all layers"),

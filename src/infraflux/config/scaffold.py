@@ -162,7 +162,7 @@ node_pools:
 
 def _free_ranges(fleet: Fleet, cidr: IPv4Network) -> list[AddressRange]:
     """VIP, control planes, workers, load balancer: in a block of 256 of its own, else side by side in 51."""
-    taken = [one for spec in fleet.clusters.values() for one in _used(spec)]
+    taken = [one for spec in fleet.clusters.values() for one in used_ranges(spec)]
     for start in range(0, cidr.num_addresses, CLUSTER_BLOCK):
         block = AddressRange(cidr[start], cidr[min(start + CLUSTER_BLOCK, cidr.num_addresses) - 1])
         if len(block) == CLUSTER_BLOCK and not any(block.overlaps(one) for one in taken):
@@ -175,7 +175,7 @@ def _free_ranges(fleet: Fleet, cidr: IPv4Network) -> list[AddressRange]:
     raise _user(f"{cidr} has no room for one more cluster: widen network.node_cidr or write the overlay by hand")
 
 
-def _used(spec: ClusterSpec) -> Iterator[AddressRange]:
+def used_ranges(spec: ClusterSpec) -> Iterator[AddressRange]:
     yield AddressRange(spec.network.vip, spec.network.vip)
     yield from (AddressRange(node.address, node.address) for node in spec.nodes)
     yield from (pool.addresses for pool in spec.node_pools if pool.addresses is not None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,8 @@ class StorageOnHost:
     free_gib: int
     shared: bool = False
     active: bool = True
+    kind: str = ""
+    """Proxmox' plugin: `zfspool`, `lvmthin`, `rbd`, `dir`, ..."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,3 +75,30 @@ class Observed:
     def owned(self, tag: str) -> tuple[Guest, ...]:
         """The guests that carry an ownership tag."""
         return tuple(guest for guest in self.guests if tag in guest.tags)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BridgedNetwork:
+    """A bridge or VNet that cards can be plugged into, over all hosts that have it."""
+
+    name: str
+    hosts: frozenset[str]
+    vnet: bool = False
+    cidr: IPv4Network | None = None
+    """The network that hosts have an address in; None where they have none."""
+    gateway: IPv4Address | None = None
+    addresses: frozenset[IPv4Address] = frozenset()
+    """Those of the hosts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """What somebody's Proxmox has, before there is a configuration for it."""
+
+    endpoint: str
+    observed: Observed
+    networks: tuple[BridgedNetwork, ...] = ()
+    cluster_name: str = ""
+    """Empty: one host by itself, or nobody may say."""
+    ha: bool = False
+    """Whether Proxmox HA takes care of anything here already."""

@@ -26,10 +26,11 @@ def observe(reader: ProxmoxReader, spec: ClusterSpec) -> Observed:
     seen = Observed(
         version=tuple(int(part) for part in str(version["version"]).split(".")[:2] if part.isdigit()),
         hosts={
-            name: _host(row, _bridges(reader, name) if name in online else ()) for name, row in sorted(hosts.items())
+            name: host_of_row(row, bridges_of(reader, name) if name in online else ())
+            for name, row in sorted(hosts.items())
         },
         guests=guests_of(resources),
-        storages={(one.host, one.name): one for one in _storages(resources)},
+        storages={(one.host, one.name): one for one in storages_of(resources)},
         # Only a pool that the configuration names has to be there beforehand.
         pools=frozenset(str(row["poolid"]) for row in reader.read("pools")) if spec.proxmox.pool else frozenset(),
         privileges={path: frozenset(found) for path, found in granted.items()},
@@ -46,9 +47,9 @@ def observe(reader: ProxmoxReader, spec: ClusterSpec) -> Observed:
     )
 
 
-def _bridges(reader: ProxmoxReader, host: str) -> Iterable[Mapping[str, Any]]:
+def bridges_of(reader: ProxmoxReader, host: str) -> Iterable[Mapping[str, Any]]:
     """Bridges and VNets of a host; without that type Proxmox leaves VNets out. Nothing where it may not be read."""
-    rows: Iterable[Mapping[str, Any]] = _optional(reader, f"nodes/{host}/network", type="any_bridge") or ()
+    rows: Iterable[Mapping[str, Any]] = optional(reader, f"nodes/{host}/network", type="any_bridge") or ()
     return rows
 
 
@@ -58,7 +59,7 @@ def _zones(reader: ProxmoxReader, spec: ClusterSpec, seen: Observed) -> dict[str
     plain = {bridge for host in seen.hosts.values() for bridge in host.bridges - host.vnets}
     if wanted <= plain:
         return {}
-    rows = _optional(reader, "cluster/sdn/vnets") or ()
+    rows = optional(reader, "cluster/sdn/vnets") or ()
     zones = {str(row["vnet"]): str(row["zone"]) for row in rows if row.get("zone")}
     for path in seen.privileges:  # a path names the zone to those who may use the VNet and not look at the SDN
         if match := _VNET_PATH.match(path):
@@ -86,7 +87,7 @@ def _is_free(reader: ProxmoxReader, vm_id: int) -> bool:
 
 def _mappings(reader: ProxmoxReader) -> dict[str, frozenset[str]] | None:
     """Hosts of each PCI mapping the token may see."""
-    rows = _optional(reader, "cluster/mapping/pci")
+    rows = optional(reader, "cluster/mapping/pci")
     if rows is None:
         return None
     return {str(row["id"]): frozenset(_mapped_hosts(row.get("map") or ())) for row in rows}
@@ -97,7 +98,7 @@ def _mapped_hosts(entries: Iterable[str]) -> Iterator[str]:
         yield from (part.removeprefix("node=") for part in str(entry).split(",") if part.startswith("node="))
 
 
-def _optional(reader: ProxmoxReader, path: str, **parameters: Any) -> Any:
+def optional(reader: ProxmoxReader, path: str, **parameters: Any) -> Any:
     """The answer, or None where the token may not ask for it or this Proxmox has no such call."""
     try:
         return reader.read(path, **parameters)
@@ -133,7 +134,7 @@ def guests_of(resources: Iterable[Mapping[str, Any]]) -> tuple[Guest, ...]:
     return tuple(sorted(found, key=lambda guest: guest.vm_id))
 
 
-def _host(row: Mapping[str, Any], network: Iterable[Mapping[str, Any]]) -> Host:
+def host_of_row(row: Mapping[str, Any], network: Iterable[Mapping[str, Any]]) -> Host:
     kinds = {str(one["iface"]): str(one.get("type", "")).lower() for one in network}
     return Host(
         name=str(row["node"]),
@@ -146,7 +147,7 @@ def _host(row: Mapping[str, Any], network: Iterable[Mapping[str, Any]]) -> Host:
     )
 
 
-def _storages(resources: Iterable[Mapping[str, Any]]) -> Iterable[StorageOnHost]:
+def storages_of(resources: Iterable[Mapping[str, Any]]) -> Iterable[StorageOnHost]:
     for row in resources:
         if row["type"] == "storage":
             yield StorageOnHost(
@@ -156,4 +157,5 @@ def _storages(resources: Iterable[Mapping[str, Any]]) -> Iterable[StorageOnHost]
                 free_gib=(int(row.get("maxdisk") or 0) - int(row.get("disk") or 0)) // GIB,
                 shared=bool(int(row.get("shared") or 0)),
                 active=row.get("status") == "available",
+                kind=str(row.get("plugintype") or ""),
             )
