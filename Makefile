@@ -18,7 +18,7 @@ help: ## Show this help
 sync: $(if $(findstring .uv/,$(UV)),.uv/bin/uv) # make the Python environment what uv.lock says
 	@$(UV) sync --frozen --quiet
 
-up: sync ## Set up, start the service and the lab, deploy dev, say where the UI is
+up: sync ## Set up and start the service; with environments of the lab also the lab, and deploy dev
 	@$(RUN) infraflux up
 
 down: sync ## Stop everything that `make up` started

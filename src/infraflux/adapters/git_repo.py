@@ -14,6 +14,9 @@ from infraflux.core.errors import ErrorClass, Permanent
 DEADLINE_S = 60.0
 """Local operations, and a push of one commit."""
 
+REMOTE_DEADLINE_S = 20.0
+"""One question to a remote."""
+
 PUSH_NAMES = ("SSH_AUTH_SOCK", "GIT_SSH_COMMAND", "GIT_ASKPASS")
 """How Git proves to a remote who it is; everything else it finds in the user's own configuration."""
 
@@ -139,3 +142,11 @@ def remote_url(root: Path) -> str:
     found = process.run(asked, deadline_s=DEADLINE_S)
     url = re.sub(r"^(https?://)[^/@]*@", r"\1", found.stdout.strip()) if found.returncode == 0 else ""
     return url if re.match(GIT_URL.regex, url) else ""
+
+
+def remote_commit(url: str, revision: str) -> str:
+    """The commit of a branch or tag at a repository; empty where it does not answer, or has none of that name."""
+    asked = ("git", "ls-remote", "--end-of-options", url, f"refs/heads/{revision}", f"refs/tags/{revision}")
+    env = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+    found = process.run(asked, env=env, deadline_s=REMOTE_DEADLINE_S)
+    return found.stdout.split("\t", 1)[0] if found.returncode == 0 else ""

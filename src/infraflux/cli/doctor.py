@@ -9,9 +9,9 @@ import shutil
 import socket
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
 import psutil
 import typer
@@ -23,9 +23,13 @@ from infraflux.adapters.tools.pins import Program
 from infraflux.adapters.tools.places import Places
 from infraflux.adapters.tools.probe import output_of
 from infraflux.adapters.tools.toolchain import find_go, requirements
+from infraflux.cli.diagnosis import SIGNS, Diagnosis, State
 from infraflux.cli.output import emit
+from infraflux.cli.project import project_root
+from infraflux.config.environments import known_environments
 from infraflux.core.die_with_parent import LAUNCHER, find_launcher
 from infraflux.core.output import Output, OutputOption
+from infraflux.core.paths import find_root
 
 GIB = 1024**3
 # Measured: Go 0.4, modules 5.1, compiled packages 6.7, programs 0.9 GiB after building everything.
@@ -36,27 +40,6 @@ MEMORY_GIB = 4
 MIN_GIT = (2, 30)
 # The shipped environments live on loopback addresses; Linux has all of 127/8, macOS only 127.0.0.1.
 LOOPBACK_EXAMPLE = "127.77.1.2"
-
-
-class State(StrEnum):
-    """What a line says."""
-
-    OK = "ok"
-    NOTE = "note"
-    MISSING = "missing"
-
-
-SIGNS = {State.OK: ("✓", "green"), State.NOTE: ("!", "yellow"), State.MISSING: ("✗", "bold red")}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Diagnosis:
-    """One line: what was looked at, how it is, and what to do."""
-
-    subject: str
-    state: State
-    detail: str
-    next_step: str = ""
 
 
 def python() -> Diagnosis:
@@ -151,9 +134,9 @@ def program(pinned: Program, *, installed: InstalledPrograms) -> Diagnosis:
     )
 
 
-def examine(installed: InstalledPrograms) -> list[Diagnosis]:
-    """Everything, in the order to read."""
-    programs = [program(each, installed=installed) for each in installed.pins.select(group="up")]
+def examine(installed: InstalledPrograms, *, lab: bool) -> list[Diagnosis]:
+    """Everything, in the order to read; without the lab only what own hardware needs."""
+    programs = [program(each, installed=installed) for each in installed.pins.select(group="up" if lab else "real")]
     to_build = sum(each.state is State.MISSING for each in programs)
     places: Places = installed.places
     return [
@@ -162,10 +145,18 @@ def examine(installed: InstalledPrograms) -> list[Diagnosis]:
         launcher(),
         machine(memory_bytes=psutil.virtual_memory().total, cores=os.cpu_count() or 1),
         disk(places.cache, to_build=to_build),
-        loopback(),
+        *([loopback()] if lab else []),
         go(installed, to_build=to_build),
         *programs,
     ]
+
+
+def _has_lab() -> bool:
+    """Whether an environment of this project is the lab's; a machine without a project is looked at for it too."""
+    try:
+        return any(one.simulated for one in known_environments(find_root(Path.cwd())))
+    except FileNotFoundError:
+        return True
 
 
 def lines(findings: Iterable[Diagnosis]) -> list[Text]:
@@ -181,10 +172,15 @@ def lines(findings: Iterable[Diagnosis]) -> list[Text]:
 
 
 def doctor(
+    environment: Annotated[str, typer.Option(help="Also what stops a deploy of this environment.")] = "",
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Say what this machine has, what is missing and what to do. Exit 1 when something is missing."""
-    findings = examine(this_machine())
+    findings = examine(this_machine(), lab=_has_lab())
+    if environment:
+        from infraflux.cli.doctor_environment import examine_environment  # noqa: PLC0415 - imports clients
+
+        findings += examine_environment(environment, root=project_root())
     if output is not Output.TABLE:
         emit([asdict(each) for each in findings], output=output)
     else:
@@ -193,6 +189,7 @@ def doctor(
             console.print(line, soft_wrap=True)
     missing = [each for each in findings if each.state is State.MISSING]
     if missing and output is Output.TABLE:
-        typer.echo(f"\n{len(missing)} missing. All programs at once: infraflux tools install")
+        group = "" if _has_lab() else " --group real"
+        typer.echo(f"\n{len(missing)} missing. All programs at once: infraflux tools install{group}")
     if missing:
         raise typer.Exit(1)

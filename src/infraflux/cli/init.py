@@ -14,6 +14,7 @@ from infraflux.adapters.proxmox.facts import Site
 from infraflux.cli.init_answers import Answers, normal_endpoint, read_answers
 from infraflux.cli.project import console, project_root
 from infraflux.cli.service import tell_running_service
+from infraflux.config.environments import known_environments
 from infraflux.config.layers import ENVIRONMENTS
 from infraflux.config.load import load_cluster
 from infraflux.config.scaffold import token_file
@@ -136,7 +137,7 @@ class Dialogue:
 
     def _leaving(self, root: Path, *, keep_lab: bool) -> tuple[list[str], str]:
         """The samples that go, and why they stay where they do."""
-        samples = site_setup.samples(root)
+        samples = [one.name for one in known_environments(root) if one.simulated]
         if keep_lab or not samples:
             return [], "--keep-lab" if samples else ""
         kept = site_setup.kept_because(root, samples)

@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "deploy": ("infraflux.cli.deploy:deploy", "Bring a cluster to what its configuration says."),
     "destroy": ("infraflux.cli.deploy:destroy", "Remove a cluster and all of ours that belongs to it."),
     "approve": ("infraflux.cli.deploy:approve", "Approve or reject the plan of a run that waits for it."),
-    "up": ("infraflux.cli.up:up", "Set up, start everything, deploy dev."),
+    "up": ("infraflux.cli.up:up", "Set up and start everything; with the lab, deploy its first cluster."),
     "down": ("infraflux.cli.up:down", "Stop everything that `up` started."),
     "service": ("infraflux.cli.service:app", "The Prefect server and worker in the background."),
     "lab": ("infraflux.cli.lab:app", "The local lab: simulated Proxmox and Talos, real Kubernetes."),

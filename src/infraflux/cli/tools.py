@@ -26,6 +26,8 @@ class GroupName(StrEnum):
     """What an installation is for."""
 
     UP = "up"
+    REAL = "real"
+    """Own hardware, without the lab."""
     TEST = "test"
     ALL = "all"
     TALOS_REAL = "talos-real"

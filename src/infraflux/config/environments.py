@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infraflux.config.layers import Layers
+from infraflux.config.models.proxmox import is_loopback
+from infraflux.config.problems import Path as ValuePath
 from infraflux.config.tree import find
 
 
@@ -17,6 +19,8 @@ class Environment:
     """The environment its releases come from."""
     clusters: tuple[str, ...] = ()
     """Names of its clusters, sorted."""
+    simulated: bool = False
+    """Whether its Proxmox is the lab's: a real one is never on this machine's own addresses."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -30,13 +34,21 @@ def known_environments(root: Path) -> tuple[Environment, ...]:
     clusters: dict[str, list[str]] = {name: [] for name in layers.environments()}
     for cluster in layers.clusters():
         clusters.setdefault(cluster.environment, []).append(cluster.name)
-    sources = {name: _source(layers, name) for name in layers.environments()}
-    return tuple(Environment(name, sources[name], tuple(clusters[name])) for name in promotion_order(sources))
+    sources = {name: _said(layers, name, ("policy", "promotion", "source")) for name in layers.environments()}
+    return tuple(
+        Environment(
+            name,
+            source=sources[name],
+            clusters=tuple(clusters[name]),
+            simulated=is_loopback(_said(layers, name, ("proxmox", "endpoint")) or ""),
+        )
+        for name in promotion_order(sources)
+    )
 
 
-def _source(layers: Layers, environment: str) -> str | None:
+def _said(layers: Layers, environment: str, path: ValuePath) -> str | None:
     tree = layers.environment_tree(environment)
-    value = find(tree, ("policy", "promotion", "source")) if tree is not None else None
+    value = find(tree, path) if tree is not None else None
     return str(value.data) if value is not None else None
 
 

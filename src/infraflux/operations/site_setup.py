@@ -3,10 +3,9 @@
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from infraflux.adapters.git_repo import GitRepo
 from infraflux.adapters.proxmox.addresses import answering
@@ -20,7 +19,7 @@ from infraflux.config.layers import ENVIRONMENTS, OVERLAYS, Layers
 from infraflux.config.load import Fleet
 from infraflux.config.models import ClusterSpec
 from infraflux.config.scaffold import token_file, used_ranges, write_new
-from infraflux.config.tree import find, plain
+from infraflux.config.tree import plain
 from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent
 from infraflux.core.files import write_private
 from infraflux.core.paths import ProjectPaths
@@ -94,22 +93,6 @@ def _pool_size(pool: Mapping[str, Any]) -> PoolSize:
 
 
 # The samples
-
-
-def samples(root: Path) -> list[str]:
-    """Environments whose Proxmox is the lab's: a real one is never on this machine's own addresses."""
-    layers = Layers(root)
-    return [name for name in layers.environments() if _on_loopback(layers, name)]
-
-
-def _on_loopback(layers: Layers, environment: str) -> bool:
-    tree = layers.environment_tree(environment)
-    endpoint = find(tree, ("proxmox", "endpoint")) if tree is not None else None
-    host = urlsplit(str(endpoint.data)).hostname or "" if endpoint is not None else ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def kept_because(root: Path, environments: Sequence[str]) -> str:

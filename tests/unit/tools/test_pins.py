@@ -47,7 +47,7 @@ def test_accepts(accept: str, version: str | None, accepted: bool) -> None:
         pytest.param("    package: example.org/two\n", "", "module and package go together", id="no package"),
         pytest.param("[given, gamma]", "[given, delta]", "any_of names delta", id="unknown alternative"),
         pytest.param("go: {", "go: [", "not valid YAML", id="no YAML"),
-        pytest.param("groups: [all]", "groups: [some]", "Input should be 'up', 'test', 'all' or", id="group"),
+        pytest.param("groups: [all]", "groups: [some]", "Input should be 'up', 'real', 'test', 'all' or", id="group"),
     ],
 )
 def test_mistakes_in_the_list(machine: Machine, old: str, new: str, message: str) -> None:

@@ -17,7 +17,7 @@ from ruamel.yaml.error import YAMLError
 
 from infraflux.core.errors import ErrorClass, Permanent
 
-Group = Literal["up", "test", "all", "talos-real"]
+Group = Literal["up", "real", "test", "all", "talos-real"]
 
 
 class Pinned(BaseModel):

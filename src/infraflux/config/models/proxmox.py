@@ -22,6 +22,15 @@ SIMULATED_AROUND_NODES = (
 """With real nodes, which cannot have loopback addresses."""
 
 
+def is_loopback(url: str) -> bool:
+    """Whether a URL leads to this machine itself."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class ApiToken(Section):
     """A Proxmox API token; the least privileges it needs are listed in docs/proxmox.md."""
 
@@ -94,8 +103,4 @@ class Proxmox(Section):
     @property
     def on_loopback(self) -> bool:
         """Whether the API is on this machine: a real Proxmox host never is, the lab's simulated ones always are."""
-        host = urlsplit(self.endpoint).hostname or ""
-        try:
-            return ip_address(host).is_loopback
-        except ValueError:
-            return host == "localhost"
+        return is_loopback(self.endpoint)
