@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from infraflux.adapters.kubernetes.facts import KubernetesNode
+from infraflux.adapters.kubernetes.facts import BY_HAND, ROLLING, KubernetesNode
 from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.drift.findings import DriftClass, Finding, Layer, Owner
 
@@ -41,18 +41,22 @@ def _one_node(spec: ClusterSpec, node: Node, seen: KubernetesNode) -> Iterator[F
     if str(node.address) not in seen.addresses:
         yield _finding(node.name, "address", wanted=str(node.address), seen=", ".join(seen.addresses) or "none")
     if seen.cordoned:
-        yield _finding(
-            node.name,
-            "schedulable",
-            wanted="yes",
-            seen="cordoned",
-            owner=Owner.NOBODY,
-            note="somebody cordoned it; `kubectl uncordon` when the work there is done",
-        )
+        yield _cordoned(node, seen)
     yield from _label_drift(node, seen)
     yield from _taint_drift(
         node, seen, dedicated=node.role is Role.CONTROL_PLANE and not spec.control_planes_take_workloads
     )
+
+
+def _cordoned(node: Node, seen: KubernetesNode) -> Finding:
+    """Only what a run left behind is taken back by the next one."""
+    if seen.out_of_service == ROLLING:
+        note = "an interrupted run left it out of service: `return node`, which a deploy does"
+        return _difference(node.name, "schedulable", wanted="yes", seen="cordoned", note=note)
+    note = "somebody cordoned it; `kubectl uncordon` when the work there is done"
+    if seen.out_of_service == BY_HAND:
+        note = "taken out of service by hand; taken back in the same way when the work there is done"
+    return _finding(node.name, "schedulable", wanted="yes", seen="cordoned", owner=Owner.NOBODY, note=note)
 
 
 def _label_drift(node: Node, seen: KubernetesNode) -> Iterator[Finding]:
@@ -85,10 +89,10 @@ def _taint_drift(node: Node, seen: KubernetesNode, *, dedicated: bool) -> Iterat
             )
 
 
-def _difference(name: str, field: str, *, wanted: str, seen: str) -> Finding:
-    """A deploy writes declared labels and taints, and takes away what it wrote before."""
+def _difference(name: str, field: str, *, wanted: str, seen: str, note: str = "") -> Finding:
+    """A deploy writes declared labels and taints, takes away what it wrote, and takes nodes back into service."""
     repairable = DriftClass.REPAIRABLE
-    return _finding(name, field, wanted=wanted, seen=seen, owner=Owner.INFRAFLUX, drift_class=repairable)
+    return _finding(name, field, wanted=wanted, seen=seen, owner=Owner.INFRAFLUX, drift_class=repairable, note=note)
 
 
 def _finding(

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infraflux.adapters.kubernetes.client import Kubernetes
-from infraflux.adapters.kubernetes.facts import KubernetesNode, Manifest
+from infraflux.adapters.kubernetes.facts import OUT_OF_SERVICE, KubernetesNode, Manifest
+from infraflux.adapters.kubernetes.quantities import cores_of, mib_of
 from infraflux.adapters.talos.facts import EtcdSeen
 from infraflux.adapters.talos.seen import look_at_etcd, look_at_services
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS, Talosctl
@@ -128,12 +129,17 @@ def kubernetes_node(item: Manifest) -> KubernetesNode:
     """What health needs of a Node object (pure)."""
     status = item.get("status") or {}
     conditions = {one["type"]: one["status"] for one in status.get("conditions") or []}
+    capacity, info = status.get("capacity") or {}, status.get("nodeInfo") or {}
     return KubernetesNode(
         name=item["metadata"]["name"],
         ready=conditions.get("Ready") == "True",
         addresses=tuple(one["address"] for one in status.get("addresses") or [] if one["type"] == "InternalIP"),
-        kubelet_version=(status.get("nodeInfo") or {}).get("kubeletVersion", ""),
+        kubelet_version=info.get("kubeletVersion", ""),
         cordoned=bool((item.get("spec") or {}).get("unschedulable")),
+        out_of_service=(item["metadata"].get("annotations") or {}).get(OUT_OF_SERVICE, ""),
+        boot_id=info.get("bootID", ""),
+        cores=cores_of(str(capacity.get("cpu", "0"))),
+        memory_mib=mib_of(str(capacity.get("memory", "0"))),
         labels=item["metadata"].get("labels") or {},
         taints={identity_of(one): one.get("value", "") for one in (item.get("spec") or {}).get("taints") or []},
         owned_taints=read_owned(item).taints,

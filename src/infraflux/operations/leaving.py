@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from infraflux.adapters.kubectl import Kubectl
 from infraflux.adapters.kubernetes.client import Kubernetes
-from infraflux.adapters.kubernetes.facts import Ref
+from infraflux.adapters.kubernetes.facts import BY_HAND, OUT_OF_SERVICE, ROLLING, KubernetesNode, Ref
 from infraflux.adapters.talos.facts import EtcdMember, NodeState
 from infraflux.adapters.talos.seen import look_at_etcd
 from infraflux.config.models import Node
@@ -19,6 +19,7 @@ from infraflux.core.errors import Retryable
 from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.operations.bootstrap import TalosCluster
 from infraflux.operations.etcd_health import require_majority_without
+from infraflux.operations.health import kubernetes_node
 from infraflux.operations.plan.leaving import Leaver
 from infraflux.operations.teardown import reset_node
 
@@ -48,11 +49,31 @@ class NodeExit:
             done.append("forgotten by Kubernetes")
         return Done(f"{node.name}: {', '.join(done)}") if done else Noop(f"{node.name} has left already")
 
-    def drain(self, name: str) -> None:
-        """Evict its pods within the time that the policy gives; then stop or delete them, as it says."""
+    def drain(self, name: str, *, mark: str = ROLLING) -> None:
+        """Evict its pods within the time that the policy gives; then stop or delete them, as it says.
+
+        The Node is marked before, so that whoever comes after a killed run knows who cordoned it; one that somebody
+        else cordoned is not, and stays cordoned.
+        """
+        with closing(self.connect()) as kubernetes:
+            node = _node(kubernetes, name)
+            if node is not None and (not node.cordoned or mark == BY_HAND):
+                kubernetes.annotate(_ref(name), {OUT_OF_SERVICE: mark})
         force = self.rules.on_drain_timeout is DrainTimeout.FORCE
         self.cluster.log(f"{name}: draining, for {self.rules.drain_timeout_s} s at most")
         self.kubectl.drain(name, timeout_s=self.rules.drain_timeout_s, force_after=force)
+
+    def take_back(self, name: str, *, mark: str = ROLLING) -> Outcome:
+        """Let pods come again, where this `mark` says who cordoned it."""
+        with closing(self.connect()) as kubernetes:
+            node = _node(kubernetes, name)
+            if node is None or (node.cordoned and node.out_of_service != mark):
+                return Noop(f"{name} stays cordoned: somebody else cordoned it")
+            if not node.cordoned and not node.out_of_service:
+                return Noop(f"{name} is in service")
+            self.kubectl.uncordon(name)
+            kubernetes.merge(_ref(name), {"metadata": {"annotations": {OUT_OF_SERVICE: None}}})
+        return Done(f"{name} is in service again")
 
     def forget(self, name: str) -> bool:
         """Delete the Node object; False where there is none."""
@@ -103,6 +124,11 @@ class NodeExit:
     def _registered(self, name: str) -> bool:
         with closing(self.connect()) as kubernetes:
             return kubernetes.read(_ref(name)) is not None
+
+
+def _node(kubernetes: Kubernetes, name: str) -> KubernetesNode | None:
+    found = kubernetes.read(_ref(name))
+    return kubernetes_node(found) if found is not None else None
 
 
 def _ref(name: str) -> Ref:

@@ -32,6 +32,8 @@ class Rollout:
     """Drains and takes back into service."""
     read_nodes: Callable[[], Sequence[KubernetesNode]]
     """Node objects; raises Retryable where the API does not answer."""
+    stage: str = STAGE
+    """Where errors say that they happened."""
 
     def roll(
         self, nodes: Sequence[Node], change: Callable[[Node], Outcome], *, restarts: Callable[[Node], bool]
@@ -53,15 +55,15 @@ class Rollout:
     def _one(self, node: Node, change: Callable[[Node], Outcome], restarts: bool) -> Outcome:
         plane = node.role is Role.CONTROL_PLANE
         if plane:
-            require_whole_etcd(self.cluster, stage=STAGE)
+            require_whole_etcd(self.cluster, stage=self.stage)
         if restarts:
             self.leave.drain(node.name)
         outcome = change(node)
         if plane:
-            require_whole_etcd(self.cluster, stage=STAGE)
+            require_whole_etcd(self.cluster, stage=self.stage)
         self._wait_ready(node)
         if restarts:
-            self.leave.kubectl.uncordon(node.name)
+            self.cluster.log(str(self.leave.take_back(node.name)))
         return outcome
 
     def _wait_ready(self, node: Node) -> None:
@@ -86,19 +88,21 @@ class Rollout:
             raise Retryable(
                 f"{node.name} is not Ready within {deadline_s} s: {found.reason}",
                 cluster=self.cluster.spec.key,
-                stage=STAGE,
+                stage=self.stage,
                 next_step=f"look at `kubectl describe node {node.name}`",
             )
 
     def _stopped(self, name: str, error: BaseException, *, left: Sequence[str], cordoned: bool) -> InfrafluxError:
         if not isinstance(error, InfrafluxError):
             raise error
-        out = f"; {name} is out of service: `kubectl uncordon {name}` takes it back" if cordoned else ""
+        out = (
+            f"; {name} is out of service: the next run takes it back, or `kubectl uncordon {name}`" if cordoned else ""
+        )
         rest = f"; not touched: {', '.join(left)}" if left else ""
         stopped = RolloutStopped(
             f"the rollout stopped at {name}: {error.message}{out}{rest}",
             cluster=self.cluster.spec.key,
-            stage=STAGE,
+            stage=self.stage,
             error_class=error.error_class,
             next_step=error.next_step or f"look at {name}, then run again: it goes on there",
         )

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from fakes.specs import make_spec
 
-from infraflux.adapters.kubernetes.facts import KubernetesNode
+from infraflux.adapters.kubernetes.facts import BY_HAND, ROLLING, KubernetesNode
 from infraflux.drift.findings import DriftClass, Layer, Owner
 from infraflux.drift.kubernetes import find_node_drift
 
@@ -82,3 +82,17 @@ PASSING = ["node.kubernetes.io/not-ready:NoExecute", "node.cilium.io/agent-not-r
 def test_labels_of_others_and_what_controllers_put_on_a_node_are_no_drift(taint):
     seen = worker(**(AS_DECLARED | {"taints": AS_DECLARED["taints"] | {taint: ""}}))
     assert list(find_node_drift(labelled_spec(), [CP, seen])) == []
+
+
+CORDONS = {
+    "by a run that was killed": (ROLLING, DriftClass.REPAIRABLE, Owner.INFRAFLUX, "`return node`"),
+    "with our own command": (BY_HAND, DriftClass.DANGEROUS, Owner.NOBODY, "by hand"),
+    "by somebody": ("", DriftClass.DANGEROUS, Owner.NOBODY, "kubectl uncordon"),
+}
+
+
+@pytest.mark.parametrize(("mark", "drift_class", "owner", "words"), CORDONS.values(), ids=CORDONS)
+def test_a_cordoned_node_is_put_right_by_who_left_it(mark: str, drift_class: DriftClass, owner: Owner, words: str):
+    [found] = find_node_drift(SPEC, [CP, worker(cordoned=True, out_of_service=mark)])
+    assert (found.field, found.drift_class, found.owner) == ("schedulable", drift_class, owner)
+    assert words in found.note

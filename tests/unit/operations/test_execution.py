@@ -76,9 +76,9 @@ class World:
     @property
     def service(self) -> Any:
         """Drains and takes back into service; only notes it."""
-        kubectl = SimpleNamespace(uncordon=lambda name: self.in_service.append(f"uncordon {name}"))
         drain = lambda name: self.in_service.append(f"drain {name}")  # noqa: E731
-        return SimpleNamespace(rules=self.workspace.spec.policy.rollout, drain=drain, kubectl=kubectl)
+        take_back = lambda name: self.in_service.append(f"uncordon {name}")  # noqa: E731
+        return SimpleNamespace(rules=self.workspace.spec.policy.rollout, drain=drain, take_back=take_back)
 
     def read_nodes(self) -> list[KubernetesNode]:
         """A node is Ready unless it is told not to become so."""

@@ -5,6 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FIELD_MANAGER = "infraflux"
+OUT_OF_SERVICE = "infraflux.io/out-of-service"
+"""Annotation of a Node that InfraFlux cordoned: why. One without it was cordoned by somebody else, and stays so."""
+ROLLING = "rollout"
+"""Until the step that took it out of service takes it back; one that a killed run left so is taken back by the next."""
+BY_HAND = "by-hand"
+"""Until somebody takes it back by hand."""
 
 
 Manifest = dict[str, Any]
@@ -43,6 +49,13 @@ class KubernetesNode:
     addresses: tuple[str, ...]
     kubelet_version: str
     cordoned: bool = False
+    out_of_service: str = ""
+    """Why InfraFlux cordoned it; empty where it did not."""
+    boot_id: str = ""
+    """Of the kernel that its kubelet last reported from."""
+    cores: int = 0
+    memory_mib: int = 0
+    """What its kubelet counted when it started: the machine's memory less what the kernel keeps."""
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: Mapping[str, str] = field(default_factory=dict)
     """`key:effect` -> value."""
