@@ -8,6 +8,7 @@ from typing import Any
 
 from fakes.specs import make_spec
 
+from infraflux.adapters.proxmox.hardware import Hardware
 from infraflux.adapters.talos.facts import BootstrapMarker, EtcdMember, EtcdSeen, NodeSeen, NodeState
 from infraflux.adapters.terraform.plan import VM_TYPE, Change, PlanSummary
 from infraflux.adapters.terraform.plan import Action as Terraform
@@ -59,6 +60,8 @@ class Site:
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Node objects."""
     reboots: dict[str, bool] = field(default_factory=dict)
+    hardware: dict[str, Hardware] = field(default_factory=dict)
+    """Of machines that run; empty where nobody looked."""
     members: list[str] | None = None
     """None: no control plane lists any."""
     marker: BootstrapMarker | None = None
@@ -103,6 +106,7 @@ class Site:
             marker=self.marker,
             nodes=nodes,
             reboots=self.reboots,
+            hardware=self.hardware,
             etcd=etcd_of(self.members),
             platform=platform if self.no_platform is None else None,
             no_platform=self.no_platform or "",

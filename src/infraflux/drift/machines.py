@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from infraflux.adapters.proxmox.facts import Guest
+from infraflux.adapters.proxmox.hardware import AttributeChange, hardware_of, shown, waiting_values
 from infraflux.adapters.proxmox.orphans import Orphans
 from infraflux.adapters.terraform.plan import Action, Change, PlanSummary
 from infraflux.config.models import ClusterSpec, Node, Role
@@ -38,7 +39,9 @@ def find_machine_drift(
     for node in spec.nodes:
         if guest := by_id.get(node.vm_id):
             found += _guest_findings(node, guest, moved=moved)
-        found += _hidden_drives(node, (answers or {}).get(f"vm/{node.vm_id}"))
+        answer = (answers or {}).get(f"vm/{node.vm_id}")
+        found += _hidden_drives(node, answer)
+        found += _waiting_hardware(node, answer, plans)
     planned = {change.node for plan in plans for change in plan.changes if change.is_machine}
     return found + list(_orphan_findings(orphans, planned=planned))
 
@@ -148,6 +151,30 @@ def _hidden_drives(node: Node, answer: Mapping[str, Any] | None) -> Iterator[Fin
                 seen=str(value),
                 drift_class=DriftClass.DANGEROUS,
                 owner=Owner.NOBODY,
+            )
+
+
+def _waiting_hardware(node: Node, answer: Mapping[str, Any] | None, plans: Sequence[PlanSummary]) -> Iterator[Finding]:
+    """What is as declared and not in force; what Terraform itself would change is told of already."""
+    changes = [
+        AttributeChange(path=one.path, before=one.before, after=one.after)
+        for plan in plans
+        for change in plan.changes
+        if change.is_machine and change.node == node.name and change.action is Action.UPDATE
+        for one in change.fields
+    ]
+    changing = {one.option for one in waiting_values(hardware_of(()), changes)}
+    for one in waiting_values(hardware_of((answer or {}).get("pending") or ()), changes):
+        if one.option not in changing:
+            yield Finding(
+                layer=Layer.MACHINES,
+                object=node.name,
+                field=f"{one.option} in force",
+                wanted=one.after,
+                seen=one.before,
+                drift_class=DriftClass.DANGEROUS if node.role is Role.CONTROL_PLANE else DriftClass.REPAIRABLE,
+                owner=Owner.INFRAFLUX,
+                note=f"Proxmox keeps {shown(one)} for its next start: `restart node`, which a deploy does",
             )
 
 

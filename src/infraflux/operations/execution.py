@@ -2,8 +2,9 @@
 do more. Whoever brings a cluster up goes through these steps: the deploy, and `infraflux cluster bootstrap`."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from infraflux.config.models import Node
 from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.operations import credentials, talos_secrets
 from infraflux.operations.bootstrap import PlannedConfigs
@@ -136,6 +137,33 @@ def update_nodes(opened: OpenCluster, planned: Planned) -> Outcomes:
     )
 
 
+def restart_nodes(opened: OpenCluster, planned: Planned) -> Outcomes:
+    """The planned restarts, one node after the other, drained before and taken back after, and the proof of each."""
+    plan = planned.plan
+    allowed = {one.node: {(field.path, field.after) for field in one.fields} for one in plan.of(actions.RestartNode)}
+    back = {one.node for one in plan.of(actions.ReturnNode)}
+    touched = {one.node for one in plan.of(actions.ChangeMachine) if one.fields}
+    nodes = [node for node in opened.spec.nodes if node.name in {*allowed, *back, *touched}]
+    if not nodes:
+        return _no_restart()
+    restart, rollout = opened.node_restart(), replace(opened.rollout(), stage="restart nodes")
+    restart.require_planned(nodes, allowed)
+    rolled = [node for node in nodes if node.name in {*allowed, *back}]
+    due = restart.due(rolled)
+
+    def bring_back(node: Node) -> Outcome:
+        if node.name in due:
+            return restart.cycle(node)
+        restart.prove(node)
+        return rollout.leave.take_back(node.name)
+
+    return rollout.roll(rolled, bring_back, restarts=lambda node: node.name in due) or _no_restart()
+
+
+def _no_restart() -> Outcomes:
+    return {"nodes": Noop("the plan restarts no node, and none waits for it")}
+
+
 def label_nodes(opened: OpenCluster, planned: Planned) -> Outcomes:
     """Labels and taints of the planned nodes; a new node's are read when it has registered."""
     new = {one.node for one in planned.plan.of(actions.ConfigureNode) if one.first}
@@ -196,4 +224,6 @@ AFTER_MACHINES = (
     Step("Cilium", "install Cilium", install_cilium),
     Step("Argo CD", "install Argo CD", install_argocd),
     Step("handoff", "hand over to Git", hand_off),
+    # Last: a node can only be waited for once everything is there that makes it Ready.
+    Step("restart nodes", "restart nodes for their hardware", restart_nodes),
 )

@@ -17,8 +17,10 @@ from infraflux.adapters.proxmox.addresses import answering
 from infraflux.adapters.proxmox.client import ProxmoxAccess, ProxmoxReader
 from infraflux.adapters.proxmox.facts import Guest, Observed
 from infraflux.adapters.proxmox.finding import PreflightFinding
-from infraflux.adapters.proxmox.observe import observe, observe_guests
+from infraflux.adapters.proxmox.hardware import Hardware
+from infraflux.adapters.proxmox.observe import observe, observe_guests, observe_hardware
 from infraflux.adapters.proxmox.orphans import Orphans, find_orphans, placement
+from infraflux.adapters.proxmox.power import MachinePower
 from infraflux.adapters.proxmox.preflight import judge_preflight, require_passed
 from infraflux.adapters.proxmox.remove import StrayRemover
 from infraflux.adapters.terraform.errors import PlanStale
@@ -141,6 +143,17 @@ class Machines:
         """Machines of ours that the state does not know, and the reverse."""
         guests = observe_guests(ProxmoxReader(self._access))
         return find_orphans(self.spec, guests=guests, known=self.known())
+
+    def hardware(self, guests: Sequence[Guest]) -> dict[str, Hardware]:
+        """By node, of the machines of ours that run."""
+        declared = {node.vm_id: node.name for node in self.spec.nodes}
+        ours = [one for one in guests if one.running and one.vm_id in declared and self.spec.ownership_tag in one.tags]
+        found = observe_hardware(ProxmoxReader(self._access), ours)
+        return {declared[vm_id]: one for vm_id, one in found.items()}
+
+    def power(self) -> MachinePower:
+        """The power button of this cluster's machines."""
+        return MachinePower(self._access, tag=self.spec.ownership_tag)
 
     def known(self) -> dict[int, str]:
         """Name by VM id of every machine that the state knows."""

@@ -26,6 +26,7 @@ from infraflux.operations.leaving import NodeExit
 from infraflux.operations.machines import Machines, open_machines
 from infraflux.operations.platform import Platform, open_platform
 from infraflux.operations.releases import RELEASED_CONTENT
+from infraflux.operations.restart import NodeRestart
 from infraflux.operations.rollout import Rollout
 from infraflux.operations.talos import open_talos
 
@@ -120,6 +121,16 @@ class OpenCluster:
         """How changes reach nodes of this cluster that run."""
         kubeconfig = self.talos.workspace.kubeconfig
         return Rollout(cluster=self.talos, leave=self.node_exit(), read_nodes=lambda: read_nodes(kubeconfig))
+
+    def node_restart(self) -> NodeRestart:
+        """How machines of this cluster start anew."""
+        kubeconfig = self.talos.workspace.kubeconfig
+        return NodeRestart(
+            cluster=self.talos,
+            open_power=self.machines.power,
+            rules=self.spec.policy.rollout,
+            read_nodes=lambda: read_nodes(kubeconfig),
+        )
 
     def forget_platform(self) -> None:
         """After an apply or a new kubeconfig: what was opened before is out of date."""

@@ -69,11 +69,13 @@ def make_plan(opened: OpenCluster, *, preflight: Preflight | None = None) -> Pla
         talos, kubernetes = nodes.result(), platform.result()
     if seen_platform := kubernetes.get("platform"):
         kubernetes["platform"] = _with_planned_objects(opened, machines, seen_platform)
+    hardware = opened.machines.hardware(seen.observed.guests)
     talos["nodes"] = {**talos.get("nodes", {}), **_look_at_leavers(opened, machines, talos)}
     observed = Observed(
         shared=machines.shared.summary,
         machines=machines.cluster.summary,
         warnings=machines.warnings,
+        hardware=hardware,
         **talos,
         **kubernetes,
     )

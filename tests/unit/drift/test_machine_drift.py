@@ -156,3 +156,34 @@ def test_a_drive_that_terraform_passes_over_is_found_in_proxmox():
         DriftClass.DANGEROUS,
         Owner.NOBODY,
     )
+
+
+WAITING = {
+    "a worker's memory": (
+        10021,
+        [{"key": "memory", "value": "4096", "pending": "8192"}],
+        [],
+        (WORKER, "memory in force", "8192", "4096", DriftClass.REPAIRABLE),
+    ),
+    "a control plane's": (
+        10011,
+        [{"key": "cores", "value": 2, "pending": 4}],
+        [],
+        (CP, "cores in force", "4", "2", DriftClass.DANGEROUS),
+    ),
+    "what Terraform puts back is told once": (
+        10021,
+        [{"key": "cores", "value": 2, "pending": 4}],
+        [change(Action.UPDATE, fields=(FieldChange(path="cpu[0].cores", before="4", after="2"),))],
+        (WORKER, "cpu[0].cores", "2", "4", DriftClass.REPAIRABLE),
+    ),
+}
+
+
+@pytest.mark.parametrize(("vm_id", "rows", "changes", "expected"), WAITING.values(), ids=WAITING)
+def test_what_is_declared_and_not_in_force_names_what_repairs_it(vm_id, rows, changes, expected):
+    answers = {f"vm/{vm_id}": {"config": {}, "pending": rows}}
+    [found] = find(*changes, answers=answers)
+    assert (found.object, found.field, found.wanted, found.seen, found.drift_class) == expected
+    if "in force" in found.field:
+        assert (found.owner, "`restart node`" in found.note) == (Owner.INFRAFLUX, True)

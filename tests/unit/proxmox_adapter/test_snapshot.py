@@ -14,10 +14,12 @@ from infraflux.core.errors import Retryable
 ACCESS = ProxmoxAccess(endpoint="https://pve:8006", token_id="a@pve!b", token_secret="c")
 ROW = {"type": "qemu", "vmid": 101, "node": "pve1", "name": "a", "status": "running", "cpu": 0.3, "uptime": 7}
 CONFIG = {"cpu": "host", "cores": 2, "scsi0": "lvm:vm-101-disk-0,size=20G", "ide2": "none,media=cdrom", "digest": "1"}
+PENDING = [{"key": "digest", "value": "1"}, {"key": "cores", "value": 1, "pending": 2}]
 VOLUME = {"volid": "lvm:vm-101-disk-0", "size": 20, "format": "raw", "used": 3}
 ANSWERS = {
     "cluster/resources": [ROW, {"type": "node", "node": "pve1"}],
     "nodes/pve1/qemu/101/config": CONFIG,
+    "nodes/pve1/qemu/101/pending": PENDING,
     "nodes/pve1/storage/lvm/content": [VOLUME],
     "pools": [{"poolid": "p", "comment": "c"}],
     "cluster/ha/resources": [{"sid": "vm:101", "state": "started", "digest": "x"}, {"sid": "vm:9"}],
@@ -58,6 +60,7 @@ def test_a_machine_is_its_row_its_configuration_and_its_volumes() -> None:
         "vm/101": {
             "row": {key: value for key, value in ROW.items() if key not in ("cpu", "uptime")},
             "config": {key: value for key, value in CONFIG.items() if key != "digest"},
+            "pending": PENDING[1:],
             "volumes": {"lvm:vm-101-disk-0": {"volid": "lvm:vm-101-disk-0", "size": 20, "format": "raw"}},
         },
         "vm/102": None,
@@ -109,7 +112,8 @@ def test_each_call_is_made_once_whoever_asks() -> None:
         found = list(pool.map(lambda _: snapshot.machines([101]), range(20)))
     assert all(one == found[0] for one in found)
     assert asked == {
-        "cluster/resources": 1, "nodes/pve1/qemu/101/config": 1, "nodes/pve1/storage/lvm/content": 1,
+        "cluster/resources": 1, "nodes/pve1/qemu/101/config": 1, "nodes/pve1/qemu/101/pending": 1,
+        "nodes/pve1/storage/lvm/content": 1,
     }  # fmt: skip
 
 

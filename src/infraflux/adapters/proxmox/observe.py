@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from infraflux.adapters.proxmox import privileges
-from infraflux.adapters.proxmox.client import ProxmoxReader
+from infraflux.adapters.proxmox.client import ProxmoxMissing, ProxmoxReader
 from infraflux.adapters.proxmox.facts import Guest, Host, Observed, StorageOnHost
+from infraflux.adapters.proxmox.hardware import Hardware, hardware_of
 from infraflux.config.models import ClusterSpec
 from infraflux.core.errors import InfrafluxError, Permanent
 
@@ -111,6 +113,15 @@ def optional(reader: ProxmoxReader, path: str, **parameters: Any) -> Any:
 def observe_guests(reader: ProxmoxReader) -> tuple[Guest, ...]:
     """Only the guests: one call."""
     return guests_of(reader.read("cluster/resources", type="vm"))
+
+
+def observe_hardware(reader: ProxmoxReader, guests: Iterable[Guest]) -> dict[int, Hardware]:
+    """What each of these machines runs with, and what waits; one that has gone or moved meanwhile is left out."""
+    found = {}
+    for guest in guests:
+        with suppress(ProxmoxMissing):
+            found[guest.vm_id] = hardware_of(reader.read(f"nodes/{guest.host}/qemu/{guest.vm_id}/pending"))
+    return found
 
 
 def guests_of(resources: Iterable[Mapping[str, Any]]) -> tuple[Guest, ...]:

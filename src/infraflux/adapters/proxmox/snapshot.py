@@ -47,7 +47,8 @@ class Snapshot:
         return guests_of(self._rows())
 
     def machines(self, vm_ids: Collection[int]) -> dict[str, Any]:
-        """`vm/<id>` -> where it is, how it runs, its configuration and its volumes; None where it does not exist."""
+        """`vm/<id>` -> where it is, how it runs, its configuration, what of that waits for its next start while it
+        runs, and its volumes; None where it does not exist."""
         rows = {int(row["vmid"]): row for row in self._rows() if row["type"] in ("qemu", "lxc")}
         with ThreadPoolExecutor(max_workers=READS_AT_ONCE) as pool:
             found = pool.map(lambda vm_id: self._machine(rows.get(vm_id)), sorted(vm_ids))
@@ -84,12 +85,14 @@ class Snapshot:
         host, kind, vm_id = row["node"], row["type"], row["vmid"]
         try:
             config = still(self._read(f"nodes/{host}/{kind}/{vm_id}/config"))
+            pending = self._read(f"nodes/{host}/{kind}/{vm_id}/pending") if row.get("status") == "running" else ()
         except ProxmoxMissing:
-            config = {}  # removed or moved in this very moment: different from whatever it was
+            config, pending = {}, ()  # removed or moved in this very moment: different from whatever it was
         volumes = sorted(_volumes(config))
         return {
             "row": still(row, MOVING_IN_LISTS),
             "config": config,
+            "pending": sorted((one for one in pending if one["key"] not in MOVING), key=lambda one: str(one["key"])),
             "volumes": {volume: self._volume(host, volume.partition(":")[0], volume) for volume in volumes},
         }
 

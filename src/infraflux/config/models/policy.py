@@ -167,6 +167,10 @@ class Rollout(Section):
     """How long a node is drained; PodDisruptionBudgets may hold it back that long."""
     on_drain_timeout: DrainTimeout = DrainTimeout.STOP
     """What then happens: `stop` ends the run and names the pods, `force` deletes them in spite of their budgets."""
+    shutdown_timeout_s: int = Field(default=180, ge=1, le=3600)
+    """How long a machine may take to power off when it is restarted, by its guest agent or ACPI."""
+    on_shutdown_timeout: DrainTimeout = DrainTimeout.STOP
+    """What then happens: `stop` ends the run and leaves the machine on, `force` switches it off."""
     max_unavailable: int = Field(default=1, ge=1, le=100)
     """Workers that may be out of service at the same time; control planes always go one by one."""
 

@@ -146,6 +146,20 @@ class LabelNode(Action):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RestartNode(Action):
+    """A machine starts anew, its node drained before and taken back after: what Proxmox kept pending takes effect."""
+
+    kind = "restart node"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReturnNode(Action):
+    """A node that an interrupted run left out of service is taken back."""
+
+    kind = "return node"
+
+
+@dataclass(frozen=True, kw_only=True)
 class InstallComponent(Action):
     """The first install of Cilium or Argo CD."""
 

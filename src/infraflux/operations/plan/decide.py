@@ -18,6 +18,7 @@ from infraflux.operations.plan.machines import machine_actions, new_machines, sh
 from infraflux.operations.plan.node_decisions import PushConfig, Wait, decide_config
 from infraflux.operations.plan.node_labels import plan_labels
 from infraflux.operations.plan.observed import Observed, Wanted
+from infraflux.operations.plan.restarts import restart_actions
 from infraflux.operations.plan.standing import require_changeable
 from infraflux.operations.plan.upgrades import plan_upgrade
 
@@ -55,6 +56,7 @@ def plan_cluster(spec: ClusterSpec, wanted: Wanted, seen: Observed) -> ClusterPl
     _nodes(spec, wanted, seen, new, draft)
     require_changeable(spec, draft.actions, seen)
     _platform(wanted, seen, draft)
+    draft.add(restart_actions(spec, seen, new), otherwise="no machine waits for a restart, no node is out of service")
     return ClusterPlan(
         cluster=spec.key,
         actions=with_hooks(spec, draft.actions),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from infraflux.adapters.proxmox.hardware import needs_restart
 from infraflux.adapters.terraform.plan import Action as Terraform
 from infraflux.adapters.terraform.plan import Change, PlanSummary
 from infraflux.config.models import ClusterSpec, Node
@@ -15,8 +16,6 @@ _NAMES = {
     "proxmox_haresource": "HA resource",
     "proxmox_harule": "HA rule",
 }
-_PENDING = ("cpu", "memory", "machine", "bios", "numa", "network_device", "hostpci", "usb", "vga", "scsi_hardware")
-"""Proxmox keeps changes of these for the next start of a machine that runs (qm(1), "pending")."""
 _DONE = {
     Terraform.CREATE: "created",
     Terraform.UPDATE: "changed",
@@ -78,8 +77,9 @@ def _change(change: Change, node: Node | None) -> str:
     if change.is_machine and node is not None and change.action in (Terraform.CREATE, Terraform.REPLACE):
         parts.append(hardware(node))
     parts += [f"data disk {disk.name} is lost: {disk.why}" for disk in change.lost_disks]
-    if pending := [one for one in change.fields if change.action is Terraform.UPDATE and _is_pending(change, one.path)]:
-        parts.append(f"{', '.join(one.path for one in pending)}: in force after the machine's next start")
+    fields = change.fields if change.is_machine and change.action is Terraform.UPDATE else ()
+    if waiting := [one.path for one in fields if needs_restart(one.path)]:
+        parts.append(f"{', '.join(waiting)}: in force once the machine has started anew")
     return "; ".join(parts)
 
 
@@ -92,10 +92,6 @@ def hardware(node: Node) -> str:
 
 def _gib(mib: int) -> str:
     return f"{mib / 1024:g} GiB"
-
-
-def _is_pending(change: Change, path: str) -> bool:
-    return change.is_machine and path.startswith(_PENDING)
 
 
 def _why(change: Change) -> str:

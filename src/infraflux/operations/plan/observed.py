@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from infraflux.adapters.kubernetes.facts import Manifest
+from infraflux.adapters.proxmox.hardware import Hardware
 from infraflux.adapters.talos.facts import BootstrapMarker, EtcdSeen, NodeSeen
 from infraflux.adapters.terraform.plan import PlanSummary
 from infraflux.core.outcomes import Outcome
@@ -37,6 +38,8 @@ class Observed:
     """Nodes whose machines stay; one that is to be made is not asked."""
     reboots: Mapping[str, bool] = field(default_factory=dict)
     """Per node that runs with another config: whether Talos needs a reboot for the wanted one."""
+    hardware: Mapping[str, Hardware] = field(default_factory=dict)
+    """Per node whose machine runs: what it runs with, and what waits for its next start."""
     etcd: EtcdSeen | None = None
     platform: PlatformSeen | None = None
     no_platform: str = ""
