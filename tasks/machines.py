@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from infraflux.core import process
-from infraflux.core.outcomes import Outcome
+from infraflux.core.outcomes import Noop, Outcome
 from infraflux.operations.destruction import Destruction
 from infraflux.operations.machine_configs import require_valid
 from infraflux.operations.machines import Preflight
@@ -25,6 +25,8 @@ def preflight(*, opened: OpenCluster) -> Preflight:
 @step("apply machines")
 def apply_machines(*, opened: OpenCluster, planned: Planned) -> Outcome:
     """Apply exactly the plan that was shown; the guard is asked once more."""
+    if planned.machines is None:
+        return log_outcome(Noop("the plan changes no machine"))
     with process.guard():
         require_allowed(opened, planned, today=datetime.now(UTC).date())
         outcome = opened.machines.apply(planned.machines, on_event=opened.machines.log_events(log_line))

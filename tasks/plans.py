@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 
 from infraflux.core import process
-from infraflux.operations import planning
+from infraflux.operations import by_hand, planning
 from infraflux.operations.machines import Preflight
 from infraflux.operations.opening import OpenCluster
 from infraflux.operations.plan import report
+from infraflux.operations.plan.by_hand import Asked
 from infraflux.operations.planning import Planned
 from tasks.engine.step import log_line, step
 
@@ -20,6 +21,17 @@ def plan_cluster(*, opened: OpenCluster, preflight: Preflight) -> Planned:
         log_line(f"warning: {warning}")
     for reason in planned.plan.unchanged:
         log_line(f"nothing to do: {reason}")
+    for line in report.text(planned.plan):
+        log_line(line)
+    log_line(f"plan {planned.plan.digest[:12]}: {planned}")
+    return planned
+
+
+@step("plan by hand")
+def plan_by_hand(*, opened: OpenCluster, asked: Asked) -> Planned:
+    """What the action does, as a plan like any other."""
+    with process.guard():
+        planned = by_hand.make_hand_plan(opened, asked)
     for line in report.text(planned.plan):
         log_line(line)
     log_line(f"plan {planned.plan.digest[:12]}: {planned}")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from prefect import Task
 
 from infraflux.core.outcomes import Outcome
-from infraflux.operations import execution
+from infraflux.operations import by_hand, execution
 from infraflux.operations.execution import Outcomes, Step
 from infraflux.operations.opening import OpenCluster
 from infraflux.operations.planning import Planned
@@ -28,4 +28,5 @@ def as_task(one: Step) -> StepTask:
 
 
 BEFORE_MACHINES = tuple((one.stage, as_task(one)) for one in execution.BEFORE_MACHINES)
+BY_HAND = tuple((one.stage, as_task(one)) for one in by_hand.STEPS)
 AFTER_MACHINES = tuple((one.stage, as_task(one)) for one in execution.AFTER_MACHINES)

@@ -8,6 +8,7 @@ from typing import Any
 
 from fakes.specs import make_spec
 
+from infraflux.adapters.proxmox.facts import Guest
 from infraflux.adapters.proxmox.hardware import Hardware
 from infraflux.adapters.talos.facts import BootstrapMarker, EtcdMember, EtcdSeen, NodeSeen, NodeState
 from infraflux.adapters.terraform.plan import VM_TYPE, Change, PlanSummary
@@ -62,6 +63,7 @@ class Site:
     reboots: dict[str, bool] = field(default_factory=dict)
     hardware: dict[str, Hardware] = field(default_factory=dict)
     """Of machines that run; empty where nobody looked."""
+    guests: dict[str, Guest] = field(default_factory=dict)
     members: list[str] | None = None
     """None: no control plane lists any."""
     marker: BootstrapMarker | None = None
@@ -107,6 +109,7 @@ class Site:
             nodes=nodes,
             reboots=self.reboots,
             hardware=self.hardware,
+            guests=self.guests,
             etcd=etcd_of(self.members),
             platform=platform if self.no_platform is None else None,
             no_platform=self.no_platform or "",

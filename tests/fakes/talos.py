@@ -143,7 +143,12 @@ class FakeTalos:
         if machine.node.name not in self.members:
             return self._answer("", "rpc error: code = Unavailable desc = etcd is not running")
         asked = str(machine.node.address)
-        rows = [(asked, str(i), m, "https://x:2380", "https://x:2379", "false") for i, m in enumerate(self.members)]
+        known = {one.node.name: address for address, one in self.machines.items()}
+        urls = [f"https://{known.get(name, 'x')}" for name in self.members]
+        rows = [
+            (asked, str(number), name, f"{url}:2380", f"{url}:2379", "false")
+            for number, (name, url) in enumerate(zip(self.members, urls, strict=True))
+        ]
         return self._answer(etcd_table(rows))
 
     def _kubeconfig(self, machine: FakeMachine, words: list[str]) -> Completed:
@@ -154,7 +159,7 @@ class FakeTalos:
         self.resets.append(machine.node.name)
         if "--graceful=true" in words and machine.node.name in self.members:
             self.members.remove(machine.node.name)
-        machine.powered, machine.config = False, ""
+        machine.powered, machine.config = "--reboot" in words, ""
         return self._answer("")
 
 

@@ -21,6 +21,7 @@ from infraflux.config.models.policy import Approval, Disruption, Policy
 from infraflux.core.errors import Permanent
 from infraflux.operations.destruction import Destruction
 from infraflux.operations.opening import OpenCluster, require_commit
+from infraflux.operations.plan.by_hand import HandAction
 from infraflux.service.forms import environment_of, with_clusters
 from infraflux.service.register import written_out_file
 from infraflux.service.sync import load_wanted
@@ -101,10 +102,15 @@ def test_a_bound_deployment_is_of_its_environment(entry: dict[str, Any]) -> None
     assert entry["parameters"]["cluster"] in clusters_of(environment)
 
 
-def test_deploy_and_destroy_exist_for_every_environment() -> None:
+def test_deploy_destroy_and_operate_exist_for_every_environment() -> None:
     names = {full_name(entry) for entry in DOCUMENT["deployments"]}
     for environment in Fleet.load(ROOT).environments:
-        assert {f"deploy/{environment}", f"destroy/{environment}"} <= names
+        assert {f"{flow}/{environment}" for flow in ("deploy", "destroy", "operate")} <= names
+
+
+def test_the_form_of_an_operation_offers_the_actions() -> None:
+    field = parameter_schema(load_flow(entry_of("operate/dev"))).properties["action"]
+    assert field["enum"] == [one.value for one in HandAction]
 
 
 def entry_of(name: str) -> dict[str, Any]:

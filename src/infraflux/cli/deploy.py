@@ -161,7 +161,12 @@ def _run_flow(flow: str, parameters: dict[str, Any]) -> None:
 
     from flows import deploy as deploy_module  # noqa: PLC0415
     from flows import destroy as destroy_module  # noqa: PLC0415
+    from flows import operate as operate_module  # noqa: PLC0415
 
     refresh_global_settings_context()
-    flows: dict[str, Any] = {"deploy": deploy_module.deploy, "destroy": destroy_module.destroy}
+    flows: dict[str, Any] = {
+        "deploy": deploy_module.deploy,
+        "destroy": destroy_module.destroy,
+        "operate": operate_module.operate,
+    }
     flows[flow](**parameters)

@@ -39,6 +39,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "proxmox": ("infraflux.cli.proxmox:app", "What the Proxmox of an environment has to allow"),
     "machines": ("infraflux.cli.machines:app", "Plan, apply and destroy the virtual machines of one cluster"),
     "cluster": ("infraflux.cli.cluster:app", "Bootstrap, health and credentials of one cluster"),
+    "node": ("infraflux.cli.node:app", "List nodes; restart, drain, replace, reset or remove one"),
+    "host": ("infraflux.cli.host:app", "Empty a Proxmox host for its maintenance, and bring its nodes back"),
     "drift": ("infraflux.cli.drift:app", "What is not as declared, over all layers"),
     "release": ("infraflux.cli.release:app", "Immutable bundles of what an environment runs"),
     "promotion": ("infraflux.cli.promotion:app", "Releases on their way through the environments"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from infraflux.adapters.kubernetes.facts import BY_HAND, ROLLING, KubernetesNode
+from infraflux.adapters.kubernetes.facts import BY_HAND, MAINTENANCE, ROLLING, KubernetesNode
 from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.drift.findings import DriftClass, Finding, Layer, Owner
 
@@ -55,7 +55,9 @@ def _cordoned(node: Node, seen: KubernetesNode) -> Finding:
         return _difference(node.name, "schedulable", wanted="yes", seen="cordoned", note=note)
     note = "somebody cordoned it; `kubectl uncordon` when the work there is done"
     if seen.out_of_service == BY_HAND:
-        note = "taken out of service by hand; taken back in the same way when the work there is done"
+        note = f"taken out of service by hand; `infraflux node uncordon` with {node.name} takes it back"
+    elif seen.out_of_service == MAINTENANCE:
+        note = "off for the maintenance of its host; `infraflux host maintenance` ends it"
     return _finding(node.name, "schedulable", wanted="yes", seen="cordoned", owner=Owner.NOBODY, note=note)
 
 

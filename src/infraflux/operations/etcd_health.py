@@ -2,6 +2,7 @@
 
 from infraflux.adapters.talos.seen import look_at_etcd, look_at_services
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS
+from infraflux.config.models import Node
 from infraflux.core.clock import NotYet, wait_until
 from infraflux.core.errors import ErrorClass, Permanent, Retryable
 from infraflux.operations.bootstrap import ETCD_DEADLINE_S, TalosCluster
@@ -43,6 +44,24 @@ def etcd_runs(cluster: TalosCluster, address: str) -> bool:
     except TALOS_ERRORS:
         return False
     return service is not None and bool(service.spec.get("running")) and bool(service.spec.get("healthy"))
+
+
+def require_majority_while_off(cluster: TalosCluster, node: Node) -> None:
+    """Permanent where etcd would lose its majority while this member is away; the only member has none to keep."""
+    etcd = look_at_etcd(cluster.spec.control_planes, admin=cluster.admin)
+    voters = [one for one in (etcd.members if etcd else ()) if not one.learner]
+    if len(voters) == 1 and voters[0].hostname == node.name:
+        return
+    alive = [one for one in voters if one.hostname != node.name and etcd_runs(cluster, one.address)]
+    if etcd is None or len(alive) < quorum(len(voters)):
+        raise Permanent(
+            f"{node.name} cannot go: {len(alive)} of {len(voters)} etcd members would be healthy,"
+            f" {quorum(len(voters))} are needed",
+            cluster=cluster.spec.key,
+            stage="operate",
+            error_class=ErrorClass.CONFLICT,
+            next_step="bring the other control planes back first",
+        )
 
 
 def require_majority_without(cluster: TalosCluster, name: str) -> None:

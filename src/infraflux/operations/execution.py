@@ -4,6 +4,7 @@ do more. Whoever brings a cluster up goes through these steps: the deploy, and `
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from infraflux.adapters.kubernetes.facts import ROLLING
 from infraflux.config.models import Node
 from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.operations import credentials, talos_secrets
@@ -149,13 +150,14 @@ def restart_nodes(opened: OpenCluster, planned: Planned) -> Outcomes:
     restart, rollout = opened.node_restart(), replace(opened.rollout(), stage="restart nodes")
     restart.require_planned(nodes, allowed)
     rolled = [node for node in nodes if node.name in {*allowed, *back}]
-    due = restart.due(rolled)
+    due = restart.due(rolled, always={one.node for one in plan.of(actions.RestartNode) if one.always})
+    whoever = {one.node for one in plan.of(actions.ReturnNode) if one.whoever}
 
     def bring_back(node: Node) -> Outcome:
         if node.name in due:
             return restart.cycle(node)
         restart.prove(node)
-        return rollout.leave.take_back(node.name)
+        return rollout.leave.take_back(node.name, mark=None if node.name in whoever else ROLLING)
 
     return rollout.roll(rolled, bring_back, restarts=lambda node: node.name in due) or _no_restart()
 

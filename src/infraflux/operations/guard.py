@@ -26,8 +26,13 @@ class Refusal:
     message: str
 
 
-def judge_plan(plan: PlanSummary, *, policy: DestructionGuard, today: date) -> tuple[Refusal, ...]:
-    """Everything the guard refuses, all at once; empty where the plan may be applied."""
+def judge_plan(
+    plan: PlanSummary, *, policy: DestructionGuard, today: date, named: frozenset[str] = frozenset()
+) -> tuple[Refusal, ...]:
+    """Everything the guard refuses, all at once; empty where the plan may be applied.
+
+    `named`: machines that somebody asked for by name. They may end; a data disk is lost by its own override only.
+    """
     allowed = {override.target for override in policy.overrides if _in_force(override, today)}
     expired = {override.target: override.expires for override in policy.overrides if not _in_force(override, today)}
     refusals = [
@@ -35,25 +40,27 @@ def judge_plan(plan: PlanSummary, *, policy: DestructionGuard, today: date) -> t
         for change in plan.changes
         if change.is_machine
         for refusal in _of_one_machine(change)
-        if refusal.target not in allowed and change.node not in allowed
+        if refusal.target not in allowed | named and change.node not in allowed
     ]
-    refusals += _of_the_whole(plan, policy=policy, allowed=allowed)
+    refusals += _of_the_whole(plan, policy=policy, allowed=allowed | named)
     return tuple(_with_expiry(refusal, expired) for refusal in refusals)
 
 
-def require_allowed(plan: PlanSummary, *, policy: DestructionGuard, today: date, cluster: str) -> None:
+def require_allowed(
+    plan: PlanSummary, *, policy: DestructionGuard, today: date, cluster: str, named: frozenset[str] = frozenset()
+) -> None:
     """Raises DestructionRefused with every refusal; returns where there is none."""
-    refusals = judge_plan(plan, policy=policy, today=today)
+    refusals = judge_plan(plan, policy=policy, today=today, named=named)
     if refusals:
         targets = sorted({refusal.target for refusal in refusals if refusal.target})
-        named = (
+        change = (
             f"a policy.destruction_guard.overrides entry for {', '.join(targets)}" if targets else "a smaller change"
         )
         raise DestructionRefused(
             "the plan is refused:\n" + "\n".join(f"  - {refusal.message}" for refusal in refusals),
             cluster=cluster,
             stage=STAGE,
-            next_step=f"commit {named}, or change the configuration",
+            next_step=f"commit {change}, or change the configuration",
         )
 
 

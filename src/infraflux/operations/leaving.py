@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from infraflux.adapters.kubectl import Kubectl
 from infraflux.adapters.kubernetes.client import Kubernetes
-from infraflux.adapters.kubernetes.facts import BY_HAND, OUT_OF_SERVICE, ROLLING, KubernetesNode, Ref
+from infraflux.adapters.kubernetes.facts import OUT_OF_SERVICE, ROLLING, KubernetesNode, Ref
 from infraflux.adapters.talos.facts import EtcdMember, NodeState
 from infraflux.adapters.talos.seen import look_at_etcd
 from infraflux.config.models import Node
@@ -57,17 +57,17 @@ class NodeExit:
         """
         with closing(self.connect()) as kubernetes:
             node = _node(kubernetes, name)
-            if node is not None and (not node.cordoned or mark == BY_HAND):
+            if node is not None and (not node.cordoned or mark != ROLLING):
                 kubernetes.annotate(_ref(name), {OUT_OF_SERVICE: mark})
         force = self.rules.on_drain_timeout is DrainTimeout.FORCE
         self.cluster.log(f"{name}: draining, for {self.rules.drain_timeout_s} s at most")
         self.kubectl.drain(name, timeout_s=self.rules.drain_timeout_s, force_after=force)
 
-    def take_back(self, name: str, *, mark: str = ROLLING) -> Outcome:
-        """Let pods come again, where this `mark` says who cordoned it."""
+    def take_back(self, name: str, *, mark: str | None = ROLLING) -> Outcome:
+        """Let pods come again, where this `mark` says who cordoned it; None: whoever did."""
         with closing(self.connect()) as kubernetes:
             node = _node(kubernetes, name)
-            if node is None or (node.cordoned and node.out_of_service != mark):
+            if node is None or (node.cordoned and mark is not None and node.out_of_service != mark):
                 return Noop(f"{name} stays cordoned: somebody else cordoned it")
             if not node.cordoned and not node.out_of_service:
                 return Noop(f"{name} is in service")

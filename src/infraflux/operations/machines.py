@@ -25,9 +25,9 @@ from infraflux.adapters.proxmox.preflight import judge_preflight, require_passed
 from infraflux.adapters.proxmox.remove import StrayRemover
 from infraflux.adapters.terraform.errors import PlanStale
 from infraflux.adapters.terraform.events import Event, EventKind, OnEvent
-from infraflux.adapters.terraform.plan import Change
+from infraflux.adapters.terraform.plan import Change, vm_address
 from infraflux.adapters.terraform.stack import DEFAULT_PLAN_S, Applied, Plan, Stack
-from infraflux.adapters.terraform.state import parse_state
+from infraflux.adapters.terraform.state import known_machines
 from infraflux.adapters.terraform.workspace import GLOBALS, Place, Tool
 from infraflux.adapters.tools.locate import locate, provider_mirror
 from infraflux.config.load import Fleet
@@ -173,8 +173,14 @@ class Machines:
         places = placement(self.spec, guests)
         return render_cluster(self.spec, placement=places, adopt=orphans.adopt)
 
-    def plan(self, *, preflight: Preflight | None = None, on_event: OnEvent | None = None) -> MachinesPlan:
-        """Plan both stacks, side by side: neither needs the other's result."""
+    def plan(
+        self,
+        *,
+        preflight: Preflight | None = None,
+        on_event: OnEvent | None = None,
+        replaced: frozenset[str] = frozenset(),
+    ) -> MachinesPlan:
+        """Plan both stacks, side by side: neither needs the other's result. `replaced`: nodes made anew."""
         seen = preflight or self.preflight()
         own = to_tfvars(self.own_variables(guests=seen.observed.guests, orphans=seen.orphans))
         with ThreadPoolExecutor(max_workers=1) as pool:
@@ -182,7 +188,8 @@ class Machines:
             # While it imports a running machine the provider does not know yet that it need not wait for the guest
             # agent: one that does not answer costs its 15 minutes.
             deadline_s = ADOPTING_PLAN_S if seen.orphans.adoptable else DEFAULT_PLAN_S
-            cluster = self.own.plan(own, on_event=on_event, deadline_s=deadline_s)
+            addresses = [vm_address(name) for name in sorted(replaced)]
+            cluster = self.own.plan(own, on_event=on_event, deadline_s=deadline_s, replaced=addresses)
             both = MachinesPlan(shared=shared.result(), cluster=cluster)
         texts = (*seen.warnings, *both.cluster.summary.warnings, *both.cluster.warnings)
         return MachinesPlan(shared=both.shared, cluster=cluster, warnings=tuple(dict.fromkeys(texts)))
@@ -199,11 +206,10 @@ class Machines:
             )
         return plan
 
-    def guard(self, plan: MachinesPlan, *, today: date) -> None:
-        """Raises DestructionRefused with everything the policy forbids."""
-        require_allowed(
-            plan.cluster.summary, policy=self.spec.policy.destruction_guard, today=today, cluster=self.spec.key
-        )
+    def guard(self, plan: MachinesPlan, *, today: date, named: frozenset[str] = frozenset()) -> None:
+        """Raises DestructionRefused with everything the policy forbids; `named` machines may end, not their disks."""
+        policy = self.spec.policy.destruction_guard
+        require_allowed(plan.cluster.summary, policy=policy, today=today, cluster=self.spec.key, named=named)
 
     # Act
 
@@ -322,11 +328,6 @@ class Machines:
             )
             for address in answering(new)
         )
-
-
-def known_machines(state: str | None) -> dict[int, str]:
-    """Name by VM id of every machine in a state document."""
-    return {machine.vm_id: machine.name for machine in parse_state(state).machines} if state else {}
 
 
 def open_machines(

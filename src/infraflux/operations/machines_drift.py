@@ -22,6 +22,7 @@ from infraflux.adapters.proxmox.orphans import Orphans, find_orphans
 from infraflux.adapters.proxmox.snapshot import Snapshot
 from infraflux.adapters.terraform.plan import EMPTY_PLAN, PlanSummary
 from infraflux.adapters.terraform.stack import DEFAULT_PLAN_S, Stack
+from infraflux.adapters.terraform.state import known_machines
 from infraflux.config.load import Fleet
 from infraflux.config.models import ClusterSpec
 from infraflux.core.files import write_private
@@ -29,7 +30,7 @@ from infraflux.core.outcomes import Done, Noop
 from infraflux.drift.findings import Finding
 from infraflux.drift.machines import find_machine_drift
 from infraflux.drift.quick import Baseline, Evidence, evidence_of, why_full
-from infraflux.operations.machines import ADOPTING_PLAN_S, Machines, known_machines, open_machines, proxmox_access
+from infraflux.operations.machines import ADOPTING_PLAN_S, Machines, open_machines, proxmox_access
 from infraflux.render.terraform import to_tfvars
 
 BASELINE = "clean-plan.json"

@@ -107,6 +107,10 @@ class OpenCluster:
             )
         return self._platform
 
+    def connect(self) -> Kubernetes:
+        """The Kubernetes API, for whoever closes it."""
+        return Kubernetes.from_kubeconfig(self.talos.workspace.kubeconfig, cluster=self.key)
+
     def node_exit(self) -> NodeExit:
         """How nodes of this cluster are drained and leave it."""
         kubeconfig = self.talos.workspace.kubeconfig
@@ -114,7 +118,7 @@ class OpenCluster:
             cluster=self.talos,
             kubectl=Kubectl(binary=locate("kubectl"), kubeconfig=kubeconfig, cluster=self.key),
             rules=self.spec.policy.rollout,
-            connect=lambda: Kubernetes.from_kubeconfig(kubeconfig, cluster=self.key),
+            connect=self.connect,
         )
 
     def rollout(self) -> Rollout:

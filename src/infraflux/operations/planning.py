@@ -43,17 +43,31 @@ class Planned:
     No dataclass: orchestrators look into those, field by field, wherever one is handed on.
     """
 
-    def __init__(self, *, plan: ClusterPlan, machines: MachinesPlan, seen: Observed) -> None:
+    def __init__(
+        self,
+        *,
+        plan: ClusterPlan,
+        machines: MachinesPlan | None,
+        seen: Observed,
+        named: frozenset[str] = frozenset(),
+    ) -> None:
         self.plan = plan
         self.machines = machines
+        """None where no machine is planned at all."""
         self.seen = seen
+        self.named = named
+        """Nodes that somebody asked for by name, whose machines may end; their data disks may not."""
 
     def __str__(self) -> str:
         return str(self.plan)
 
 
-def make_plan(opened: OpenCluster, *, preflight: Preflight | None = None) -> Planned:
+def make_plan(
+    opened: OpenCluster, *, preflight: Preflight | None = None, replaced: frozenset[str] = frozenset()
+) -> Planned:
     """Look at machines, nodes and platform side by side, and decide. Changes nothing.
+
+    Machines of `replaced` nodes are made anew, whether or not anything about them differs.
 
     Raises what a part of it raises that cannot be looked at: Terraform, Proxmox, a node that is not ours.
     """
@@ -63,9 +77,9 @@ def make_plan(opened: OpenCluster, *, preflight: Preflight | None = None) -> Pla
     present = {guest.vm_id for guest in seen.observed.guests if opened.spec.ownership_tag in guest.tags}
     made = [node for node in opened.spec.nodes if node.vm_id in present]
     with ThreadPoolExecutor(max_workers=2) as pool:
-        nodes = pool.submit(_look_at_nodes, opened, made)
+        nodes = pool.submit(look_at_nodes, opened, made)
         platform = pool.submit(_look_at_platform, opened) if made else _nothing()
-        machines = opened.machines.plan(preflight=seen)
+        machines = opened.machines.plan(preflight=seen, replaced=replaced)
         talos, kubernetes = nodes.result(), platform.result()
     if seen_platform := kubernetes.get("platform"):
         kubernetes["platform"] = _with_planned_objects(opened, machines, seen_platform)
@@ -80,12 +94,13 @@ def make_plan(opened: OpenCluster, *, preflight: Preflight | None = None) -> Pla
         **kubernetes,
     )
     plan = plan_cluster(opened.spec, _wanted(opened, machines), observed)
-    return Planned(plan=plan, machines=machines, seen=observed)
+    return Planned(plan=plan, machines=machines, seen=observed, named=replaced)
 
 
 def require_allowed(opened: OpenCluster, planned: Planned, *, today: date) -> None:
     """Raises DestructionRefused with everything that the environment's policy forbids by name."""
-    opened.machines.guard(planned.machines, today=today)
+    if planned.machines is not None:
+        opened.machines.guard(planned.machines, today=today, named=planned.named)
 
 
 def _nothing() -> Future[dict[str, Any]]:
@@ -97,13 +112,18 @@ def _nothing() -> Future[dict[str, Any]]:
 # What is wanted
 
 
-def _wanted(opened: OpenCluster, machines: MachinesPlan) -> Wanted:
-    talos, spec = opened.talos, opened.spec
+def wanted_nodes(opened: OpenCluster) -> Wanted:
+    """What the configuration makes of the nodes, and nothing of the platform."""
+    talos = opened.talos
     made = talos.workspace.configs if talos.workspace.has_bundle else MachineConfigs({})
-    return Wanted(
-        configs=made.by_node,
-        secrets=made.secrets,
-        fingerprints={node.name: _fingerprint(talos, node) for node in spec.nodes},
+    fingerprints = {node.name: _fingerprint(talos, node) for node in opened.spec.nodes}
+    return Wanted(configs=made.by_node, secrets=made.secrets, fingerprints=fingerprints, components={}, handoff=())
+
+
+def _wanted(opened: OpenCluster, machines: MachinesPlan) -> Wanted:
+    spec = opened.spec
+    return replace(
+        wanted_nodes(opened),
         components=_component_fingerprints(spec, source_trees(spec, root=opened.root, tree=opened.tree) / "platform"),
         handoff=tuple(_names(_manifests(machines.cluster.summary.planned_outputs))),
     )
@@ -146,8 +166,11 @@ def _names(manifests: Iterable[Manifest]) -> Iterator[str]:
 # Nodes
 
 
-def _look_at_nodes(opened: OpenCluster, made: Sequence[Node]) -> dict[str, Any]:
-    """The Talos part of `Observed`: every node whose machine exists, and etcd."""
+def look_at_nodes(opened: OpenCluster, made: Sequence[Node], *, reboots: bool = True) -> dict[str, Any]:
+    """The Talos part of `Observed`: every node whose machine exists, and etcd.
+
+    `reboots`: whether Talos is asked what another config would do to a node.
+    """
     talos = opened.talos
     has_secrets, marker = talos.workspace.has_bundle, talos.workspace.read_marker()
     base = {"has_secrets": has_secrets, "marker": marker}
@@ -160,8 +183,9 @@ def _look_at_nodes(opened: OpenCluster, made: Sequence[Node]) -> dict[str, Any]:
         etcd: Future[EtcdSeen | None] = pool.submit(look_at_etcd, _planes(made, opened.spec), admin=admin)
         nodes = {one.name: one for one in pool.map(lambda node: talos.look(node, wanted=configs[node.name]), made)}
         differing = [node for node in made if _differs(nodes[node.name], configs[node.name])]
-        reboots = dict(pool.map(lambda node: (node.name, _reboots(talos, node, configs[node.name])), differing))
-        return {**base, "nodes": nodes, "reboots": reboots, "etcd": etcd.result()}
+        asked = differing if reboots else ()
+        answers = dict(pool.map(lambda node: (node.name, _reboots(talos, node, configs[node.name])), asked))
+        return {**base, "nodes": nodes, "reboots": answers, "etcd": etcd.result()}
 
 
 def _look_at_leavers(opened: OpenCluster, machines: MachinesPlan, talos: Mapping[str, Any]) -> dict[str, NodeSeen]:

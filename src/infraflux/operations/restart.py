@@ -57,32 +57,37 @@ class NodeRestart:
                     stage=STAGE,
                 )
 
-    def due(self, nodes: Collection[Node]) -> frozenset[str]:
-        """Nodes whose machines have to start anew. One that is off, as a killed run left it, is started here: it takes
-        up what waited, and etcd is not whole before."""
+    def due(self, nodes: Collection[Node], *, always: Collection[str] = ()) -> frozenset[str]:
+        """Nodes whose machines have to start anew, `always` or because something waits.
+
+        One that is off, as a killed run left it, is started here: it takes up what waited, and etcd is not whole
+        before.
+        """
         found, power = set(), self.open_power()
         for node in nodes:
             guest = power.machine(node.vm_id)
             if not guest.running:
-                self._start(power, guest)
-            elif _waiting(power, node):
+                self.start(power, guest)
+            elif node.name in always or _waiting(power, node):
                 found.add(node.name)
         return frozenset(found)
 
     def cycle(self, node: Node) -> Outcome:
         """Off and on again, and the proof. Raises Retryable where it does not power off, or does not come back."""
         power, before = self.open_power(), self._boot_id(node)
-        self._shut_down(power, power.machine(node.vm_id))
-        self._start(power, power.machine(node.vm_id))
+        self.shut_down(power, power.machine(node.vm_id))
+        self.start(power, power.machine(node.vm_id))
         self.prove(node, before)
         return Done(f"{node.name} started anew, with {node.cores} cores and {node.memory_mib} MiB")
 
-    def _shut_down(self, power: MachinePower, guest: Guest) -> None:
+    def shut_down(self, power: MachinePower, guest: Guest) -> None:
+        """Off, within the time that the policy gives; then the run ends or the machine is switched off, as it says."""
         force, timeout_s = self.rules.on_shutdown_timeout is DrainTimeout.FORCE, self.rules.shutdown_timeout_s
         self.cluster.log(f"{guest.name}: shutting down VM {guest.vm_id} on {guest.host}, for {timeout_s} s at most")
         power.shut_down(guest, timeout_s=timeout_s, force=force)
 
-    def _start(self, power: MachinePower, guest: Guest) -> None:
+    def start(self, power: MachinePower, guest: Guest) -> None:
+        """On, with everything that waited for it."""
         self.cluster.log(f"{guest.name}: starting VM {guest.vm_id} on {guest.host}")
         power.start(guest)
 

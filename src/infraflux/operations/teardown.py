@@ -11,7 +11,7 @@ from infraflux.adapters.talos.seen import HasAddress, look_at_etcd
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS
 from infraflux.config.models import Node, Role
 from infraflux.core.clock import NotYet, wait_until
-from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent
+from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent, Retryable
 from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.operations.bootstrap import TalosCluster
 from infraflux.operations.health import API_TIMEOUT_S
@@ -107,6 +107,40 @@ def reset_node(cluster: TalosCluster, node: HasAddress, *, graceful: bool) -> No
             stage="teardown",
             error_class=ErrorClass.TRANSIENT,
             next_step="run again; destroying the VM does not need the reset",
+        )
+
+
+def reset_to_maintenance(cluster: TalosCluster, node: Node) -> None:
+    """Wipe what Talos wrote on one node, and wait until it asks for a machine config; a control plane leaves etcd.
+
+    Only the two partitions that Talos fills anew: without the others a machine made from a disk image starts no more
+    (https://docs.siderolabs.com/talos/v1.13/configure-your-talos-cluster/lifecycle-management/resetting-a-machine).
+    """
+    words = ["reset", "--graceful=true", "--reboot", "--wait=false", "--system-labels-to-wipe=STATE"]
+    words += ["--system-labels-to-wipe=EPHEMERAL"]
+    try:
+        cluster.admin.call(*words, node=str(node.address), deadline_s=RESET_DEADLINE_S)
+    except TALOS_ERRORS as error:
+        cluster.log(f"{node.name}: reset said {error.message}")
+
+    def waits() -> NotYet | None:
+        seen = cluster.look(node)
+        return None if seen.state is NodeState.MAINTENANCE else NotYet(f"it is {seen.state}")
+
+    deadline_s = RESET_DEADLINE_S + cluster.spec.talos.boot_timeout_s
+    late = wait_until(
+        waits,
+        clock=cluster.clock,
+        deadline_s=deadline_s,
+        interval_s=cluster.poll_s,
+        what=f"{node.name} to be wiped",
+    )
+    if late is not None:
+        raise Retryable(
+            f"{node.name} does not wait for a machine config within {deadline_s:.0f} s; last seen: {late}",
+            cluster=cluster.spec.key,
+            stage="reset",
+            next_step=f"look at the console of VM {node.vm_id}, then run again",
         )
 
 

@@ -86,7 +86,7 @@ def test_labels_of_others_and_what_controllers_put_on_a_node_are_no_drift(taint)
 
 CORDONS = {
     "by a run that was killed": (ROLLING, DriftClass.REPAIRABLE, Owner.INFRAFLUX, "`return node`"),
-    "with our own command": (BY_HAND, DriftClass.DANGEROUS, Owner.NOBODY, "by hand"),
+    "with our own command": (BY_HAND, DriftClass.DANGEROUS, Owner.NOBODY, "infraflux node uncordon"),
     "by somebody": ("", DriftClass.DANGEROUS, Owner.NOBODY, "kubectl uncordon"),
 }
 

@@ -1,81 +1,25 @@
 """Machines start anew one after the other: in order, proven, resumed where a run was killed, stopped at a failure."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
-from fakes.clock import FakeClock
-from fakes.plans import spec_of_five, summary
-from fakes.power import FakePower
-from fakes.talos import FakeTalos, FakeWorkspace
+from fakes.plans import spec_of_five
+from fakes.restarts import CP1, CP2, CP3, W1, W2, World, make_world
 
 from infraflux.adapters.kubernetes.facts import KubernetesNode
-from infraflux.adapters.talos.facts import BootstrapMarker
-from infraflux.adapters.talos.talosctl import Talosctl
 from infraflux.config.models.policy import Disruption, DrainTimeout
 from infraflux.core.errors import ErrorClass
-from infraflux.core.outcomes import Done, Noop, Outcome
-from infraflux.operations import execution
-from infraflux.operations.bootstrap import TalosCluster
-from infraflux.operations.opening import OpenCluster
-from infraflux.operations.plan.actions import Action, ChangeMachine, ClusterPlan, Field, RestartNode, ReturnNode
+from infraflux.core.outcomes import Noop
+from infraflux.operations.plan.actions import Action, ChangeMachine, Field, RestartNode, ReturnNode
 from infraflux.operations.plan.node_decisions import WorldMoved
-from infraflux.operations.planning import Planned
-from infraflux.operations.restart import NodeRestart, node_problem
-from infraflux.operations.rollout import Rollout, RolloutStopped
-
-CP1, CP2, CP3 = "dev-1-cp-1", "dev-1-cp-2", "dev-1-cp-3"
-W1, W2 = "dev-1-worker-1", "dev-1-worker-2"
-
-
-@dataclass
-class World:
-    """Five nodes, and everything that happens to them in the order in which it happens."""
-
-    power: FakePower
-    cluster: TalosCluster
-    rules: dict[str, Any] = field(default_factory=dict)
-    log: list[str] = field(default_factory=list)
-
-    @property
-    def opened(self) -> OpenCluster:
-        spec = self.power.spec
-        rules = spec.policy.rollout.model_copy(update=self.rules)
-        self.power.calls = self.log
-        service = SimpleNamespace(rules=rules, drain=self.drain, take_back=self.take_back)
-        rollout = Rollout(cluster=self.cluster, leave=cast(Any, service), read_nodes=self.power.nodes)
-        restart = NodeRestart(
-            cluster=self.cluster, open_power=lambda: cast(Any, self.power), rules=rules, read_nodes=self.power.nodes
-        )
-        known = {"spec": spec, "key": spec.key, "rollout": lambda: rollout, "node_restart": lambda: restart}
-        return cast(OpenCluster, SimpleNamespace(**known))
-
-    def drain(self, name: str) -> None:
-        self.log.append(f"drain {name}")
-
-    def take_back(self, name: str) -> Outcome:
-        self.log.append(f"take back {name}")
-        return Done(f"{name} is in service again")
-
-    def run(self, *actions: Action) -> Any:
-        plan = ClusterPlan(cluster="dev/dev-1", actions=actions, shared=summary(), machines=summary())
-        planned = Planned(plan=plan, machines=cast(Any, None), seen=cast(Any, None))
-        return execution.restart_nodes(self.opened, planned)
+from infraflux.operations.restart import node_problem
+from infraflux.operations.rollout import RolloutStopped
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    spec = spec_of_five(talos={"boot_timeout_s": 30, "health_timeout_s": 30})
-    talos = FakeTalos(spec)
-    talosctl = Talosctl(binary=Path("talosctl"), cluster=spec.key, runner=talos)
-    workspace = FakeWorkspace(spec, tmp_path / "state", talosctl, BootstrapMarker(CP1, "cluster-id-1", confirmed=True))
-    for machine in talos.machines.values():
-        machine.config = workspace.config(machine.node)
-    talos.members = [node.name for node in spec.control_planes]
-    cluster = TalosCluster(workspace=cast(Any, workspace), clock=FakeClock())
-    return World(FakePower(spec, talos), cluster)
+    return make_world(tmp_path)
 
 
 def restart(name: str, **options: str) -> RestartNode:

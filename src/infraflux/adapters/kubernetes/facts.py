@@ -11,6 +11,8 @@ ROLLING = "rollout"
 """Until the step that took it out of service takes it back; one that a killed run left so is taken back by the next."""
 BY_HAND = "by-hand"
 """Until somebody takes it back by hand."""
+MAINTENANCE = "maintenance"
+"""Until the maintenance of its host ends; its machine is off."""
 
 
 Manifest = dict[str, Any]

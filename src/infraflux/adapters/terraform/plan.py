@@ -121,6 +121,11 @@ class PlanSummary:
 EMPTY_PLAN = PlanSummary(changes=(), digest=hashlib.sha256(b"[]").hexdigest())
 
 
+def vm_address(node: str) -> str:
+    """Where a cluster's stack has a node's machine (terraform/cluster, modules talos-cluster and proxmox-vm)."""
+    return f'module.machines.module.node["{node}"].{VM_TYPE}.this'
+
+
 def read_plan(document: Mapping[str, Any]) -> PlanSummary:
     """The summary of `terraform show -json PLAN`."""
     entries = document.get("resource_changes") or []

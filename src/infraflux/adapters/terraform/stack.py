@@ -4,7 +4,7 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,8 +107,11 @@ class Stack:
         destroy: bool = False,
         on_event: OnEvent | None = None,
         deadline_s: float = DEFAULT_PLAN_S,
+        replaced: Sequence[str] = (),
     ) -> Plan:
         """Plan with these variables (a `.tfvars.json` document) and save the plan.
+
+        `replaced`: addresses of objects that are made anew, whether or not they differ.
 
         Raises StateRefused, StateLocked and what `to_error` makes of Terraform's own messages.
         """
@@ -127,6 +130,7 @@ class Stack:
             var_file=str(run / "terraform.tfvars.json"),
             out=str(run / "plan.tfplan"),
             destroy=FLAG if destroy else None,
+            replace=list(replaced) or None,
         )
         summary = EMPTY_PLAN if ended.completed.returncode == NO_CHANGES else self._read(run)
         warnings = [one.text for one in ended.diagnostics if one.severity == "warning"]

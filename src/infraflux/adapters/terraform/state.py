@@ -168,3 +168,8 @@ def _machines(resources: list[dict[str, Any]]) -> list[Machine]:
                 )
             )
     return sorted(found, key=lambda machine: machine.vm_id)
+
+
+def known_machines(state: str | None) -> dict[int, str]:
+    """Name by VM id of every machine in a state document."""
+    return {machine.vm_id: machine.name for machine in parse_state(state).machines} if state else {}

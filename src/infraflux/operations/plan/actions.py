@@ -150,13 +150,47 @@ class RestartNode(Action):
     """A machine starts anew, its node drained before and taken back after: what Proxmox kept pending takes effect."""
 
     kind = "restart node"
+    always: bool = False
+    """Whether or not anything waits for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReturnNode(Action):
-    """A node that an interrupted run left out of service is taken back."""
+    """A node that is out of service is taken back."""
 
     kind = "return node"
+    whoever: bool = False
+    """Whoever cordoned it; else only what an interrupted run left."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrainNode(Action):
+    """A node is taken out of service until somebody takes it back."""
+
+    kind = "drain node"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopNode(Action):
+    """A node is taken out of service, and its machine shut down, until the maintenance of its host ends."""
+
+    kind = "stop node"
+    control_plane: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartNode(Action):
+    """A machine that was shut down for maintenance is started, and its node taken back."""
+
+    kind = "start node"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResetNode(Action):
+    """Talos is wiped on a machine that stays, and the node joins anew."""
+
+    kind = "reset node"
+    control_plane: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.core.outcomes import Noop, Outcome
 from infraflux.operations.plan import actions
 from infraflux.operations.plan.actions import Action, ClusterPlan, Field
+from infraflux.operations.plan.by_hand import require_no_maintenance
 from infraflux.operations.plan.effects import effect_of
 from infraflux.operations.plan.hooks import with_hooks
 from infraflux.operations.plan.leaving import leaving_actions, undeclared
@@ -49,6 +50,7 @@ def plan_cluster(spec: ClusterSpec, wanted: Wanted, seen: Observed) -> ClusterPl
                 object="Talos secrets bundle", change="made and encrypted", why="there is none yet", reversible=False
             )
         )
+    require_no_maintenance(spec, seen)
     new = new_machines(seen.machines)
     _require_etcd(spec, seen, new)
     draft.actions += leaving_actions(spec, seen, new)

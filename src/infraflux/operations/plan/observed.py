@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from infraflux.adapters.kubernetes.facts import Manifest
+from infraflux.adapters.proxmox.facts import Guest
 from infraflux.adapters.proxmox.hardware import Hardware
 from infraflux.adapters.talos.facts import BootstrapMarker, EtcdSeen, NodeSeen
 from infraflux.adapters.terraform.plan import PlanSummary
@@ -40,6 +41,8 @@ class Observed:
     """Per node that runs with another config: whether Talos needs a reboot for the wanted one."""
     hardware: Mapping[str, Hardware] = field(default_factory=dict)
     """Per node whose machine runs: what it runs with, and what waits for its next start."""
+    guests: Mapping[str, Guest] = field(default_factory=dict)
+    """The machine of each declared node that has one; only where somebody acts by hand."""
     etcd: EtcdSeen | None = None
     platform: PlatformSeen | None = None
     no_platform: str = ""
