@@ -1,4 +1,4 @@
-"""Nodes and hosts by hand, as the commands of docs/operations.md say: planned, done in order, and nothing else with it."""
+"""Nodes and hosts by hand, as docs/operations.md says: planned, done in order, and nothing else with it."""
 
 import json
 from typing import Any
