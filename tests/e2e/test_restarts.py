@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 
 from infraflux.adapters.kubernetes.client import Kubernetes
 from infraflux.adapters.kubernetes.facts import OUT_OF_SERVICE, Ref
+from infraflux.adapters.kubernetes.quantities import mib_of
 from infraflux.core.errors import InfrafluxError
 
 pytestmark = [pytest.mark.lab, pytest.mark.tools, pytest.mark.prefect, pytest.mark.timeout(1200)]
@@ -135,7 +136,7 @@ def hardware(look: Look) -> dict[str, tuple[int, int, list[str]]]:
         machine = proxmox.nodes(row["node"]).qemu(row["vmid"])
         waits = [one["key"] for one in machine.pending.get() if "pending" in one or "delete" in one]
         runs = machine.status.current.get()
-        found[row["name"]] = (runs["maxmem"] // 1024**2, int(counted[row["name"]].removesuffix("Mi")), waits)
+        found[row["name"]] = (runs["maxmem"] // 1024**2, mib_of(counted[row["name"]]), waits)
     return found
 
 
