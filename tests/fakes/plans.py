@@ -10,11 +10,12 @@ from fakes.specs import make_spec
 
 from infraflux.adapters.proxmox.facts import Guest
 from infraflux.adapters.proxmox.hardware import Hardware
-from infraflux.adapters.talos.facts import BootstrapMarker, EtcdMember, EtcdSeen, NodeSeen, NodeState
+from infraflux.adapters.talos.facts import BootstrapMarker, EtcdMember, EtcdSeen, NodeSeen, NodeState, SystemImage
 from infraflux.adapters.terraform.plan import VM_TYPE, Change, PlanSummary
 from infraflux.adapters.terraform.plan import Action as Terraform
 from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.core.outcomes import Noop, Outcome
+from infraflux.drift.system_image import wanted_image
 from infraflux.operations.plan.actions import ClusterPlan, GitChange
 from infraflux.operations.plan.decide import plan_cluster
 from infraflux.operations.plan.observed import Observed, PlatformSeen, Wanted
@@ -60,6 +61,8 @@ class Site:
     """Machine configs that the nodes have."""
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Node objects."""
+    images: dict[str, SystemImage] = field(default_factory=dict)
+    """Of nodes that run another one than is wanted; the version is that of the look."""
     reboots: dict[str, bool] = field(default_factory=dict)
     hardware: dict[str, Hardware] = field(default_factory=dict)
     """Of machines that run; empty where nobody looked."""
@@ -107,6 +110,7 @@ class Site:
             has_secrets=self.has_secrets,
             marker=self.marker,
             nodes=nodes,
+            images={name: self._image(one) for name, one in nodes.items() if one.state is NodeState.RUNNING},
             reboots=self.reboots,
             hardware=self.hardware,
             guests=self.guests,
@@ -114,6 +118,9 @@ class Site:
             platform=platform if self.no_platform is None else None,
             no_platform=self.no_platform or "",
         )
+
+    def _image(self, seen: NodeSeen) -> SystemImage:
+        return replace(self.images.get(seen.name, wanted_image(self.spec)), version=seen.version)
 
     def plan(self) -> ClusterPlan:
         wanted = Wanted(

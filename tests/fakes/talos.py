@@ -14,12 +14,16 @@ from infraflux.adapters.talos.configs import MachineConfigs
 from infraflux.adapters.talos.facts import BootstrapMarker
 from infraflux.adapters.talos.talosctl import Talosctl
 from infraflux.config.models import ClusterSpec, Node, Role
+from infraflux.config.models.talos import Schematic
 from infraflux.core.process import Completed
+from infraflux.render.talos import installer_image, schematic_id
 
 REFUSED = "rpc error: code = Unavailable desc = connection error: dial tcp {0}:50000: connect: connection refused"
 NO_CERTIFICATE = "rpc error: code = Unavailable desc = connection error: remote error: tls: certificate required"
 UNKNOWN_CA = "rpc error: code = Unavailable desc = tls: x509: certificate signed by unknown authority"
 LOST = "rpc error: code = Unavailable desc = error reading from server: EOF"
+PLAIN = schematic_id(Schematic())
+"""The schematic that nothing was added to."""
 
 
 def etcd_table(rows: Sequence[tuple[str, ...]]) -> str:
@@ -38,6 +42,8 @@ class FakeMachine:
     mac: str = ""
     locked: bool = False
     version: str = "v1.13.9"
+    schematic: str = PLAIN
+    extensions: tuple[str, ...] = ()
     refuse: str = ""
 
 
@@ -57,6 +63,8 @@ class FakeTalos:
     rebooting: set[str] = field(default_factory=set)
     """Nodes that cannot take a configuration without a reboot."""
     lose_reply: set[str] = field(default_factory=set)
+    leader: str = ""
+    """The node whose member leads etcd."""
     joins: bool = True
     argv: list[list[str]] = field(default_factory=list)
     kill_at: Callable[[list[str]], bool] = lambda words: False
@@ -103,10 +111,16 @@ class FakeTalos:
             "systeminformation": [("systeminformation", {"uuid": machine.uuid})],
             "links": [("lo", {"hardwareAddr": ""}), ("eth0", {"hardwareAddr": machine.mac})],
             "machineconfig": [("v1alpha1", machine.config)],
+            "extensions": [(str(at), {"metadata": one}) for at, one in enumerate(self._extensions(machine))],
             "services": [(name, {"running": True, "healthy": True}) for name in ("apid", "kubelet", "etcd")],
         }
         found = specs[words[1]]
         return self._answer("".join(json.dumps({"metadata": {"id": i}, "spec": spec}, indent=1) for i, spec in found))
+
+    @staticmethod
+    def _extensions(machine: FakeMachine) -> list[dict[str, str]]:
+        names = [{"name": name, "version": "v1"} for name in machine.extensions]
+        return [*names, *([{"name": "schematic", "version": machine.schematic}] if machine.schematic else [])]
 
     def _version(self, machine: FakeMachine, words: list[str]) -> Completed:
         return self._answer(f"Client:\n\tTag: v0\nServer:\n\tNODE: x\n\tTag:         {machine.version}\n")
@@ -116,7 +130,10 @@ class FakeTalos:
             return self._answer("", machine.refuse)
         self.upgrades.append(machine.node.name)
         if machine.node.name not in self.stuck:
-            machine.version = words[words.index("--image") + 1].rpartition(":")[2]
+            name, _, machine.version = words[words.index("--image") + 1].rpartition(":")
+            machine.schematic = name.rpartition("/")[2]
+            wanted = self.spec.image.schematic.extensions
+            machine.extensions = tuple(sorted(one.rpartition("/")[2] for one in wanted))
         return self._answer("upgrade completed")
 
     def _apply_config(self, machine: FakeMachine, words: list[str]) -> Completed:
@@ -140,6 +157,9 @@ class FakeTalos:
         return self._answer("")
 
     def _etcd(self, machine: FakeMachine, words: list[str]) -> Completed:
+        if words[1] == "status":
+            leader = str(self.members.index(self.leader)) if self.leader in self.members else ""
+            return self._answer(f"NODE   MEMBER   LEADER   RAFT INDEX\nx      0        {leader.ljust(6)}   7\n")
         if machine.node.name not in self.members:
             return self._answer("", "rpc error: code = Unavailable desc = etcd is not running")
         asked = str(machine.node.address)
@@ -198,8 +218,7 @@ class FakeWorkspace:
         return MachineConfigs({node.name: self.config(node) for node in self.spec.nodes})
 
     def config(self, node: Node) -> str:
-        image = f"factory.talos.dev/nocloud-installer/x:{self.spec.versions.talos}"
-        install = f"  install:\n    image: {image}\n"
+        install = f"  install:\n    image: {installer_image(self.spec)}\n"
         machine = f"machine:\n  type: {node.role.machine_type}\n  name: {node.name}\n{self.added}{install}"
         return f"{machine}cluster:\n  id: {self.cluster_id}\n"
 

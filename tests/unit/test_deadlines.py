@@ -24,6 +24,7 @@ from infraflux.operations.credentials import ensure_kubeconfig
 from infraflux.operations.health import wait_healthy
 from infraflux.operations.installer import Bundle, Installer
 from infraflux.operations.node_labels import reconcile_labels
+from infraflux.operations.rollout import Rollout
 from infraflux.operations.talos_upgrade import upgrade_nodes
 from infraflux.operations.teardown import remove_node
 from tasks.engine import children
@@ -74,6 +75,13 @@ class World:
         for machine in self.talos.machines.values():
             machine.config, machine.version = self.workspace.config(machine.node), version
         self.workspace.marker = BootstrapMarker("dev-1-cp-1", "cluster-id-1", confirmed=True)
+
+    @property
+    def rollout(self) -> Rollout:
+        """With nodes that drain at once."""
+        rules = self.spec.policy.rollout
+        leave: Any = SimpleNamespace(rules=rules, drain=lambda _name: None)
+        return Rollout(cluster=self.cluster, leave=leave, read_nodes=list)
 
     def say(self, command: str, error: str) -> None:
         """From now on every call of a command fails so."""
@@ -149,13 +157,14 @@ def upgrade(world: World) -> None:
     world.configured(version="v1.13.8")
     world.talos.members = [node.name for node in world.spec.control_planes]
     world.talos.stuck.add("dev-1-cp-1")
-    upgrade_nodes(world.cluster)
+    world.talos.lose_reply.add("upgrade")
+    upgrade_nodes(world.rollout)
 
 
 def whole_etcd(world: World) -> None:
     world.configured(version="v1.13.8")
     world.talos.members = ["dev-1-cp-1", "dev-1-cp-2"]
-    upgrade_nodes(world.cluster)
+    upgrade_nodes(world.rollout)
 
 
 def reset(world: World) -> None:
@@ -201,7 +210,7 @@ CASES: dict[str, tuple[Callable[[World], None], str]] = {
     "a kubeconfig": (kubeconfig, "within 180 s; last seen: .*connection error"),
     "nodes to label": (labels, "within 60 s; last seen: dev-1-worker-1 is not registered"),
     "health": (healthy, "within 60 s; last seen: .*dev-1-worker-1: not registered in Kubernetes"),
-    "a node after its upgrade": (upgrade, "within 30 s it did not run v1.13.9; last seen: v1.13.8"),
+    "a node after its upgrade": (upgrade, "within 30 s it did not run Talos v1.13.9.*; last seen: Talos v1.13.8"),
     "etcd between upgrades": (whole_etcd, "after 300 s last seen: dev-1-cp-3 is no etcd member"),
     "a reset": (reset, "within 120 s; last seen: it is running with Talos v1.13.9"),
     "pods of a chart": (pods, "after 60 s .*; last seen: Deployment cilium-operator: 0 of 1 ready"),

@@ -1,11 +1,13 @@
 """The Talos layer: live machine configs, versions, extensions, etcd, certificates."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
-from infraflux.adapters.talos.facts import NodeFacts, NodeState, TalosFacts
+from infraflux.adapters.talos.facts import NodeFacts, NodeState, SystemImage, TalosFacts
 from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.drift.findings import DriftClass, Finding, Layer, Owner
+from infraflux.drift.system_image import extension_changes, runs, wanted_image
 
 # Fields whose change takes effect with a reboot or moves the node: on a control plane a person decides.
 _DISRUPTIVE = (
@@ -31,14 +33,17 @@ def find_talos_drift(spec: ClusterSpec, facts: TalosFacts, *, now: datetime) -> 
             unknown.append(f"{node.name}: {seen.unknown or seen.state}")
         else:
             findings += _node_findings(spec, node, seen)
-            if seen.extensions is None:
+            if seen.image is None:
                 unknown.append(f"{node.name}: its extensions could not be read")
     findings += _etcd_findings(spec, facts)
     findings += _certificate_findings(spec, facts, now=now)
     return findings, unknown
 
 
-def _finding(name: str, field: str, wanted: str, seen: str, drift_class: DriftClass) -> Finding:
+UPGRADE = "a deploy plans `upgrade Talos` for it: node by node, control planes first, etcd whole around each"
+
+
+def _finding(name: str, field: str, wanted: str, seen: str, drift_class: DriftClass, *, note: str = "") -> Finding:
     return Finding(
         layer=Layer.TALOS,
         object=name,
@@ -47,6 +52,7 @@ def _finding(name: str, field: str, wanted: str, seen: str, drift_class: DriftCl
         seen=seen,
         drift_class=drift_class,
         owner=Owner.TALOSCTL,
+        note=note,
     )
 
 
@@ -56,15 +62,24 @@ def _lost_configuration(node: Node) -> Finding:
 
 
 def _node_findings(spec: ClusterSpec, node: Node, seen: NodeFacts) -> Iterator[Finding]:
-    if seen.version != spec.versions.talos:
-        # An upgrade reboots the node; nothing but the upgrade's own order keeps quorum meanwhile.
-        yield _finding(node.name, "version", spec.versions.talos, seen.version, DriftClass.DANGEROUS)
+    if seen.image is not None:
+        yield from _image_findings(spec, node, seen.image)
     for change in seen.config_changes:
         yield _finding(node.name, change.path, change.wanted, change.seen, _config_class(node, change.path))
-    wanted = tuple(sorted(name.rsplit("/", 1)[-1] for name in spec.image.schematic.extensions))
-    if seen.extensions is not None and seen.extensions != wanted:
-        shown = ", ".join(seen.extensions) or "none"
-        yield _finding(node.name, "extensions", ", ".join(wanted) or "none", shown, DriftClass.DANGEROUS)
+
+
+def _image_findings(spec: ClusterSpec, node: Node, seen: SystemImage) -> Iterator[Finding]:
+    """An upgrade reboots the node; nothing but the upgrade's own order keeps quorum meanwhile."""
+    wanted, drift_class = wanted_image(spec), DriftClass.DANGEROUS
+    if seen.version != wanted.version:
+        yield _finding(node.name, "version", wanted.version, seen.version, drift_class, note=UPGRADE)
+    if runs(replace(seen, version=wanted.version), wanted):
+        return
+    if extension_changes(seen, wanted):
+        left, right = (", ".join(one.extensions or ()) or "none" for one in (wanted, seen))
+        yield _finding(node.name, "extensions", left, right, drift_class, note=UPGRADE)
+    else:
+        yield _finding(node.name, "schematic", wanted.schematic, seen.schematic or "none", drift_class, note=UPGRADE)
 
 
 def _config_class(node: Node, path: str) -> DriftClass:

@@ -1,6 +1,8 @@
 """Is etcd complete, and would it stay so: checked before and after each step that takes a control plane down."""
 
-from infraflux.adapters.talos.seen import look_at_etcd, look_at_services
+from collections.abc import Sequence
+
+from infraflux.adapters.talos.seen import look_at_etcd, look_at_services, look_for_leader
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS
 from infraflux.config.models import Node
 from infraflux.core.clock import NotYet, wait_until
@@ -27,6 +29,12 @@ def require_whole_etcd(cluster: TalosCluster, *, stage: str) -> None:
             stage=stage,
             next_step="bring the named members back, then run again",
         )
+
+
+def leader_last(cluster: TalosCluster, nodes: Sequence[Node]) -> list[Node]:
+    """The same nodes, the one whose member leads etcd behind the others: it hands over once, not once per node."""
+    leader = look_for_leader(cluster.spec.control_planes, admin=cluster.admin)
+    return sorted(nodes, key=lambda node: node.name == leader)
 
 
 def look_for_problems(cluster: TalosCluster) -> list[str]:

@@ -88,7 +88,7 @@ def upgrade_talos(opened: OpenCluster, planned: Planned) -> Outcomes:
     steps = {one.node for one in planned.plan.of(actions.UpgradeTalos)}
     if not steps:
         return {"Talos": Noop("the plan upgrades no node")}
-    return upgrade_nodes(opened.talos, steps)
+    return upgrade_nodes(opened.rollout(), steps)
 
 
 def configure_first(opened: OpenCluster, planned: Planned) -> Outcome:

@@ -12,12 +12,13 @@ from pathlib import Path
 from infraflux.adapters.kubernetes.client import Kubernetes
 from infraflux.adapters.kubernetes.facts import OUT_OF_SERVICE, KubernetesNode, Manifest
 from infraflux.adapters.kubernetes.quantities import cores_of, mib_of
-from infraflux.adapters.talos.facts import EtcdSeen
-from infraflux.adapters.talos.seen import look_at_etcd, look_at_services
+from infraflux.adapters.talos.facts import EtcdSeen, SystemImage
+from infraflux.adapters.talos.seen import look_at_etcd, look_at_services, read_image
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS, Talosctl
 from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.core.clock import NotYet, wait_until
 from infraflux.core.errors import InfrafluxError, Retryable
+from infraflux.drift.system_image import describe, runs, wanted_image
 from infraflux.operations.bootstrap import LOOKS_AT_ONCE, TalosCluster
 from infraflux.operations.plan.node_labels import identity_of, read_owned
 
@@ -31,6 +32,8 @@ class ClusterSeen:
 
     services: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
     """Per node: service id -> running and not unhealthy."""
+    images: Mapping[str, SystemImage] = field(default_factory=dict)
+    """Per node: the Talos image that it runs."""
     etcd: EtcdSeen | None = None
     kubernetes: tuple[KubernetesNode, ...] | None = None
     unanswered: Mapping[str, str] = field(default_factory=dict)
@@ -45,10 +48,17 @@ def judge(spec: ClusterSpec, seen: ClusterSeen, *, require_ready: bool) -> list[
     for node in spec.nodes:
         if node.name not in seen.unanswered:
             problems += _service_problems(node, seen.services.get(node.name, {}))
+    if require_ready:
+        problems += _image_problems(spec, seen.images)
     problems += _etcd_problems(spec, seen.etcd)
     if seen.kubernetes is not None:
         problems += _node_problems(spec, seen.kubernetes, require_ready=require_ready)
     return problems
+
+
+def _image_problems(spec: ClusterSpec, images: Mapping[str, SystemImage]) -> list[str]:
+    wanted = wanted_image(spec)
+    return [f"{name}: {describe(image, wanted)}" for name, image in images.items() if not runs(image, wanted)]
 
 
 def _service_problems(node: Node, services: Mapping[str, bool]) -> list[str]:
@@ -90,19 +100,25 @@ def look_at_cluster(cluster: TalosCluster) -> ClusterSeen:
     admin, unanswered = cluster.admin, {}
     nodes: tuple[KubernetesNode, ...] | None = None
     with ThreadPoolExecutor(max_workers=LOOKS_AT_ONCE) as pool:
-        asked = {node.name: pool.submit(_services, admin, node) for node in cluster.spec.nodes}
+        asked = {node.name: pool.submit(_services_and_image, admin, node) for node in cluster.spec.nodes}
         members = pool.submit(look_at_etcd, cluster.spec.control_planes, admin=admin)
         try:
             nodes = read_nodes(cluster.workspace.kubeconfig)
         except InfrafluxError as error:
             unanswered["kubernetes API"] = error.message
-        services = {}
+        services, images = {}, {}
         for name, answer in asked.items():
             try:
-                services[name] = answer.result()
+                services[name], images[name] = answer.result()
             except TALOS_ERRORS as error:
                 unanswered[name] = error.message
-        return ClusterSeen(services=services, etcd=members.result(), kubernetes=nodes, unanswered=unanswered)
+        return ClusterSeen(
+            services=services, images=images, etcd=members.result(), kubernetes=nodes, unanswered=unanswered
+        )
+
+
+def _services_and_image(admin: Talosctl, node: Node) -> tuple[dict[str, bool], SystemImage]:
+    return _services(admin, node), read_image(admin, address=str(node.address))
 
 
 def _services(admin: Talosctl, node: Node) -> dict[str, bool]:

@@ -15,8 +15,8 @@ from infraflux.adapters.git_repo import GitRepo
 from infraflux.adapters.kubernetes.facts import Manifest
 from infraflux.adapters.talos.configs import MachineConfigs
 from infraflux.adapters.talos.documents import diff_configs
-from infraflux.adapters.talos.facts import EtcdSeen, NodeSeen, NodeState
-from infraflux.adapters.talos.seen import look_at_etcd
+from infraflux.adapters.talos.facts import EtcdSeen, NodeSeen, NodeState, SystemImage
+from infraflux.adapters.talos.seen import look_at_etcd, read_image
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS
 from infraflux.config.models import ClusterSpec, Node
 from infraflux.core.errors import InfrafluxError, Permanent
@@ -182,10 +182,16 @@ def look_at_nodes(opened: OpenCluster, made: Sequence[Node], *, reboots: bool = 
     with ThreadPoolExecutor(max_workers=LOOKS_AT_ONCE) as pool:
         etcd: Future[EtcdSeen | None] = pool.submit(look_at_etcd, _planes(made, opened.spec), admin=admin)
         nodes = {one.name: one for one in pool.map(lambda node: talos.look(node, wanted=configs[node.name]), made)}
+        running = [node for node in made if nodes[node.name].state is NodeState.RUNNING]
+        images = dict(pool.map(lambda node: (node.name, _image(talos, nodes[node.name])), running))
         differing = [node for node in made if _differs(nodes[node.name], configs[node.name])]
         asked = differing if reboots else ()
         answers = dict(pool.map(lambda node: (node.name, _reboots(talos, node, configs[node.name])), asked))
-        return {**base, "nodes": nodes, "reboots": answers, "etcd": etcd.result()}
+        return {**base, "nodes": nodes, "images": images, "reboots": answers, "etcd": etcd.result()}
+
+
+def _image(talos: TalosCluster, seen: NodeSeen) -> SystemImage:
+    return read_image(talos.admin, address=seen.address, version=seen.version)
 
 
 def _look_at_leavers(opened: OpenCluster, machines: MachinesPlan, talos: Mapping[str, Any]) -> dict[str, NodeSeen]:

@@ -8,8 +8,8 @@ from typing import Any
 from cryptography import x509
 
 from infraflux.adapters.talos.documents import FieldChange, diff_configs
-from infraflux.adapters.talos.facts import NodeFacts, NodeSeen, NodeState, TalosFacts
-from infraflux.adapters.talos.seen import look_at_etcd
+from infraflux.adapters.talos.facts import NodeFacts, NodeSeen, NodeState, SystemImage, TalosFacts
+from infraflux.adapters.talos.seen import look_at_etcd, read_image
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS
 from infraflux.config.models import Node
 from infraflux.operations.bootstrap import TalosCluster
@@ -32,9 +32,8 @@ def _read_node(cluster: TalosCluster, node: Node) -> NodeFacts:
     return NodeFacts(
         name=node.name,
         state=seen.state,
-        version=seen.version,
         config_changes=_changes(cluster, node, seen),
-        extensions=_extensions(cluster, node),
+        image=_image(cluster, node),
     )
 
 
@@ -43,14 +42,11 @@ def _changes(cluster: TalosCluster, node: Node, seen: NodeSeen) -> tuple[FieldCh
     return tuple(diff_configs(configs.by_node[node.name], seen.config, hidden=configs.secrets))
 
 
-def _extensions(cluster: TalosCluster, node: Node) -> tuple[str, ...] | None:
-    """Names of the extensions in the running image; the schematic's own entry is left out."""
+def _image(cluster: TalosCluster, node: Node) -> SystemImage | None:
     try:
-        found = cluster.admin.get("extensions", node=str(node.address))
+        return read_image(cluster.admin, address=str(node.address))
     except TALOS_ERRORS:
         return None
-    names = {str(one.spec.get("metadata", {}).get("name", "")) for one in found}
-    return tuple(sorted(names - {"", "schematic"}))
 
 
 def _certificates(cluster: TalosCluster) -> Iterator[tuple[str, datetime]]:

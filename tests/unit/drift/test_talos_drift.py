@@ -1,5 +1,6 @@
 """Each kind of Talos drift is found in its layer, with its class; an untouched cluster shows none."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,16 +9,18 @@ from fakes.specs import make_spec
 from infraflux.adapters.talos.documents import FieldChange
 from infraflux.adapters.talos.facts import EtcdMember, EtcdSeen, NodeFacts, NodeState, TalosFacts
 from infraflux.drift.findings import DriftClass, Layer
+from infraflux.drift.system_image import wanted_image
 from infraflux.drift.talos import find_talos_drift
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 SPEC = make_spec(control_planes=1, workers=1)
 CP, WORKER = "dev-1-cp-1", "dev-1-worker-1"
+IMAGE = wanted_image(SPEC)
 FAR = NOW + timedelta(days=300)
 
 
 def node(name: str, **changes) -> NodeFacts:
-    return NodeFacts(**({"name": name, "state": NodeState.RUNNING, "version": "v1.13.9"} | changes))
+    return NodeFacts(**({"name": name, "state": NodeState.RUNNING, "image": IMAGE} | changes))
 
 
 def facts(*changed: NodeFacts, members: tuple[str, ...] = (CP,), certificates: dict | None = None) -> TalosFacts:
@@ -53,10 +56,17 @@ DRIFT = {
         facts(node(WORKER, config_changes=(change("HostnameConfig.hostname"),))),
         (WORKER, "HostnameConfig.hostname", DriftClass.REPAIRABLE),
     ),
-    "Talos version": (facts(node(WORKER, version="v1.13.8")), (WORKER, "version", DriftClass.DANGEROUS)),
+    "Talos version": (
+        facts(node(WORKER, image=replace(IMAGE, version="v1.13.8"))),
+        (WORKER, "version", DriftClass.DANGEROUS),
+    ),
     "extension added": (
-        facts(node(WORKER, extensions=("iscsi-tools",))),
+        facts(node(WORKER, image=replace(IMAGE, schematic="a" * 64, extensions=("iscsi-tools",)))),
         (WORKER, "extensions", DriftClass.DANGEROUS),
+    ),
+    "kernel argument changed": (
+        facts(node(CP, image=replace(IMAGE, schematic="a" * 64))),
+        (CP, "schematic", DriftClass.DANGEROUS),
     ),
     "worker wiped": (
         facts(node(WORKER, state=NodeState.MAINTENANCE)),
@@ -91,7 +101,7 @@ def test_node_that_cannot_be_read_is_unknown_and_never_clean(state: NodeState):
 
 
 def test_extensions_that_cannot_be_read_are_unknown_and_not_gone():
-    assert find_talos_drift(SPEC, facts(node(WORKER, extensions=None)), now=NOW) == (
+    assert find_talos_drift(SPEC, facts(node(WORKER, image=None)), now=NOW) == (
         [],
         [f"{WORKER}: its extensions could not be read"],
     )

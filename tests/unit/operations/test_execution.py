@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 from fakes.clock import FakeClock
 from fakes.plans import node_object, spec_of_five, summary
-from fakes.talos import FakeTalos, FakeWorkspace
+from fakes.talos import FakeMachine, FakeTalos, FakeWorkspace
 
 from infraflux.adapters.kubernetes.facts import KubernetesNode
-from infraflux.adapters.talos.facts import BootstrapMarker
+from infraflux.adapters.talos.facts import BootstrapMarker, SystemImage
 from infraflux.adapters.talos.seen import look_at_etcd
 from infraflux.adapters.talos.talosctl import Talosctl
 from infraflux.core.errors import ErrorClass, Permanent
@@ -97,6 +97,7 @@ class World:
             has_secrets=self.workspace.has_bundle,
             marker=self.workspace.marker,
             nodes={node.name: cluster.look(node) for node in spec.nodes},
+            images={one.node.name: _image(one) for one in self.talos.machines.values()},
             etcd=look_at_etcd(spec.control_planes, admin=cluster.admin),
             platform=PlatformSeen(installs={}, handoff={}, nodes=nodes),
             reboots=dict.fromkeys(self.reboots, True),
@@ -126,6 +127,10 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     reader = SimpleNamespace(from_kubeconfig=lambda *_words, **_more: made.kubernetes)
     monkeypatch.setattr(node_labels, "Kubernetes", reader)
     return made
+
+
+def _image(machine: FakeMachine) -> SystemImage:
+    return SystemImage(version=machine.version, schematic=machine.schematic, extensions=machine.extensions)
 
 
 STEPS: dict[str, Callable[[OpenCluster, Planned], Any]] = {
@@ -303,7 +308,7 @@ def test_a_node_that_runs_an_old_talos_since_is_not_upgraded(world: World):
     world.talos.machine(CP3).version = "v1.13.8"
     planned = world.plan()
     world.talos.machine(W1).version = "v1.13.8"
-    with pytest.raises(WorldMoved, match=r"an upgrade that the plan does not hold: dev-1-worker-1 v1\.13\.8"):
+    with pytest.raises(WorldMoved, match=r"an upgrade that the plan does not hold: dev-1-worker-1 Talos v1\.13\.8"):
         execution.upgrade_talos(world.opened, planned)
     assert world.talos.upgrades == []
 

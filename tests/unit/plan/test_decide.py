@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from fakes.plans import Site, actions_of, blank, machine, spec_of_five, standing, summary
 
-from infraflux.adapters.talos.facts import BootstrapMarker, NodeState
+from infraflux.adapters.talos.facts import BootstrapMarker, NodeState, SystemImage
 from infraflux.adapters.terraform.plan import Action as Terraform
 from infraflux.adapters.terraform.plan import Change, DiskLoss
 from infraflux.config.models import Role
@@ -59,6 +59,14 @@ def another_talos() -> Site:
     site = standing(version="v1.13.8")
     for name in site.names():
         site.configs[name]["machine"]["install"]["image"] = "factory.talos.dev/nocloud-installer/x:v1.13.9"
+    return site
+
+
+def another_schematic() -> Site:
+    """An extension was added on a cluster that stands; one worker has it already."""
+    site = standing(spec_of_five(image={"schematic": {"extensions": ["siderolabs/iscsi-tools"]}}))
+    former = SystemImage(version="v1.13.9", schematic="a" * 64)
+    site.images = {name: former for name in site.names() if name != W2}
     return site
 
 
@@ -161,6 +169,10 @@ CASES: dict[str, tuple[Callable[[], Site], list[Row]]] = {
     "another Talos": (
         another_talos,
         [*(("talos", name, "node-restart") for name in (CP1, CP2, CP3, W1, W2)), *config(CP1, CP2, CP3, W1, W2)],
+    ),
+    "an extension on nodes that stand": (
+        another_schematic,
+        [("talos", name, "node-restart") for name in (CP1, CP2, CP3, W1)],
     ),
     "an upgrade that stopped half way": (half_upgraded, [("talos", CP3, "node-restart")]),
     "a label": (labelled, [("labels", W1, "none")]),
@@ -267,6 +279,12 @@ def test_a_change_shows_its_fields_and_masks_secrets():
     ]
     assert first.change == "machine config, 2 fields: kubelet restarts"
     assert "s3cr3t" not in repr(site.plan())
+
+
+def test_an_upgrade_says_what_of_the_image_differs():
+    first, *_others = another_schematic().plan().actions
+    assert first.change.startswith("schematic aaaaaaaaaaaa → ")
+    assert first.change.endswith(", + iscsi-tools")
 
 
 def test_the_bootstrap_is_repeated_where_it_was_begun():

@@ -1,11 +1,14 @@
 """The verdict: nothing that was not seen healthy counts as healthy."""
 
+from dataclasses import replace
+
 import pytest
 from fakes.specs import make_spec
 
 from infraflux.adapters.kubernetes.facts import KubernetesNode
 from infraflux.adapters.talos.facts import EtcdMember, EtcdSeen
 from infraflux.core.errors import Retryable
+from infraflux.drift.system_image import wanted_image
 from infraflux.operations.health import ClusterSeen, judge, kubernetes_node, read_nodes
 
 SPEC = make_spec(control_planes=1, workers=1)
@@ -58,6 +61,14 @@ CASES = {
     "node not ready": (
         {"kubernetes": (NODES[0], KubernetesNode("dev-1-worker-1", False, ("10.0.0.21",), ""))},
         ["dev-1-worker-1: NotReady"],
+    ),
+    "another image": (
+        {"images": {"dev-1-cp-1": replace(wanted_image(SPEC), version="v1.13.8")}},
+        ["dev-1-cp-1: Talos v1.13.8 → v1.13.9"],
+    ),
+    "extension missing": (
+        {"images": {"dev-1-worker-1": replace(wanted_image(SPEC), schematic="a" * 64, extensions=("x",))}},
+        [f"dev-1-worker-1: schematic aaaaaaaaaaaa → {wanted_image(SPEC).schematic[:12]}, - x"],
     ),
     "API silent": (
         {"kubernetes": None, "unanswered": {"kubernetes API": "timeout"}},

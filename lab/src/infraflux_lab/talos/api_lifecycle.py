@@ -97,6 +97,10 @@ class LifecycleApi:
         _require_installer(image)
         yield _progress(message=f"running Talos installer {image_version(image)} (simulated)\n")
         await self._context.latency.sleep("upgrade-install")
+        if (fault := self._context.fault("installer-fails", node)) is not None:
+            yield _progress(message=f"{fault.get('message') or 'no space left on device'} (fault of the lab)\n")
+            yield _progress(exit_code=1)
+            return
         self._lifecycle.stage_upgrade(node, image)
         yield _progress(message="installation complete\n")
         yield _progress(exit_code=0)

@@ -13,7 +13,7 @@ from infraflux_lab.talos.context import LabContext
 from infraflux_lab.talos.errors import TalosError, failed_precondition
 from infraflux_lab.talos.eventlog import new_actor
 from infraflux_lab.talos.front import Front
-from infraflux_lab.talos.machine_config import MachineConfig, image_version
+from infraflux_lab.talos.machine_config import MachineConfig, image_schematic, image_version
 from infraflux_lab.talos.node import Node, Stage, new_node_id
 from infraflux_lab.talos.proto import common_pb2, machine_pb2
 from infraflux_lab.talos.store import MachineRecord
@@ -158,7 +158,9 @@ class Lifecycle:
         if image is None:
             return
         version = image_version(image) or node.record.version
-        stays = version != node.record.version and self._context.struck("version-stays-old", node)
+        # An A/B system: the image that does not come up is left, and the one before boots again.
+        other = (version, image_schematic(image)) != (node.record.version, image_schematic(node.record.image))
+        stays = other and self._context.struck("version-stays-old", node)
         if not stays:
             node.record.version, node.record.image = version, image
         node.record.next_image = None

@@ -38,6 +38,20 @@ class NodeState(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SystemImage:
+    """What a Talos image is made of."""
+
+    version: str
+    schematic: str = ""
+    """Its id at the image factory; empty where no factory made the image."""
+    extensions: tuple[str, ...] | None = ()
+    """Their names as a node lists them, sorted: `iscsi-tools`. None where only the schematic is known."""
+
+    def __str__(self) -> str:
+        return f"Talos {self.version}{f', schematic {self.schematic[:12]}' if self.schematic else ''}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class NodeSeen:
     """One look at one node; `detail` is the last thing that was heard, for messages."""
 
@@ -65,10 +79,9 @@ class NodeFacts:
 
     name: str
     state: NodeState
-    version: str = ""
     config_changes: tuple[FieldChange, ...] = ()
-    extensions: tuple[str, ...] | None = ()
-    """None where they could not be read."""
+    image: SystemImage | None = None
+    """None where it could not be read."""
     unknown: str = ""
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Protocol
 
 from infraflux.adapters.talos.documents import diff_configs
-from infraflux.adapters.talos.facts import EtcdMember, EtcdSeen, NodeSeen, NodeState
+from infraflux.adapters.talos.facts import EtcdMember, EtcdSeen, NodeSeen, NodeState, SystemImage
 from infraflux.adapters.talos.talosctl import (
     TALOS_ERRORS,
     Code,
@@ -17,6 +17,10 @@ from infraflux.adapters.talos.talosctl import (
     error_code,
 )
 from infraflux.core.clock import NotYet
+
+SCHEMATIC = "schematic"
+"""The extension that the image factory adds to every image, with the schematic's id for a version
+(github.com/siderolabs/image-factory, pkg/constants, `SchematicIDExtensionName`)."""
 
 
 class HasAddress(Protocol):
@@ -106,10 +110,34 @@ def read_machine_config(talosctl: Talosctl, *, address: str) -> str:
     return spec if isinstance(spec, str) else str(spec)
 
 
+def read_image(talosctl: Talosctl, *, address: str, version: str = "") -> SystemImage:
+    """The Talos image that runs; `version` where it was read already. Raises TalosTransient or TalosRefused."""
+    found = [one.spec.get("metadata", {}) for one in talosctl.get("extensions", node=address)]
+    names = {str(one.get("name", "")) for one in found}
+    return SystemImage(
+        version=version or talosctl.version(node=address),
+        schematic=next((str(one.get("version", "")) for one in found if one.get("name") == SCHEMATIC), ""),
+        extensions=tuple(sorted(names - {"", SCHEMATIC})),
+    )
+
+
 def look_at_etcd(nodes: Sequence[HasAddress], *, admin: Talosctl) -> EtcdSeen | None:
     """The first member list that any control plane gives; None where none has an etcd."""
     found = look_for_etcd(nodes, admin=admin)
     return found if isinstance(found, EtcdSeen) else None
+
+
+def look_for_leader(nodes: Sequence[HasAddress], *, admin: Talosctl) -> str:
+    """Host name of the member that leads etcd; empty where no control plane says so."""
+    etcd = look_at_etcd(nodes, admin=admin)
+    asked = next((node for node in nodes if etcd is not None and node.name == etcd.asked), None)
+    if etcd is None or asked is None:
+        return ""
+    try:
+        leader = admin.etcd_leader(node=str(asked.address))
+    except TALOS_ERRORS:
+        return ""
+    return next((one.hostname for one in etcd.members if one.id == leader), "")
 
 
 def look_for_etcd(nodes: Sequence[HasAddress], *, admin: Talosctl) -> EtcdSeen | NotYet:

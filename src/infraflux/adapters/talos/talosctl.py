@@ -170,6 +170,11 @@ class Talosctl:
     def etcd_members(self, *, node: str) -> list[EtcdMember]:
         return parse_etcd_members(self.call("etcd", "members", node=node))
 
+    def etcd_leader(self, *, node: str) -> str:
+        """Id of the member that leads, as this node's member knows it."""
+        rows = read_table(self.call("etcd", "status", node=node))
+        return rows[0].get("LEADER", "") if rows else ""
+
     def _run(self, argv: Sequence[str | Path], *, deadline_s: float, what: str) -> str:
         return self._completed(argv, deadline_s=deadline_s, what=what).stdout
 
@@ -225,17 +230,7 @@ def _resource(document: Mapping[str, Any]) -> Resource:
 
 
 def parse_etcd_members(text: str) -> list[EtcdMember]:
-    """Read the table of `talosctl etcd members`: NODE, ID, HOSTNAME, PEER URLS, CLIENT URLS, LEARNER.
-
-    A member that was added and has not started yet has neither a host name nor client URLS, so cells are found by where
-    their column begins (Go's text/tabwriter aligns them), not by what is between them.
-    """
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
-        return []
-    head, *rows = lines
-    starts = {found.group(): found.start() for found in re.finditer(r"\S+(?: \S+)*", head)}
-    ends = dict(zip(starts, [*list(starts.values())[1:], None], strict=True))
+    """Read the table of `talosctl etcd members`: NODE, ID, HOSTNAME, PEER URLS, CLIENT URLS, LEARNER."""
     return [
         EtcdMember(
             id=cell["ID"],
@@ -243,5 +238,20 @@ def parse_etcd_members(text: str) -> list[EtcdMember]:
             peer_urls=tuple(cell["PEER URLS"].split(",")),
             learner=cell["LEARNER"] == "true",
         )
-        for cell in ({title: row[start : ends[title]].strip() for title, start in starts.items()} for row in rows)
+        for cell in read_table(text)
     ]
+
+
+def read_table(text: str) -> list[dict[str, str]]:
+    """Rows of a table of talosctl by the titles of its columns.
+
+    Cells may be empty (a member that was added and has not started yet has neither a host name nor client URLS), so
+    they are found by where their column begins (Go's text/tabwriter aligns them), not by what is between them.
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        return []
+    head, *rows = lines
+    starts = {found.group(): found.start() for found in re.finditer(r"\S+(?: \S+)*", head)}
+    ends = dict(zip(starts, [*list(starts.values())[1:], None], strict=True))
+    return [{title: row[start : ends[title]].strip() for title, start in starts.items()} for row in rows]

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from infraflux.adapters.talos.documents import FieldChange
-from infraflux.adapters.talos.facts import NodeSeen, NodeState
+from infraflux.adapters.talos.facts import NodeSeen, SystemImage
 from infraflux.config.models import ClusterSpec, Node
 from infraflux.config.models.policy import Disruption
 from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.core.outcomes import Noop, Outcome
+from infraflux.drift.system_image import describe, wanted_image
 from infraflux.operations.plan import actions
 from infraflux.operations.plan.actions import Action, ClusterPlan, Field
 from infraflux.operations.plan.by_hand import require_no_maintenance
@@ -87,7 +88,9 @@ def _require_etcd(spec: ClusterSpec, seen: Observed, new: frozenset[str]) -> Non
 def _nodes(spec: ClusterSpec, wanted: Wanted, seen: Observed, new: frozenset[str], draft: _Draft) -> None:
     standing = {name: one for name, one in seen.nodes.items() if name not in new}
     if standing:
-        draft.add(_upgrades(spec, standing), otherwise=f"the nodes that answer run Talos {spec.versions.talos}")
+        image = wanted_image(spec)
+        running = {name: one for name, one in seen.images.items() if name in standing}
+        draft.add(_upgrades(spec, image, running), otherwise=f"the nodes that answer run {image}")
     first, *others = spec.control_planes
     known = _Nodes(cluster=spec.key, wanted=wanted, standing=standing, reboots=seen.reboots)
     draft.add(_configure([first], known, draft), otherwise=f"{first.name} has its machine config")
@@ -98,16 +101,16 @@ def _nodes(spec: ClusterSpec, wanted: Wanted, seen: Observed, new: frozenset[str
     draft.add(_labels(spec, seen, new), otherwise="the nodes have their labels and taints")
 
 
-def _upgrades(spec: ClusterSpec, standing: Mapping[str, NodeSeen]) -> Iterator[Action]:
-    running = {name: one.version for name, one in standing.items() if one.state is NodeState.RUNNING}
-    steps = plan_upgrade(spec, running)
+def _upgrades(spec: ClusterSpec, image: SystemImage, running: Mapping[str, SystemImage]) -> Iterator[Action]:
+    steps = plan_upgrade(spec, image, running)
     for step in () if isinstance(steps, Noop) else steps:
         yield actions.UpgradeTalos(
             object=step.node.name,
             node=step.node.name,
-            change=f"Talos {step.before} → {step.after}",
-            why="it runs another version than is declared",
+            change=describe(step.before, step.after),
+            why="it runs another image than is declared",
             disruption=Disruption.NODE_RESTART,
+            fingerprint=f"{image.schematic}:{image.version}",
         )
 
 

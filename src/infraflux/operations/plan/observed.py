@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from infraflux.adapters.kubernetes.facts import Manifest
 from infraflux.adapters.proxmox.facts import Guest
 from infraflux.adapters.proxmox.hardware import Hardware
-from infraflux.adapters.talos.facts import BootstrapMarker, EtcdSeen, NodeSeen
+from infraflux.adapters.talos.facts import BootstrapMarker, EtcdSeen, NodeSeen, SystemImage
 from infraflux.adapters.terraform.plan import PlanSummary
 from infraflux.core.outcomes import Outcome
 from infraflux.operations.plan.actions import GitChange
@@ -37,6 +37,8 @@ class Observed:
     marker: BootstrapMarker | None = None
     nodes: Mapping[str, NodeSeen] = field(default_factory=dict)
     """Nodes whose machines stay; one that is to be made is not asked."""
+    images: Mapping[str, SystemImage] = field(default_factory=dict)
+    """The Talos image of every node that runs."""
     reboots: Mapping[str, bool] = field(default_factory=dict)
     """Per node that runs with another config: whether Talos needs a reboot for the wanted one."""
     hardware: Mapping[str, Hardware] = field(default_factory=dict)

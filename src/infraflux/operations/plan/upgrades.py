@@ -1,38 +1,41 @@
-"""Which nodes get another Talos, in which order, and when no control plane may go down. Pure."""
+"""Which nodes get another Talos image, in which order, and when no control plane may go down. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from infraflux.adapters.talos.facts import SystemImage
 from infraflux.config.matrix import minor, step_problem
 from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.core.outcomes import Noop
+from infraflux.drift.system_image import describe, runs
 
 
 @dataclass(frozen=True)
 class UpgradeNode:
-    """One step: this node, from one version to another."""
+    """One step: this node, from one image to another."""
 
     node: Node
-    before: str
-    after: str
+    before: SystemImage
+    after: SystemImage
 
     def __str__(self) -> str:
-        return f"{self.node.name} {self.before} -> {self.after}"
+        return f"{self.node.name} {describe(self.before, self.after)}"
 
 
-def plan_upgrade(spec: ClusterSpec, running: Mapping[str, str]) -> list[UpgradeNode] | Noop:
-    """The steps from what runs (version by node name) to what is wanted, in order (pure).
+def plan_upgrade(
+    spec: ClusterSpec, wanted: SystemImage, running: Mapping[str, SystemImage]
+) -> list[UpgradeNode] | Noop:
+    """The steps from what runs (image by node name) to what is wanted, in order (pure).
 
     Raises Permanent where a step would skip a minor version.
     """
-    wanted = spec.versions.talos
     ordered = sorted(spec.nodes, key=lambda node: node.role is not Role.CONTROL_PLANE)
-    behind = [node for node in ordered if running.get(node.name, wanted) != wanted]
+    behind = [node for node in ordered if node.name in running and not runs(running[node.name], wanted)]
     if not behind:
         return Noop(f"{len(running)} node(s) run {wanted}")
     for node in behind:
-        _check_step(spec, running[node.name])
+        _check_step(spec, running[node.name].version)
     return [UpgradeNode(node, running[node.name], wanted) for node in behind]
 
 
