@@ -124,8 +124,10 @@ class NodeFacts:
     """What the kubelet registers with."""
     os_image: str = "Talos"
     """`Talos (v1.13.9)`, as the kubelet reports it."""
-    config_version: str = "1"
-    """Version of the control plane's config resources; `upgrade-k8s` waits for pods that carry it."""
+    images: Mapping[str, str] = field(default_factory=dict)
+    """Image of each static pod that the machine config names one for: `kube-apiserver` and so on."""
+    config_versions: Mapping[str, str] = field(default_factory=dict)
+    """Per static pod the version of its config resource; `upgrade-k8s` waits for pods that carry it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,6 +43,7 @@ TALOS_KINDS: Mapping[str, str] = MappingProxyType(
         "reboot-never-returns": "the next reboot does not come back",
         "wrong-identity": "Talos reports another machine's UUID or MAC addresses",
         "version-stays-old": "an upgrade ends with the old image running",
+        "image-missing": "an image cannot be pulled: no registry has it",
         "installer-fails": "the installer of an upgrade ends with exit code 1 and `message`",
         "expired-client-cert": "client certificates count as expired",
         "apply-refused": "ApplyConfiguration answers InvalidArgument with `message`",

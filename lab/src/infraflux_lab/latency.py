@@ -37,6 +37,7 @@ PROFILES: Mapping[str, Mapping[str, float]] = MappingProxyType(
             "upgrade": 40.0,
             "upgrade-install": 20.0,
             "image-pull": 10.0,
+            "kubelet-restart": 15.0,
             "reset": 10.0,
             "etcd-join": 10.0,
             "node-join": 5.0,

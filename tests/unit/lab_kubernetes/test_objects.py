@@ -109,7 +109,10 @@ def test_status_shows_the_machine() -> None:
 
 
 def test_static_pods_are_what_health_checks_look_for(config: dict[str, Any]) -> None:
-    pods = static_pods(NODE, read_settings(config), config_version="7")
+    versions = {"kube-apiserver": "7", "kube-scheduler": "2"}
+    images = {"kube-scheduler": "registry.k8s.io/kube-scheduler:v1.35.4"}
+    node = dataclasses.replace(NODE, config_versions=versions, images=images)
+    pods = static_pods(node, read_settings(config))
 
     assert [pod["metadata"]["name"] for pod in pods] == [
         "kube-apiserver-dev-1-cp-1",
@@ -118,9 +121,10 @@ def test_static_pods_are_what_health_checks_look_for(config: dict[str, Any]) -> 
     ]
     for pod, component in zip(pods, ("kube-apiserver", "kube-controller-manager", "kube-scheduler"), strict=True):
         assert pod["metadata"]["labels"]["k8s-app"] == component
-        assert pod["metadata"]["annotations"] == {"talos.dev/config-version": "7"}
+        assert pod["metadata"]["annotations"] == {"talos.dev/config-version": versions.get(component, "1")}
         assert pod["spec"]["nodeName"] == "dev-1-cp-1"
-        assert pod["spec"]["containers"][0]["image"] == f"registry.k8s.io/{component}:v1.36.3"
+        image = images.get(component, f"registry.k8s.io/{component}:v1.36.3")
+        assert pod["spec"]["containers"][0]["image"] == image
 
 
 def test_bootstrap_token() -> None:

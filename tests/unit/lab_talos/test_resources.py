@@ -90,7 +90,8 @@ def test_every_served_type_is_defined(node: Node) -> None:
 
 
 def test_no_alias_means_two_types() -> None:
-    aliases = [alias for definition in DEFINITIONS for alias in set(definition.all_aliases)]
+    # In Talos, too, `sps` is both: StaticPods and StaticPodStatuses.
+    aliases = [alias for definition in DEFINITIONS for alias in set(definition.all_aliases) - {"sps"}]
     assert len(aliases) == len(set(aliases))
 
 

@@ -44,7 +44,7 @@ class Nodes:
         """Register the node, or bring it up to date; from then on kwok keeps it Ready."""
         await eventually(lambda: self._register(node), deadline_s=_DEADLINE_S)
         if node.control_plane:
-            for pod in static_pods(node, self._settings, config_version=node.config_version):
+            for pod in static_pods(node, self._settings):
                 await eventually(lambda pod=pod: self._place(pod), deadline_s=_DEADLINE_S)  # type: ignore[misc]
 
     async def down(self, name: str) -> None:

@@ -124,7 +124,7 @@ def pod_not_ready(now: str) -> dict[str, Any]:
     return {"status": {"conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": now}]}}
 
 
-def static_pods(node: NodeFacts, settings: ClusterSettings, *, config_version: str) -> list[dict[str, Any]]:
+def static_pods(node: NodeFacts, settings: ClusterSettings) -> list[dict[str, Any]]:
     """The control plane pods Talos' health checks and `upgrade-k8s` look for; kwok makes them Ready.
 
     They are ordinary pods: the mirror-pod annotation would make the API server refuse them from anyone but a kubelet.
@@ -137,7 +137,7 @@ def static_pods(node: NodeFacts, settings: ClusterSettings, *, config_version: s
                 "name": f"{component}-{node.name}",
                 "namespace": SYSTEM_NAMESPACE,
                 "labels": {"k8s-app": component, "component": component, "tier": "control-plane"},
-                "annotations": {CONFIG_VERSION_ANNOTATION: config_version},
+                "annotations": {CONFIG_VERSION_ANNOTATION: node.config_versions.get(component, "1")},
             },
             "spec": _static_pod_spec(component, node, image=image_of(component, settings, node)),
         }
@@ -146,8 +146,9 @@ def static_pods(node: NodeFacts, settings: ClusterSettings, *, config_version: s
 
 
 def image_of(component: str, settings: ClusterSettings, node: NodeFacts) -> str:
-    """Image named in the machine config, else the registry's name for the kubelet's version."""
-    return settings.images.get(component) or f"registry.k8s.io/{component}:{node.kubelet_version}"
+    """Image named in the node's machine config, else in the home's, else the registry's for the kubelet's version."""
+    named = node.images.get(component) or settings.images.get(component)
+    return named or f"registry.k8s.io/{component}:{node.kubelet_version}"
 
 
 def bootstrap_token_secret(token: str) -> dict[str, Any]:

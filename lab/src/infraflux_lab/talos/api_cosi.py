@@ -55,10 +55,11 @@ class Shelf:
     def _versioned(self, content: Content, now: float) -> Versioned:
         known = self._items.get(content.key)
         if known is None:
-            return Versioned(content=content, version=1, created_s=now, updated_s=now)
+            return Versioned(content=content, version=content.version or 1, created_s=now, updated_s=now)
         if known.content == content:
             return known
-        return Versioned(content=content, version=known.version + 1, created_s=known.created_s, updated_s=now)
+        version = content.version or known.version + 1
+        return Versioned(content=content, version=version, created_s=known.created_s, updated_s=now)
 
 
 class CosiApi:

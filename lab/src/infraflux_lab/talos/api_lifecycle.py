@@ -5,12 +5,12 @@ from collections.abc import AsyncGenerator
 from infraflux_lab.talos import quorum
 from infraflux_lab.talos.cluster import Clusters
 from infraflux_lab.talos.context import LabContext
-from infraflux_lab.talos.errors import failed_precondition, invalid_argument
+from infraflux_lab.talos.errors import failed_precondition, invalid_argument, not_found
 from infraflux_lab.talos.gateway import Call
 from infraflux_lab.talos.lifecycle import Lifecycle
 from infraflux_lab.talos.machine_config import image_version
 from infraflux_lab.talos.node import Node, Stage
-from infraflux_lab.talos.proto import machine_pb2
+from infraflux_lab.talos.proto import kubernetes_pb2, machine_pb2
 
 # Partitions of a Talos system disk that a reset may name.
 _PARTITIONS = frozenset({"EFI", "BOOT", "META", "STATE", "EPHEMERAL"})
@@ -77,10 +77,23 @@ class LifecycleApi:
         if len(cluster.members) > 1 and not quorum.has_quorum(cluster.members, alive - {node.key}):
             raise failed_precondition("error validating etcd for upgrade: quorum would be lost")
 
-    async def image_pull(
-        self, _call: Call, request: machine_pb2.ImageServicePullRequest
-    ) -> AsyncGenerator[machine_pb2.ImageServicePullResponse, None]:
+    async def image_pull_legacy(
+        self, call: Call, request: kubernetes_pb2.ImagePullRequest
+    ) -> kubernetes_pb2.ImagePullResponse:
+        """What `upgrade-k8s` of 1.13 still calls."""
+        await self._pull(call.node, request.reference)
+        return kubernetes_pb2.ImagePullResponse(messages=[kubernetes_pb2.ImagePull()])
+
+    async def _pull(self, node: Node, image: str) -> None:
         await self._context.latency.sleep("image-pull")
+        if self._context.struck("image-missing", node):
+            raise not_found(f'failed to pull image "{image}": failed to resolve image: {image}: not found')
+        self._context.emit("image-pulled", node, image=image)
+
+    async def image_pull(
+        self, call: Call, request: machine_pb2.ImageServicePullRequest
+    ) -> AsyncGenerator[machine_pb2.ImageServicePullResponse, None]:
+        await self._pull(call.node, request.image_ref)
         states = machine_pb2.ImageServicePullLayerProgress
         progress = machine_pb2.ImageServicePullProgress(
             layer_id="simulated", progress=states(status=states.ALREADY_EXISTS)

@@ -222,6 +222,7 @@ DEFINITIONS: Sequence[Definition] = (
         namespace="k8s",
         columns=(("Nodename", "{.nodename}"),),
     ),
+    _kubernetes("StaticPods", "StaticPod", namespace="k8s"),
     _kubernetes("KubeletConfigs", "KubeletConfig", namespace="k8s", sensitive=True),
     _kubernetes("KubeletSpecs", "KubeletSpec", namespace="k8s", sensitive=True),
     _kubernetes("APIServerConfigs", "APIServerConfig", namespace="controlplane", sensitive=True),

@@ -13,7 +13,7 @@ from infraflux_lab.talos.context import LabContext
 from infraflux_lab.talos.errors import TalosError, failed_precondition
 from infraflux_lab.talos.eventlog import new_actor
 from infraflux_lab.talos.front import Front
-from infraflux_lab.talos.machine_config import MachineConfig, image_schematic, image_version
+from infraflux_lab.talos.machine_config import MachineConfig, image_schematic, image_version, mapping, without
 from infraflux_lab.talos.node import Node, Stage, new_node_id
 from infraflux_lab.talos.proto import common_pb2, machine_pb2
 from infraflux_lab.talos.store import MachineRecord
@@ -342,17 +342,33 @@ class Lifecycle:
     async def configured(self, node: Node, config: MachineConfig) -> None:
         """Put a configuration in force on a running machine and let everything that depends on it follow."""
         before = node.config
-        node.config = config
-        node.changed()
+        node.take_config(config)
+        if before and before.machine.get("kubelet") != config.machine.get("kubelet"):
+            self._context.tasks.spawn(f"kubelet {node.key}", self._restart_kubelet(node))
         cluster = self._clusters.of(node)
         if before and cluster.record.home == node.key and _control_plane_changed(before, config):
             await cluster.restart()
         else:
             await cluster.reconcile()
 
+    async def _restart_kubelet(self, node: Node) -> None:
+        """Talos ends the service, which takes it off the list, and starts the one of the new specification."""
+        boot = node.boot_id
+        node.drop_service("kubelet")
+        await self._context.latency.sleep("kubelet-restart")
+        await asyncio.sleep(GRACE_S)
+        if node.boot_id == boot and node.up:
+            node.set_service("kubelet")
+            self._context.emit("kubelet-restarted", node, version=node.facts().kubelet_version)
+
 
 def _control_plane_changed(before: MachineConfig, after: MachineConfig) -> bool:
-    sections = ("apiServer", "controllerManager", "scheduler", "etcd", "network", "ca", "controlPlane")
+    """Whether the one real control plane has to start anew: another image of a controller is the same program here."""
+    for section in ("controllerManager", "scheduler"):
+        left, right = (without(mapping(one.cluster.get(section)), {"image"}) for one in (before, after))
+        if left != right:
+            return True
+    sections = ("apiServer", "etcd", "network", "ca", "controlPlane")
     return any(before.cluster.get(section) != after.cluster.get(section) for section in sections)
 
 

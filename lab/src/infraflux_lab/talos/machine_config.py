@@ -6,7 +6,7 @@ How a text becomes one, and what is refused, is in `config_loading`.
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +19,12 @@ from ruamel.yaml import YAML
 
 from infraflux_lab.certificates import KeyPair
 
+STATIC_PODS = {
+    "kube-apiserver": "apiServer",
+    "kube-controller-manager": "controllerManager",
+    "kube-scheduler": "scheduler",
+}
+"""The control plane's pods, each with its section below `cluster`."""
 CONTROL_PLANE = "controlplane"
 WORKER = "worker"
 
@@ -188,6 +194,20 @@ class MachineConfig:
         """Image of `apiServer`, `controllerManager` or `scheduler`."""
         return str(mapping(self.cluster.get(section)).get("image") or "")
 
+    def component_arguments(self, section: str) -> list[str]:
+        """What `extraArgs` adds to a component's command line, `--name=value`."""
+        return _arguments(self.cluster.get(section))
+
+    @property
+    def kubelet_arguments(self) -> list[str]:
+        return _arguments(self.machine.get("kubelet"))
+
+
+def _arguments(section: object) -> list[str]:
+    """A value may be a list since Talos 1.12: one flag for each."""
+    found = mapping(mapping(section).get("extraArgs")).items()
+    return [f"--{key}={one}" for key, value in found for one in (value if isinstance(value, list) else [value])]
+
 
 def _pair(section: object) -> KeyPair | None:
     fields = mapping(section)
@@ -203,13 +223,14 @@ def needs_reboot(current: MachineConfig, wanted: MachineConfig) -> list[str]:
     for key in sorted((set(before) | set(after)) - _IMMEDIATE_MACHINE_KEYS):
         old, new = before.get(key), after.get(key)
         if key == "features" and isinstance(old, dict) and isinstance(new, dict):
-            old, new = _without(old, _IMMEDIATE_FEATURES), _without(new, _IMMEDIATE_FEATURES)
+            old, new = without(old, _IMMEDIATE_FEATURES), without(new, _IMMEDIATE_FEATURES)
         if old != new:
             changed.append(f".machine.{key}")
     return changed
 
 
-def _without(section: Mapping[str, Any], keys: frozenset[str]) -> dict[str, Any]:
+def without(section: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    """The section but for some of its keys."""
     return {key: value for key, value in section.items() if key not in keys}
 
 

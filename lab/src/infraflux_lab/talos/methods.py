@@ -9,7 +9,7 @@ from infraflux_lab.talos.api_lifecycle import LifecycleApi
 from infraflux_lab.talos.api_machine import MachineApi
 from infraflux_lab.talos.api_storage import StorageApi
 from infraflux_lab.talos.gateway import Method
-from infraflux_lab.talos.proto import cluster_pb2, common_pb2, cosi_pb2, machine_pb2, storage_pb2
+from infraflux_lab.talos.proto import cluster_pb2, common_pb2, cosi_pb2, kubernetes_pb2, machine_pb2, storage_pb2
 
 ADMIN = frozenset({"os:admin"})
 OPERATORS = ADMIN | {"os:operator"}
@@ -109,9 +109,12 @@ def etcd_methods(api: EtcdApi) -> dict[str, Method]:
 
 
 def upgrade_methods(api: LifecycleApi) -> dict[str, Method]:
-    """The image and lifecycle services that Talos 1.13 upgrades through."""
-    m = machine_pb2
+    """The image and lifecycle services that Talos 1.13 upgrades through, and the call that pulled images before."""
+    m, k = machine_pb2, kubernetes_pb2
     return {
+        "/machine.MachineService/ImagePull": Method(
+            request=k.ImagePullRequest, response=k.ImagePullResponse, roles=OPERATORS, unary=api.image_pull_legacy
+        ),
         "/machine.ImageService/Pull": Method(
             request=m.ImageServicePullRequest,
             response=m.ImageServicePullResponse,

@@ -14,7 +14,7 @@ from enum import IntEnum
 from infraflux_lab.contracts import Disk, Machine, NodeFacts
 from infraflux_lab.talos.eventlog import EventLog
 from infraflux_lab.talos.front import Front
-from infraflux_lab.talos.machine_config import MachineConfig, image_version
+from infraflux_lab.talos.machine_config import STATIC_PODS, MachineConfig, image_version
 from infraflux_lab.talos.proto import machine_pb2
 from infraflux_lab.talos.store import MachineRecord
 
@@ -69,6 +69,7 @@ class Node:
         self.services: dict[str, Service] = {}
         self.front: Front | None = None
         self.boot_id = ""
+        self.config_versions = dict.fromkeys(STATIC_PODS, 1)
         self.reported_uuid = machine.uuid
         self.reported_macs = tuple(nic.mac for nic in machine.nics)
         self.gone = asyncio.Event()
@@ -138,11 +139,22 @@ class Node:
             taints=config.taints,
             registered_taints=config.registered_taints,
             os_image=f"Talos ({self.version})",
+            images={name: config.component_image(section) for name, section in STATIC_PODS.items()},
+            config_versions={name: str(version) for name, version in self.config_versions.items()},
         )
+
+    def take_config(self, config: MachineConfig) -> None:
+        """Put a configuration in force; the config resources of the control plane that it changes get a new version."""
+        before, self.config = self.config, config
+        for name, section in STATIC_PODS.items():
+            if before is not None and before.cluster.get(section) != config.cluster.get(section):
+                self.config_versions[name] += 1
+        self.changed()
 
     def begin_boot(self) -> None:
         """Everything that lives in memory starts anew."""
         self.boot_id = str(uuid.uuid4())
+        self.config_versions = dict.fromkeys(STATIC_PODS, 1)
         self.events = EventLog()
         self.services = {}
         self.gone = asyncio.Event()
@@ -174,6 +186,11 @@ class Node:
             return
         self.services[name] = wanted
         self.changed()
+
+    def drop_service(self, name: str) -> None:
+        """A service that is stopped for good, or for a moment, is no resource any more."""
+        if self.services.pop(name, None) is not None:
+            self.changed()
 
     def set_stage(self, stage: Stage) -> None:
         """Move on and tell followers."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from io import StringIO
 from ipaddress import ip_address
@@ -18,9 +18,9 @@ from infraflux_lab.talos.config_loading import parse
 from infraflux_lab.talos.context import Schematics
 from infraflux_lab.talos.definitions import DEFINITIONS, META_NAMESPACE, META_TYPE
 from infraflux_lab.talos.hardware import disks, links, pretty_size
-from infraflux_lab.talos.machine_config import MachineConfig, image_schematic
+from infraflux_lab.talos.machine_config import STATIC_PODS, MachineConfig, image_schematic
 from infraflux_lab.talos.node import Node
-from infraflux_lab.talos.proto import specs_pb2
+from infraflux_lab.talos.proto import kubernetes_pb2, specs_pb2
 
 _MIB = 1024 * 1024
 # EFI, META and STATE partitions and the partition table, before EPHEMERAL takes the rest.
@@ -30,9 +30,9 @@ _LINK_ETHER, _OPER_UP, _FAMILY_INET4 = 1, 6, 2
 _VOLUME_READY, _VOLUME_PARTITION, _FILESYSTEM_XFS = 6, 0, 2
 _MACHINE_TYPES = {True: (2, "controlplane"), False: (3, "worker")}
 _COMPONENTS = {
-    "kube-apiserver": ("APIServerConfigs.kubernetes.talos.dev", "apiServer"),
-    "kube-controller-manager": ("ControllerManagerConfigs.kubernetes.talos.dev", "controllerManager"),
-    "kube-scheduler": ("SchedulerConfigs.kubernetes.talos.dev", "scheduler"),
+    "kube-apiserver": "APIServerConfigs.kubernetes.talos.dev",
+    "kube-controller-manager": "ControllerManagerConfigs.kubernetes.talos.dev",
+    "kube-scheduler": "SchedulerConfigs.kubernetes.talos.dev",
 }
 
 
@@ -47,6 +47,8 @@ class Content:
     spec: object
     """What `yaml` shows; the text is made only of what somebody asks for, it costs more than all the rest."""
     annotations: Mapping[str, str] = field(default_factory=dict)
+    version: int | None = None
+    """Where others count on it; else the server counts changes."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -289,9 +291,12 @@ def _kubernetes(node: Node, config: MachineConfig, cluster: Cluster) -> Iterator
         specs_pb2.NodenameSpec(nodename=node.hostname),
         {"nodename": node.hostname, "hostnameVersion": "1", "skipNodeRegistration": False},
     )
-    kubelet = {"image": config.kubelet_image}
-    for kind in ("KubeletConfigs.kubernetes.talos.dev", "KubeletSpecs.kubernetes.talos.dev"):
-        yield _content("k8s", kind, "kubelet", specs_pb2.ImageSpec(**kubelet), kubelet)
+    kubelet: dict[str, Any] = {"image": config.kubelet_image, "args": config.kubelet_arguments}
+    image = specs_pb2.ImageSpec(image=config.kubelet_image)
+    yield _content("k8s", "KubeletConfigs.kubernetes.talos.dev", "kubelet", image, {"image": config.kubelet_image})
+    yield _content(
+        "k8s", "KubeletSpecs.kubernetes.talos.dev", "kubelet", kubernetes_pb2.KubeletSpec(**kubelet), kubelet
+    )
     if not config.control_plane:
         return
     yield _content(
@@ -301,15 +306,33 @@ def _kubernetes(node: Node, config: MachineConfig, cluster: Cluster) -> Iterator
         specs_pb2.BootstrapManifestsConfigSpec(cni_name=config.cni),
         {"cniName": config.cni},
     )
-    for name, (kind, section) in _COMPONENTS.items():
-        image = {"image": config.component_image(section)}
-        yield _content("controlplane", kind, name, specs_pb2.ImageSpec(**image), image)
+    for name, section in STATIC_PODS.items():
+        made = specs_pb2.ImageSpec(image=config.component_image(section))
+        content = _content("controlplane", _COMPONENTS[name], name, made, {"image": made.image})
+        yield replace(content, version=node.config_versions[name])
+        yield _static_pod_of(name, config, section)
     if cluster.running and node.registered:
         for name in _COMPONENTS:
-            yield _static_pod(f"kube-system/{name}-{node.hostname}")
+            yield _static_pod_status(f"kube-system/{name}-{node.hostname}")
 
 
-def _static_pod(name: str) -> Content:
+def _static_pod_of(name: str, config: MachineConfig, section: str) -> Content:
+    """What the kubelet is given: the command line is where `upgrade-k8s` looks for flags that are gone."""
+    command = [f"/usr/local/bin/{name}", *config.component_arguments(section)]
+    container: dict[str, Any] = {"name": name, "image": config.component_image(section), "command": command}
+    pod: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "kube-system"},
+        "spec": {"containers": [container]},
+    }
+    struct = Struct()
+    struct.update(pod)
+    made = kubernetes_pb2.StaticPodSpec(pod=struct)
+    return _content("k8s", "StaticPods.kubernetes.talos.dev", name, made, pod)
+
+
+def _static_pod_status(name: str) -> Content:
     status: dict[str, Any] = {
         "phase": "Running",
         "conditions": [{"type": "Ready", "status": "True"}, {"type": "ContainersReady", "status": "True"}],
