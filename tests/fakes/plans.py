@@ -8,6 +8,7 @@ from typing import Any
 
 from fakes.specs import make_spec
 
+from infraflux.adapters.kubernetes.facts import RemovedApi
 from infraflux.adapters.proxmox.facts import Guest
 from infraflux.adapters.proxmox.hardware import Hardware
 from infraflux.adapters.talos.facts import BootstrapMarker, EtcdMember, EtcdSeen, NodeSeen, NodeState, SystemImage
@@ -76,6 +77,8 @@ class Site:
     installs: dict[str, Outcome] = field(default_factory=dict)
     handoff: dict[str, Outcome] = field(default_factory=dict)
     from_git: tuple[GitChange, ...] = ()
+    removed_apis: tuple[RemovedApi, ...] = ()
+    unasked: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     no_platform: str | None = None
     """Why the Kubernetes side could not be looked at; empty where there is none to look at."""
@@ -102,7 +105,14 @@ class Site:
             name: replace(one, config=json.dumps(self.live[name]) if one.state is NodeState.RUNNING else "")
             for name, one in self.seen.items()
         }
-        platform = PlatformSeen(installs=self.installs, handoff=self.handoff, nodes=self.nodes, from_git=self.from_git)
+        platform = PlatformSeen(
+            installs=self.installs,
+            handoff=self.handoff,
+            nodes=self.nodes,
+            from_git=self.from_git,
+            removed_apis=self.removed_apis,
+            unasked=self.unasked,
+        )
         return Observed(
             shared=self.shared,
             machines=self.machines,

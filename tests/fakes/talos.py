@@ -5,6 +5,7 @@ told to misbehave: `lose_reply` does the work and then says that the connection 
 """
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,14 @@ class FakeTalos:
     pushed: list[str] = field(default_factory=list)
     resets: list[str] = field(default_factory=list)
     upgrades: list[str] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+    """What was done for another Kubernetes, in order."""
+    no_image: set[str] = field(default_factory=set)
+    """Nodes that cannot pull an image."""
+    gone: str = ""
+    """What the new Kubernetes does not have any more, as `upgrade-k8s` says it."""
+    stops: bool = False
+    """`upgrade-k8s` ends after its first control plane."""
     stuck: set[str] = field(default_factory=set)
     """Nodes that boot their old image again after an upgrade."""
     rebooting: set[str] = field(default_factory=set)
@@ -157,6 +166,9 @@ class FakeTalos:
         return self._answer("")
 
     def _etcd(self, machine: FakeMachine, words: list[str]) -> Completed:
+        if words[1] == "snapshot":
+            Path(words[2]).write_text(f"snapshot of {machine.node.name}")
+            return self._answer("")
         if words[1] == "status":
             leader = str(self.members.index(self.leader)) if self.leader in self.members else ""
             return self._answer(f"NODE   MEMBER   LEADER   RAFT INDEX\nx      0        {leader.ljust(6)}   7\n")
@@ -170,6 +182,25 @@ class FakeTalos:
             for number, (name, url) in enumerate(zip(self.members, urls, strict=True))
         ]
         return self._answer(etcd_table(rows))
+
+    def _image(self, machine: FakeMachine, words: list[str]) -> Completed:
+        if machine.node.name in self.no_image:
+            return self._answer("", "rpc error: code = NotFound desc = failed to resolve image: not found")
+        self.done.append(f"pull {machine.node.name} {words[2]}")
+        return self._answer("")
+
+    def _upgrade_k8s(self, machine: FakeMachine, words: list[str]) -> Completed:
+        """One component after the other; told to stop, it has changed the first node only."""
+        if self.gone:
+            return self._answer("", f"NODE COMPONENT REMOVED FLAG\n{self.gone}")
+        version = words[words.index("--to") + 1]
+        for one in self.machines.values():
+            if one.node.role is Role.CONTROL_PLANE:
+                one.config = re.sub(r"(registry\.k8s\.io/[\w-]+):v\S+", rf"\1:v{version}", one.config)
+                self.done.append(f"control plane {one.node.name} v{version}")
+                if self.stops:
+                    return self._answer("", "error updating node: context deadline exceeded")
+        return self._answer("updating manifests\n")
 
     def _kubeconfig(self, machine: FakeMachine, words: list[str]) -> Completed:
         Path(words[1]).write_text("kubeconfig")
@@ -196,6 +227,8 @@ class FakeWorkspace:
     has_bundle: bool = True
     added: str = ""
     """Lines below `machine:` of every wanted configuration."""
+    with_images: bool = False
+    """Whether configurations name the images of Kubernetes, as talosctl writes them."""
 
     @property
     def admin(self) -> Talosctl:
@@ -220,7 +253,16 @@ class FakeWorkspace:
     def config(self, node: Node) -> str:
         install = f"  install:\n    image: {installer_image(self.spec)}\n"
         machine = f"machine:\n  type: {node.role.machine_type}\n  name: {node.name}\n{self.added}{install}"
-        return f"{machine}cluster:\n  id: {self.cluster_id}\n"
+        cluster = f"cluster:\n  id: {self.cluster_id}\n"
+        if not self.with_images:
+            return f"{machine}{cluster}"
+        version = self.spec.versions.kubernetes
+        kubelet = f"  kubelet:\n    image: ghcr.io/siderolabs/kubelet:{version}\n"
+        if node.role is Role.WORKER:
+            return f"{machine}{kubelet}{cluster}"
+        parts = {"apiServer": "apiserver", "controllerManager": "controller-manager", "scheduler": "scheduler"}
+        images = (f"  {key}:\n    image: registry.k8s.io/kube-{name}:{version}\n" for key, name in parts.items())
+        return f"{machine}{kubelet}{cluster}{''.join(images)}"
 
     def read_marker(self) -> BootstrapMarker | None:
         return self.marker

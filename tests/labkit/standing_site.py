@@ -93,14 +93,17 @@ def _said(argv: list[Any], *, check: bool) -> str:
 
 
 @contextmanager
-def standing_site(root: Path, *, planes: int = 3, workers: int = 2) -> Iterator[Site]:
-    """Deployed, with Cilium; the lab is gone afterwards."""
+def standing_site(
+    root: Path, *, planes: int = 3, workers: int = 2, before: Callable[[Site], None] = lambda _site: None
+) -> Iterator[Site]:
+    """Deployed, with Cilium; the lab is gone afterwards. `before` changes the configuration first."""
 
     def sized(project: Project) -> None:
         def counts(it: Any) -> None:
             it["node_pools"][0]["count"], it["node_pools"][1]["count"] = planes, workers
 
         project.edit(OVERLAY, counts)
+        before(Site(project))
 
     with project_with_lab(root, change=sized, programs=installed_programs()) as project:
         site = Site(project)

@@ -7,6 +7,7 @@ from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.drift.findings import DriftClass, Finding, Layer, Owner
 
 ABSENT = "absent"
+UPGRADE = "a deploy plans `upgrade Kubernetes` for it, where the machine config is behind as well"
 CONTROL_PLANE_TAINT = "node-role.kubernetes.io/control-plane:NoSchedule"
 SYSTEM_TAINTS = ("node.kubernetes.io/", "node.cilium.io/", "node.cloudprovider.kubernetes.io/", CONTROL_PLANE_TAINT)
 """What controllers put on a node and take off again, as its condition is; and Talos on a control plane."""
@@ -37,7 +38,9 @@ def _one_node(spec: ClusterSpec, node: Node, seen: KubernetesNode) -> Iterator[F
     if not seen.ready:
         yield _finding(node.name, "Ready", wanted="True", seen="not True")
     if seen.kubelet_version != spec.versions.kubernetes:
-        yield _finding(node.name, "kubelet version", wanted=spec.versions.kubernetes, seen=seen.kubelet_version)
+        yield _finding(
+            node.name, "kubelet version", wanted=spec.versions.kubernetes, seen=seen.kubelet_version, note=UPGRADE
+        )
     if str(node.address) not in seen.addresses:
         yield _finding(node.name, "address", wanted=str(node.address), seen=", ".join(seen.addresses) or "none")
     if seen.cordoned:

@@ -40,6 +40,16 @@ def find_talos_drift(spec: ClusterSpec, facts: TalosFacts, *, now: datetime) -> 
     return findings, unknown
 
 
+KUBERNETES_IMAGES = frozenset(
+    (
+        "machine.kubelet.image",
+        *(f"cluster.{part}.image" for part in ("apiServer", "controllerManager", "scheduler", "proxy")),
+    )
+)
+"""The fields that hold a Kubernetes version."""
+KUBERNETES = (
+    "a deploy plans `upgrade Kubernetes` for it: control planes first, then one kubelet after the other, drained"
+)
 UPGRADE = "a deploy plans `upgrade Talos` for it: node by node, control planes first, etcd whole around each"
 
 
@@ -65,7 +75,12 @@ def _node_findings(spec: ClusterSpec, node: Node, seen: NodeFacts) -> Iterator[F
     if seen.image is not None:
         yield from _image_findings(spec, node, seen.image)
     for change in seen.config_changes:
-        yield _finding(node.name, change.path, change.wanted, change.seen, _config_class(node, change.path))
+        if change.path.removeprefix("v1alpha1.") in KUBERNETES_IMAGES:
+            # Another version, in its own order: pushed as a field it would reach kubelets before API servers.
+            note, drift_class = KUBERNETES, DriftClass.DANGEROUS
+        else:
+            note, drift_class = "", _config_class(node, change.path)
+        yield _finding(node.name, change.path, change.wanted, change.seen, drift_class, note=note)
 
 
 def _image_findings(spec: ClusterSpec, node: Node, seen: SystemImage) -> Iterator[Finding]:

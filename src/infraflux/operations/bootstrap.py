@@ -17,6 +17,7 @@ from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent, Retryab
 from infraflux.core.files import write_private
 from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.core.workdir import private_workdir
+from infraflux.operations.plan.kubernetes import at_version, with_running_versions
 from infraflux.operations.plan.node_decisions import (
     Bootstrap,
     PlannedConfig,
@@ -67,16 +68,17 @@ class TalosCluster:
         """`wanted`: the machine config that it should have; one that has it is not asked for its UUID and MACs."""
         return look(node, admin=self.admin, bare=self.workspace.talosctl, wanted=wanted)
 
-    def configure(self, node: Node, planned: PlannedConfigs | None = None) -> Outcome:
+    def configure(self, node: Node, planned: PlannedConfigs | None = None, *, versions: bool = False) -> Outcome:
         """Wait for the machine, prove that it is ours, give it its configuration, wait until it runs.
 
+        A node that runs keeps its Kubernetes version, but where `versions` are to change as well.
         Raises WorldMoved where that would be more than `planned` holds (by node; None: no plan binds it),
         Retryable naming what was last seen when the node's deadline passes, Permanent for a wrong machine or a refused
         configuration.
         """
         bound_s = self.spec.talos.boot_timeout_s
         outcome: Outcome | NotYet = wait_until(
-            _Configuring(self, node, planned).look,
+            _Configuring(self, node, planned, versions=versions).look,
             clock=self.clock,
             deadline_s=bound_s,
             interval_s=self.poll_s,
@@ -303,14 +305,15 @@ class _Configuring:
     cluster: TalosCluster
     node: Node
     planned: PlannedConfigs | None
+    versions: bool = False
     done: Done | None = None
     """What this run did to it already."""
 
     def look(self) -> Outcome | NotYet:
         cluster, node = self.cluster, self.node
         configs = cluster.workspace.configs
-        wanted = configs.by_node[node.name]
-        seen = cluster.look(node, wanted=wanted)
+        seen = cluster.look(node, wanted=configs.by_node[node.name])
+        wanted = self._wanted(configs.by_node[node.name], seen)
         decision = decide_config(node, seen, wanted=wanted, cluster=cluster.spec.key, hidden=configs.secrets)
         if isinstance(decision, Noop):
             return self.done or decision
@@ -324,6 +327,15 @@ class _Configuring:
             return sent
         self.done = sent
         return NotYet(f"{sent}, and it has not taken effect")
+
+    def _wanted(self, config: str, seen: NodeSeen) -> str:
+        """The machine config that it is to have now: a Kubernetes version changes by its own step only."""
+        if self.versions:
+            return config
+        if seen.state is NodeState.RUNNING:
+            return with_running_versions(config, seen.config)
+        allowed = (self.planned or {}).get(self.node.name)
+        return at_version(config, allowed.kubernetes) if allowed else config
 
 
 def fetch_kubeconfig(admin: Talosctl, *, node: Node, workdir: Path) -> str:

@@ -9,7 +9,9 @@ from infraflux.config.models import Node
 from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.operations import credentials, talos_secrets
 from infraflux.operations.bootstrap import PlannedConfigs
+from infraflux.operations.etcd_snapshot import take_snapshot
 from infraflux.operations.handoff_secrets import sensitive_values
+from infraflux.operations.kubernetes_upgrade import PlannedVersions, upgrade_kubernetes
 from infraflux.operations.leaving import NodeExit
 from infraflux.operations.node_labels import reconcile_labels
 from infraflux.operations.opening import OpenCluster
@@ -37,7 +39,11 @@ class Step:
 def planned_configs(plan: ClusterPlan) -> PlannedConfigs:
     """What a plan allows to be done to each node's machine config (pure)."""
     return {
-        one.node: PlannedConfig(first=one.first, fields=frozenset((field.path, field.after) for field in one.fields))
+        one.node: PlannedConfig(
+            first=one.first,
+            fields=frozenset((field.path, field.after) for field in one.fields),
+            kubernetes=one.kubernetes,
+        )
         for one in plan.of(actions.ConfigureNode)
     }
 
@@ -54,6 +60,13 @@ def prepare_secrets(opened: OpenCluster, planned: Planned) -> Outcomes:
     identity, bundle = talos_secrets.ensure_secrets(opened.talos.workspace)
     talosconfig = credentials.ensure_talosconfig(opened.talos)
     return {"identity": identity, "bundle": bundle, "talosconfig": talosconfig}
+
+
+def snapshot_etcd(opened: OpenCluster, planned: Planned) -> Outcome:
+    """A copy of etcd's data, where versions of the control plane are going to change."""
+    if not planned.plan.of(actions.SnapshotEtcd):
+        return Noop("no version of the control plane changes")
+    return take_snapshot(opened.talos)
 
 
 def leave_nodes(opened: OpenCluster, planned: Planned) -> Outcomes:
@@ -166,6 +179,15 @@ def _no_restart() -> Outcomes:
     return {"nodes": Noop("the plan restarts no node, and none waits for it")}
 
 
+def upgrade_versions(opened: OpenCluster, planned: Planned) -> Outcomes:
+    """Another Kubernetes: all control planes, then one kubelet after the other, each node drained meanwhile."""
+    kubelets = {one.node for one in planned.plan.of(actions.UpgradeKubelet)}
+    planes = bool(planned.plan.of(actions.UpgradeKubernetes))
+    if not planes and not kubelets:
+        return {"Kubernetes": Noop("the plan changes no Kubernetes version")}
+    return upgrade_kubernetes(opened.rollout(), PlannedVersions(planes=planes, kubelets=kubelets))
+
+
 def label_nodes(opened: OpenCluster, planned: Planned) -> Outcomes:
     """Labels and taints of the planned nodes; a new node's are read when it has registered."""
     new = {one.node for one in planned.plan.of(actions.ConfigureNode) if one.first}
@@ -209,7 +231,11 @@ def hand_off(opened: OpenCluster, planned: Planned) -> Outcomes:
 
 
 SECRETS = Step("Talos secrets", "prepare Talos secrets", prepare_secrets)
-BEFORE_MACHINES = (SECRETS, Step("leave nodes", "drain and remove nodes", leave_nodes))
+BEFORE_MACHINES = (
+    SECRETS,
+    Step("snapshot etcd", "take a snapshot of etcd", snapshot_etcd),
+    Step("leave nodes", "drain and remove nodes", leave_nodes),
+)
 """What comes before Terraform changes machines."""
 BOOTSTRAP = (
     Step("first control plane", "configure first control plane", configure_first),
@@ -223,6 +249,7 @@ BOOTSTRAP = (
 AFTER_MACHINES = (
     Step("upgrade Talos", "upgrade Talos", upgrade_talos),
     *BOOTSTRAP,
+    Step("upgrade Kubernetes", "upgrade Kubernetes", upgrade_versions),
     Step("Cilium", "install Cilium", install_cilium),
     Step("Argo CD", "install Argo CD", install_argocd),
     Step("handoff", "hand over to Git", hand_off),

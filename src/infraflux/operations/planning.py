@@ -31,9 +31,11 @@ from infraflux.operations.machines import MachinesPlan, Preflight
 from infraflux.operations.opening import OpenCluster
 from infraflux.operations.plan.actions import ClusterPlan, GitChange
 from infraflux.operations.plan.decide import plan_cluster
+from infraflux.operations.plan.kubernetes import with_running_versions
 from infraflux.operations.plan.leaving import leavers
 from infraflux.operations.plan.observed import Observed, PlatformSeen, Wanted
 from infraflux.operations.platform import Platform
+from infraflux.operations.removed_apis import look_at_removed_apis
 from infraflux.operations.sources import source_trees
 
 
@@ -184,9 +186,10 @@ def look_at_nodes(opened: OpenCluster, made: Sequence[Node], *, reboots: bool = 
         nodes = {one.name: one for one in pool.map(lambda node: talos.look(node, wanted=configs[node.name]), made)}
         running = [node for node in made if nodes[node.name].state is NodeState.RUNNING]
         images = dict(pool.map(lambda node: (node.name, _image(talos, nodes[node.name])), running))
-        differing = [node for node in made if _differs(nodes[node.name], configs[node.name])]
+        wanted = {node.name: with_running_versions(configs[node.name], nodes[node.name].config) for node in running}
+        differing = [node for node in running if _differs(nodes[node.name], wanted[node.name])]
         asked = differing if reboots else ()
-        answers = dict(pool.map(lambda node: (node.name, _reboots(talos, node, configs[node.name])), asked))
+        answers = dict(pool.map(lambda node: (node.name, _reboots(talos, node, wanted[node.name])), asked))
         return {**base, "nodes": nodes, "images": images, "reboots": answers, "etcd": etcd.result()}
 
 
@@ -238,18 +241,20 @@ def _look_at_platform(opened: OpenCluster) -> dict[str, Any]:
 def _platform_seen(opened: OpenCluster, platform: Platform) -> PlatformSeen:
     installer = platform.installer
     nodes = {one["metadata"]["name"]: one for one in platform.kubernetes.list_objects("v1", "Node")}
+    apis = look_at_removed_apis(opened, nodes)
     installs: dict[str, Outcome] = {
         "cilium": installer.install_cilium(dry_run=True),
         "argocd": installer.install_argocd(dry_run=True),
     }
     if any(isinstance(one, Done) for one in installs.values()):
         names = _names(installer.bundle.manifests)
-        return PlatformSeen(installs=installs, handoff={name: Done("applied") for name in names}, nodes=nodes)
+        return PlatformSeen(installs=installs, handoff={name: Done("applied") for name in names}, nodes=nodes, **apis)
     return PlatformSeen(
         installs=installs,
         handoff=_handoff(opened, platform, installer.bundle.manifests),
         nodes=nodes,
         from_git=tuple(_from_git(opened, installer.argocd.read())),
+        **apis,
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from labkit.standing_site import Site
 
 from infraflux.adapters.talos.documents import parse_documents
+from infraflux.adapters.talos.talosctl import json_documents
 from infraflux.config.models import Role
 from infraflux.drift.findings import DriftVerdict, Layer
 from infraflux.drift.system_image import wanted_image
@@ -19,12 +20,13 @@ pytestmark = [pytest.mark.lab, pytest.mark.tools]
 KEY = "dev/dev-1"
 
 
-def extensions(site: Site) -> Mapping[str, list[tuple[str, str]]]:
-    """By node: name and version of what its image lists."""
+def extensions(site: Site) -> Mapping[str, dict[str, str]]:
+    """By node: version by name of what its image lists."""
     found = {}
     for node in site.nodes:
-        said = site.talosctl(node, "get", "extensions", "-o", "jsonpath={.spec.metadata.name}={.spec.metadata.version}")
-        found[node.name] = [tuple(line.split("=")) for line in said.split()]
+        said = json_documents(site.talosctl(node, "get", "extensions", "-o", "json"))
+        listed = [one["spec"]["metadata"] for one in said]
+        found[node.name] = {one["name"]: one["version"] for one in listed}
     return found
 
 
@@ -54,9 +56,10 @@ def test_an_extension_reaches_every_node_one_after_the_other(site: Site) -> None
 
     wanted = wanted_image(spec)
     for name, listed in extensions(site).items():
-        assert ("schematic", wanted.schematic) in listed, name
-        assert "iscsi-tools" in dict(listed), name
-    assert all(boots(site)[name] != boot for name, boot in before.items())
+        assert listed["schematic"] == wanted.schematic, name
+        assert "iscsi-tools" in listed, name
+    after = boots(site)
+    assert all(after[name] != boot for name, boot in before.items())
     assert not any(one["spec"].get("unschedulable") for one in site.objects("nodes"))
     for node in spec.nodes:
         live = json.loads(site.talosctl(node, "get", "machineconfig", "v1alpha1", "-o", "json"))["spec"]
@@ -87,7 +90,7 @@ def test_a_node_that_boots_its_old_image_again_stops_the_rest(site: Site) -> Non
     assert node["spec"]["unschedulable"] is True
     site.deploy()
     assert site.rows("talos") == []
-    assert all("gvisor" in dict(listed) for listed in extensions(site).values())
+    assert all("gvisor" in listed for listed in extensions(site).values())
 
 
 def test_an_installer_that_fails_leaves_the_node_as_it_is(site: Site) -> None:

@@ -52,6 +52,10 @@ DRIFT = {
         facts(node(WORKER, config_changes=(change("v1alpha1.machine.network.nameservers[0]"),))),
         (WORKER, "v1alpha1.machine.network.nameservers[0]", DriftClass.REPAIRABLE),
     ),
+    "kubelet's version": (
+        facts(node(WORKER, config_changes=(change("v1alpha1.machine.kubelet.image"),))),
+        (WORKER, "v1alpha1.machine.kubelet.image", DriftClass.DANGEROUS),
+    ),
     "hostname": (
         facts(node(WORKER, config_changes=(change("HostnameConfig.hostname"),))),
         (WORKER, "HostnameConfig.hostname", DriftClass.REPAIRABLE),

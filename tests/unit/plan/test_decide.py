@@ -155,6 +155,7 @@ BLANK = [
     ("handoff", "Application argocd/root", "none"),
 ]
 
+SNAPSHOT = ("snapshot", "etcd", "none")
 CASES: dict[str, tuple[Callable[[], Site], list[Row]]] = {
     "blank": (blank, BLANK),
     "nothing differs": (standing, []),
@@ -168,13 +169,18 @@ CASES: dict[str, tuple[Callable[[], Site], list[Row]]] = {
     "a wiped node": (lambda: seen(W1, NodeState.MAINTENANCE), config(W1)),
     "another Talos": (
         another_talos,
-        [*(("talos", name, "node-restart") for name in (CP1, CP2, CP3, W1, W2)), *config(CP1, CP2, CP3, W1, W2)],
+        [
+            SNAPSHOT,
+            *(("talos", name, "node-restart") for name in (CP1, CP2, CP3, W1, W2)),
+            *config(CP1, CP2, CP3, W1, W2),
+        ],
     ),
     "an extension on nodes that stand": (
         another_schematic,
-        [("talos", name, "node-restart") for name in (CP1, CP2, CP3, W1)],
+        [SNAPSHOT, *(("talos", name, "node-restart") for name in (CP1, CP2, CP3, W1))],
     ),
-    "an upgrade that stopped half way": (half_upgraded, [("talos", CP3, "node-restart")]),
+    "an upgrade that stopped half way": (half_upgraded, [SNAPSHOT, ("talos", CP3, "node-restart")]),
+    "an upgrade of which a worker is left": (lambda: _running("v1.13.8"), [("talos", W1, "node-restart")]),
     "a label": (labelled, [("labels", W1, "none")]),
     "one node more": (scaled_up, [("machine", W2, "none"), *config(W2)]),
     "one node less": (
@@ -282,7 +288,7 @@ def test_a_change_shows_its_fields_and_masks_secrets():
 
 
 def test_an_upgrade_says_what_of_the_image_differs():
-    first, *_others = another_schematic().plan().actions
+    _snapshot, first, *_others = another_schematic().plan().actions
     assert first.change.startswith("schematic aaaaaaaaaaaa → ")
     assert first.change.endswith(", + iscsi-tools")
 

@@ -49,7 +49,8 @@ class Transport(Protocol):
 class ClientTransport:
     """The official client's connection pool, TLS and credentials."""
 
-    def __init__(self, kubeconfig: Path, *, timeout_s: float = REQUEST_TIMEOUT_S) -> None:
+    def __init__(self, kubeconfig: Path, *, timeout_s: float = REQUEST_TIMEOUT_S, server: str = "") -> None:
+        """`server` is asked in place of the kubeconfig's own: one API server of several."""
         self._timeout_s = timeout_s
         settings = client.Configuration()
         try:
@@ -62,10 +63,28 @@ class ClientTransport:
             ) from error
         settings.retries = False
         self._api = client.ApiClient(settings)
-        self.server: str = settings.host
+        self.server: str = server or settings.host
 
     def request(self, method: str, path: str, *, body: str | None = None, content_type: str = "") -> Answer:
-        headers: dict[str, str] = {"Accept": "application/json", "Content-Type": content_type or "application/json"}
+        status, data = self._exchange(method, path, body=body, content_type=content_type or "application/json")
+        try:
+            parsed = json.loads(data or b"{}")
+        except ValueError:
+            parsed = {"message": data[:200].decode(errors="replace")}
+        return Answer(status, parsed if isinstance(parsed, dict) else {"message": str(parsed)})
+
+    def text(self, path: str) -> str:
+        """What the API server says there as text. Raises Retryable where it says something else than 200."""
+        status, data = self._exchange("GET", path, content_type="")
+        if status != HTTPStatus.OK:
+            raise Retryable(f"{self.server}{path} answers {status}", stage="kubernetes")
+        return data.decode(errors="replace")
+
+    def _exchange(self, method: str, path: str, *, body: str | None = None, content_type: str) -> tuple[int, bytes]:
+        headers: dict[str, str] = {
+            "Content-Type": content_type,
+            "Accept": (content_type and "application/json") or "*/*",
+        }
         token = self._api.configuration.get_api_key_with_prefix("authorization")
         if token:
             headers["Authorization"] = token
@@ -80,11 +99,7 @@ class ClientTransport:
                 stage="kubernetes",
                 next_step="check the node and the virtual IP with `infraflux status`",
             ) from error
-        try:
-            parsed = json.loads(reply.data or b"{}")
-        except ValueError:
-            parsed = {"message": reply.data[:200].decode(errors="replace")}
-        return Answer(reply.status, parsed if isinstance(parsed, dict) else {"message": str(parsed)})
+        return reply.status, reply.data
 
     def close(self) -> None:
         self._api.rest_client.pool_manager.clear()

@@ -1,6 +1,7 @@
 """Kubernetes objects as facts: what names one, and what a Node says of itself. No client, no call."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,3 +64,28 @@ class KubernetesNode:
     """`key:effect` -> value."""
     owned_taints: frozenset[str] = frozenset()
     """Those of them that InfraFlux keeps."""
+
+
+@dataclass(frozen=True, order=True)
+class RemovedApi:
+    """An API that somebody has asked for since its server started, and the minor that does not have it any more."""
+
+    resource: str
+    """`flowschemas.v1beta3.flowcontrol.apiserver.k8s.io`, as kubectl takes it."""
+    removed_in: str
+    """`1.32`."""
+
+
+_DEPRECATED = re.compile(r"^apiserver_requested_deprecated_apis\{([^}]*)\} [1-9]", re.MULTILINE)
+"""https://kubernetes.io/docs/reference/using-api/deprecation-policy/#rest-resources-aka-api-objects (metrics): a gauge
+per group, version and resource, with the label `removed_release` where one is known."""
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
+
+
+def removed_apis(metrics: str) -> Iterator[RemovedApi]:
+    """The APIs in use that some release removes, in what an API server says at `/metrics` (pure)."""
+    for found in _DEPRECATED.finditer(metrics):
+        labels = dict(_LABEL.findall(found[1]))
+        if labels.get("removed_release"):
+            parts = (labels.get(name, "") for name in ("resource", "version", "group"))
+            yield RemovedApi(resource=".".join(filter(None, parts)), removed_in=labels["removed_release"])

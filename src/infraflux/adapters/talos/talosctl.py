@@ -96,6 +96,9 @@ class Resource:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
+OnLine = Callable[[str], None]
+
+
 class Runner(Protocol):
     """`infraflux.core.process.run`, or a fake of it."""
 
@@ -104,7 +107,7 @@ class Runner(Protocol):
         argv: Sequence[str | Path],
         *,
         deadline_s: float,
-        on_line: Callable[[str], None] | None = None,
+        on_line: OnLine | None = None,
     ) -> process.Completed: ...
 
 
@@ -128,13 +131,14 @@ class Talosctl:
         endpoint: str = "",
         insecure: bool = False,
         deadline_s: float = CALL_DEADLINE_S,
+        on_line: OnLine | None = None,
     ) -> str:
-        """A command to one node; its standard output. Raises TalosTransient or TalosRefused.
+        """A command to one node; its standard output, which `on_line` hears of. Raises TalosTransient or TalosRefused.
 
         `endpoint` is another node that passes it on, for the few commands that need a control plane's help.
         """
         argv = self._argv(words, node=node, endpoint=endpoint, insecure=insecure)
-        return self._run(argv, deadline_s=deadline_s, what=f"{words[0]} on {node}")
+        return self._completed(argv, deadline_s=deadline_s, what=f"{words[0]} on {node}", on_line=on_line).stdout
 
     def _argv(
         self, words: Sequence[str | Path], *, node: str, endpoint: str = "", insecure: bool = False
@@ -178,9 +182,11 @@ class Talosctl:
     def _run(self, argv: Sequence[str | Path], *, deadline_s: float, what: str) -> str:
         return self._completed(argv, deadline_s=deadline_s, what=what).stdout
 
-    def _completed(self, argv: Sequence[str | Path], *, deadline_s: float, what: str) -> process.Completed:
+    def _completed(
+        self, argv: Sequence[str | Path], *, deadline_s: float, what: str, on_line: OnLine | None = None
+    ) -> process.Completed:
         try:
-            done = self.runner(argv, deadline_s=deadline_s)
+            done = self.runner(argv, deadline_s=deadline_s, on_line=on_line)
         except process.ProcessTimeout as error:
             raise self._error(Code.DEADLINE, f"talosctl {what}", f"no answer within {deadline_s:.0f} s") from error
         if done.returncode == 0:

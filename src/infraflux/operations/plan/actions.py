@@ -115,9 +115,10 @@ class MakeSecrets(Action):
 
 @dataclass(frozen=True, kw_only=True)
 class UpgradeTalos(Action):
-    """Another Talos on one node."""
+    """Another Talos image on one node."""
 
     kind = "talos"
+    control_plane: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +130,29 @@ class ConfigureNode(Action):
     """The node has none yet."""
     reboots: bool = False
     """Talos says that it cannot apply this without a reboot."""
+    kubernetes: str = ""
+    """The Kubernetes version that a first config has where the cluster runs another one than is wanted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotEtcd(Action):
+    """A copy of etcd's data, kept for the case that an upgrade goes wrong."""
+
+    kind = "snapshot"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpgradeKubernetes(Action):
+    """Another Kubernetes on all control planes, and what Talos brings with it: `talosctl upgrade-k8s`."""
+
+    kind = "kubernetes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpgradeKubelet(Action):
+    """Another kubelet on one node, which is drained meanwhile."""
+
+    kind = "kubelet"
 
 
 @dataclass(frozen=True, kw_only=True)

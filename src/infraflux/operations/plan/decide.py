@@ -1,11 +1,11 @@
 """What is wanted and what was seen -> the plan. One pure function per part, in the order in which a run does them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from infraflux.adapters.talos.documents import FieldChange
-from infraflux.adapters.talos.facts import NodeSeen, SystemImage
-from infraflux.config.models import ClusterSpec, Node
+from infraflux.adapters.talos.facts import NodeSeen, NodeState, SystemImage
+from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.config.models.policy import Disruption
 from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.core.outcomes import Noop, Outcome
@@ -15,6 +15,7 @@ from infraflux.operations.plan.actions import Action, ClusterPlan, Field
 from infraflux.operations.plan.by_hand import require_no_maintenance
 from infraflux.operations.plan.effects import effect_of
 from infraflux.operations.plan.hooks import with_hooks
+from infraflux.operations.plan.kubernetes import cluster_version, plan_kubernetes, with_running_versions
 from infraflux.operations.plan.leaving import leaving_actions, undeclared
 from infraflux.operations.plan.machines import machine_actions, new_machines, shared_actions
 from infraflux.operations.plan.node_decisions import PushConfig, Wait, decide_config
@@ -23,6 +24,7 @@ from infraflux.operations.plan.observed import Observed, Wanted
 from infraflux.operations.plan.restarts import restart_actions
 from infraflux.operations.plan.standing import require_changeable
 from infraflux.operations.plan.upgrades import plan_upgrade
+from infraflux.operations.plan.version_actions import api_warnings, going_apis, kubernetes_actions, snapshot_actions
 
 
 @dataclass
@@ -54,9 +56,11 @@ def plan_cluster(spec: ClusterSpec, wanted: Wanted, seen: Observed) -> ClusterPl
     require_no_maintenance(spec, seen)
     new = new_machines(seen.machines)
     _require_etcd(spec, seen, new)
+    versions = _versions(spec, wanted, seen, new)
+    draft.actions += versions.snapshot
     draft.actions += leaving_actions(spec, seen, new)
     draft.add(machine_actions(spec, seen.machines), otherwise="the machines are as declared")
-    _nodes(spec, wanted, seen, new, draft)
+    _nodes(spec, wanted, seen, draft, versions)
     require_changeable(spec, draft.actions, seen)
     _platform(wanted, seen, draft)
     draft.add(restart_actions(spec, seen, new), otherwise="no machine waits for a restart, no node is out of service")
@@ -66,7 +70,7 @@ def plan_cluster(spec: ClusterSpec, wanted: Wanted, seen: Observed) -> ClusterPl
         later=tuple(draft.later),
         from_git=seen.platform.from_git if seen.platform else (),
         unchanged=tuple(draft.unchanged),
-        warnings=(*seen.warnings, *undeclared(spec, seen)),
+        warnings=(*seen.warnings, *undeclared(spec, seen), *versions.warnings),
         shared=seen.shared,
         machines=seen.machines,
     )
@@ -85,20 +89,51 @@ def _require_etcd(spec: ClusterSpec, seen: Observed, new: frozenset[str]) -> Non
         )
 
 
-def _nodes(spec: ClusterSpec, wanted: Wanted, seen: Observed, new: frozenset[str], draft: _Draft) -> None:
+@dataclass(frozen=True, kw_only=True)
+class _Versions:
+    """What the plan does about versions, and which Kubernetes a node joins meanwhile."""
+
+    talos: Sequence[Action]
+    kubernetes: Sequence[Action]
+    joins: str
+    """Empty where that is the wanted one."""
+    warnings: Sequence[str]
+
+    @property
+    def snapshot(self) -> Iterator[Action]:
+        return snapshot_actions([*self.talos, *self.kubernetes])
+
+
+def _versions(spec: ClusterSpec, wanted: Wanted, seen: Observed, new: frozenset[str]) -> _Versions:
+    images = {name: one for name, one in seen.images.items() if name not in new}
+    live = {name: one.config for name, one in seen.nodes.items() if name not in new and one.state is NodeState.RUNNING}
+    running = cluster_version(spec, live)
+    joining = [node.name for node in spec.nodes if node.name not in live]
+    steps = plan_kubernetes(spec, wanted.configs, live, joining)
+    return _Versions(
+        talos=tuple(_upgrades(spec, wanted_image(spec), images)),
+        kubernetes=tuple(kubernetes_actions(steps, going_apis(seen.platform, steps.wanted))),
+        warnings=tuple(api_warnings(seen.platform, steps.wanted)) if steps.planes else (),
+        joins="" if steps.empty else running,
+    )
+
+
+def _nodes(spec: ClusterSpec, wanted: Wanted, seen: Observed, draft: _Draft, versions: _Versions) -> None:
+    new = new_machines(seen.machines)
     standing = {name: one for name, one in seen.nodes.items() if name not in new}
     if standing:
-        image = wanted_image(spec)
-        running = {name: one for name, one in seen.images.items() if name in standing}
-        draft.add(_upgrades(spec, image, running), otherwise=f"the nodes that answer run {image}")
+        draft.add(versions.talos, otherwise=f"the nodes that answer run {wanted_image(spec)}")
     first, *others = spec.control_planes
-    known = _Nodes(cluster=spec.key, wanted=wanted, standing=standing, reboots=seen.reboots)
+    known = _Nodes(cluster=spec.key, wanted=wanted, standing=standing, reboots=seen.reboots, joins=versions.joins)
     draft.add(_configure([first], known, draft), otherwise=f"{first.name} has its machine config")
     draft.add(_bootstrap(spec, seen, new, draft), otherwise="etcd runs")
     rest = [*others, *spec.workers]
     found = _configure(rest, known, draft)
     draft.add(found, otherwise=f"{len(rest)} more node(s) have their machine configs")
     draft.add(_labels(spec, seen, new), otherwise="the nodes have their labels and taints")
+    if standing:
+        running = f"the nodes that answer run Kubernetes {spec.versions.kubernetes}"
+        draft.add(versions.kubernetes, otherwise=running)
 
 
 def _upgrades(spec: ClusterSpec, image: SystemImage, running: Mapping[str, SystemImage]) -> Iterator[Action]:
@@ -109,6 +144,7 @@ def _upgrades(spec: ClusterSpec, image: SystemImage, running: Mapping[str, Syste
             node=step.node.name,
             change=describe(step.before, step.after),
             why="it runs another image than is declared",
+            control_plane=step.node.role is Role.CONTROL_PLANE,
             disruption=Disruption.NODE_RESTART,
             fingerprint=f"{image.schematic}:{image.version}",
         )
@@ -122,18 +158,20 @@ class _Nodes:
     wanted: Wanted
     standing: Mapping[str, NodeSeen]
     reboots: Mapping[str, bool]
+    joins: str
+    """The Kubernetes version of first configs, where it is not the wanted one."""
 
 
 def _configure(nodes: Iterable[Node], known: _Nodes, draft: _Draft) -> Iterator[Action]:
     wanted, standing = known.wanted, known.standing
     for node in nodes:
         if node.name not in standing:
-            yield _first_config(node, wanted, why="its machine is new")
+            yield _first_config(node, known, why="its machine is new")
             continue
         decision = decide_config(
             node,
             standing[node.name],
-            wanted=wanted.configs.get(node.name, ""),
+            wanted=with_running_versions(wanted.configs.get(node.name, ""), standing[node.name].config),
             cluster=known.cluster,
             hidden=wanted.secrets,
         )
@@ -142,22 +180,23 @@ def _configure(nodes: Iterable[Node], known: _Nodes, draft: _Draft) -> Iterator[
         if isinstance(decision, Wait):
             draft.later.append(f"{node.name} does not answer yet ({decision.last_seen}): it is configured when it does")
             yield _first_config(
-                node, wanted, why="it does not answer; nothing is done to it if it has its config already"
+                node, known, why="it does not answer; nothing is done to it if it has its config already"
             )
         elif isinstance(decision, PushConfig):
-            yield _first_config(node, wanted, why="it waits for a machine config")
+            yield _first_config(node, known, why="it waits for a machine config")
         else:
             yield _new_config(node, decision.changes, wanted, reboots=known.reboots.get(node.name, False))
 
 
-def _first_config(node: Node, wanted: Wanted, *, why: str) -> Action:
+def _first_config(node: Node, known: _Nodes, *, why: str) -> Action:
     return actions.ConfigureNode(
         object=node.name,
         node=node.name,
-        change="first machine config",
+        change="first machine config" + (f", with Kubernetes {known.joins}, which runs" if known.joins else ""),
         why=why,
         first=True,
-        fingerprint=wanted.fingerprints[node.name],
+        kubernetes=known.joins,
+        fingerprint=known.wanted.fingerprints[node.name],
     )
 
 

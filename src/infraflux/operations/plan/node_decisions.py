@@ -44,6 +44,8 @@ class PlannedConfig:
     """It may be given its first one."""
     fields: frozenset[tuple[str, str]] = frozenset()
     """Path and wanted value of every field that may change, masked as they were shown."""
+    kubernetes: str = ""
+    """The Kubernetes version of a first config, where it is not the wanted one."""
 
 
 class WorldMoved(Permanent):

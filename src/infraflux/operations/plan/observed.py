@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from infraflux.adapters.kubernetes.facts import Manifest
+from infraflux.adapters.kubernetes.facts import Manifest, RemovedApi
 from infraflux.adapters.proxmox.facts import Guest
 from infraflux.adapters.proxmox.hardware import Hardware
 from infraflux.adapters.talos.facts import BootstrapMarker, EtcdSeen, NodeSeen, SystemImage
@@ -23,6 +23,10 @@ class PlatformSeen:
     nodes: Mapping[str, Manifest]
     """Node objects by name."""
     from_git: tuple[GitChange, ...] = ()
+    removed_apis: tuple[RemovedApi, ...] = ()
+    """In use, as the API servers say; asked where the Kubernetes that runs is behind."""
+    unasked: tuple[str, ...] = ()
+    """Control planes whose API server could not be asked for them, and why."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infraflux.config.matrix import step_problem
+from infraflux.adapters.talos.facts import NodeState
 from infraflux.config.models import ClusterSpec
 from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.operations.plan.actions import Action, ConfigureNode
+from infraflux.operations.plan.kubernetes import image_version, images_of, step_problems
 from infraflux.operations.plan.observed import Observed
 
 _NEW_CLUSTER = "deploy a second cluster and move the workloads there"
@@ -72,11 +73,12 @@ def _version_steps(spec: ClusterSpec, seen: Observed) -> Iterator[Refusal]:
     """Against what runs, not against what was declared before: one minor at a time, and no way down."""
     nodes: Mapping[str, Any] = seen.platform.nodes if seen.platform else {}
     declared = {node.name for node in spec.nodes}
-    running = {
+    kubelets = [
         ((live.get("status") or {}).get("nodeInfo") or {}).get("kubeletVersion", "")
         for name, live in nodes.items()
         if name in declared
-    }
-    for version in sorted(running - {""}):
-        if problem := step_problem("Kubernetes", version, spec.versions.kubernetes):
-            yield Refusal(problem[0], problem[1])
+    ]
+    configs = [one.config for name, one in seen.nodes.items() if name in declared and one.state is NodeState.RUNNING]
+    images = [image for config in configs for image in images_of(config).values()]
+    for message, way in step_problems(spec, [*kubelets, *map(image_version, images)]):
+        yield Refusal(message, way)
