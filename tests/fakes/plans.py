@@ -19,7 +19,7 @@ from infraflux.core.outcomes import Noop, Outcome
 from infraflux.drift.system_image import wanted_image
 from infraflux.operations.plan.actions import ClusterPlan, GitChange
 from infraflux.operations.plan.decide import plan_cluster
-from infraflux.operations.plan.observed import Observed, PlatformSeen, Wanted
+from infraflux.operations.plan.observed import ManifestChange, Observed, PlatformSeen, Wanted
 
 HANDOFF = ("AppProject argocd/platform", "Application argocd/root")
 
@@ -77,6 +77,8 @@ class Site:
     installs: dict[str, Outcome] = field(default_factory=dict)
     handoff: dict[str, Outcome] = field(default_factory=dict)
     from_git: tuple[GitChange, ...] = ()
+    manifests: tuple[ManifestChange, ...] = ()
+    manifests_unknown: str = ""
     removed_apis: tuple[RemovedApi, ...] = ()
     unasked: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -110,6 +112,8 @@ class Site:
             handoff=self.handoff,
             nodes=self.nodes,
             from_git=self.from_git,
+            manifests=self.manifests,
+            manifests_unknown=self.manifests_unknown,
             removed_apis=self.removed_apis,
             unasked=self.unasked,
         )

@@ -11,7 +11,7 @@ from infraflux.operations import credentials, talos_secrets
 from infraflux.operations.bootstrap import PlannedConfigs
 from infraflux.operations.etcd_snapshot import take_snapshot
 from infraflux.operations.handoff_secrets import sensitive_values
-from infraflux.operations.kubernetes_upgrade import PlannedVersions, upgrade_kubernetes
+from infraflux.operations.kubernetes_upgrade import PlannedVersions, sync_manifests, upgrade_kubernetes
 from infraflux.operations.leaving import NodeExit
 from infraflux.operations.node_labels import reconcile_labels
 from infraflux.operations.opening import OpenCluster
@@ -183,9 +183,13 @@ def upgrade_versions(opened: OpenCluster, planned: Planned) -> Outcomes:
     """Another Kubernetes: all control planes, then one kubelet after the other, each node drained meanwhile."""
     kubelets = {one.node for one in planned.plan.of(actions.UpgradeKubelet)}
     planes = bool(planned.plan.of(actions.UpgradeKubernetes))
-    if not planes and not kubelets:
-        return {"Kubernetes": Noop("the plan changes no Kubernetes version")}
-    return upgrade_kubernetes(opened.rollout(), PlannedVersions(planes=planes, kubelets=kubelets))
+    manifests = bool(planned.plan.of(actions.SyncManifests))
+    outcomes: dict[str, Outcome] = {}
+    if planes or kubelets:
+        outcomes |= upgrade_kubernetes(opened.rollout(), PlannedVersions(planes=planes, kubelets=kubelets))
+    if manifests:
+        outcomes["bootstrap manifests"] = sync_manifests(opened.talos)
+    return outcomes or {"Kubernetes": Noop("the plan changes no Kubernetes version")}
 
 
 def label_nodes(opened: OpenCluster, planned: Planned) -> Outcomes:

@@ -122,22 +122,37 @@ def _pull_kubelets(cluster: TalosCluster, steps: KubernetesSteps) -> None:
 
 def _upgrade_planes(cluster: TalosCluster, steps: KubernetesSteps) -> Outcome:
     require_whole_etcd(cluster, stage=STAGE)
-    plane = next(node for node in cluster.spec.control_planes if node.name in steps.planes)
+    cluster.log(f"upgrading the control plane from {steps.lowest} to {steps.wanted}")
+    try:
+        _upgrade_k8s(cluster, before=steps.lowest, after=steps.wanted)
+    except TALOS_ERRORS as error:
+        raise _stopped(cluster, f"the upgrade of the control plane to {steps.wanted}", error) from error
+    require_whole_etcd(cluster, stage=STAGE)
+    return Done(f"control plane {steps.lowest} → {steps.wanted}")
+
+
+def sync_manifests(cluster: TalosCluster) -> Outcome:
+    """Bring forward what Talos brings with it, at the version that runs. Raises Retryable where that fails."""
+    version = cluster.spec.versions.kubernetes
+    try:
+        _upgrade_k8s(cluster, "--pre-pull-images=false", before=version, after=version)
+    except TALOS_ERRORS as error:
+        raise _stopped(cluster, "bringing the bootstrap manifests forward", error) from error
+    return Done("the cluster has what Talos brings with it")
+
+
+def _upgrade_k8s(cluster: TalosCluster, *more: str, before: str, after: str) -> None:
+    plane = cluster.spec.control_planes[0]
     words = [
-        *("upgrade-k8s", "--from", steps.lowest.removeprefix("v"), "--to", steps.wanted.removeprefix("v")),
+        *("upgrade-k8s", "--from", before.removeprefix("v"), "--to", after.removeprefix("v")),
         # With them the machine configs would come back full of comments.
         *("--with-docs=false", "--with-examples=false"),
         "--upgrade-kubelet=false",
+        *more,
         *_image_flags(cluster.workspace.configs.by_node[plane.name]),
     ]
     deadline_s = float(PULL_S + POD_S * (1 + len(cluster.spec.control_planes) * 3))
-    cluster.log(f"upgrading the control plane from {steps.lowest} to {steps.wanted}")
-    try:
-        cluster.admin.call(*words, node=str(plane.address), deadline_s=deadline_s, on_line=_hear(cluster))
-    except TALOS_ERRORS as error:
-        raise _stopped(cluster, steps, error) from error
-    require_whole_etcd(cluster, stage=STAGE)
-    return Done(f"control plane {steps.lowest} → {steps.wanted}")
+    cluster.admin.call(*words, node=str(plane.address), deadline_s=deadline_s, on_line=_hear(cluster))
 
 
 def _image_flags(config: str) -> Iterator[str]:
@@ -156,18 +171,17 @@ def _hear(cluster: TalosCluster) -> Callable[[str], None]:
     return hear
 
 
-def _stopped(cluster: TalosCluster, steps: KubernetesSteps, error: InfrafluxError) -> InfrafluxError:
-    what = f"the upgrade of the control plane to {steps.wanted} stopped: {error.message}"
+def _stopped(cluster: TalosCluster, doing: str, error: InfrafluxError) -> InfrafluxError:
     if _GONE in error.message:
         return Permanent(
-            what,
+            f"{doing} stopped: {error.message}",
             cluster=cluster.spec.key,
             stage=STAGE,
             error_class=ErrorClass.CONFIG,
-            next_step=f"nothing was changed; take out what {steps.wanted} does not have any more (talos.patches)",
+            next_step="nothing was changed; take out what the new version does not have any more (talos.patches)",
         )
     next_step = "look at `talosctl get staticpodstatus` of the control planes, then run again: it goes on there"
-    return Retryable(what, cluster=cluster.spec.key, stage=STAGE, next_step=next_step)
+    return Retryable(f"{doing} stopped: {error.message}", cluster=cluster.spec.key, stage=STAGE, next_step=next_step)
 
 
 # Kubelets

@@ -24,6 +24,7 @@ from infraflux.core.files import write_private
 from infraflux.core.outcomes import Done, Outcome
 from infraflux.core.workdir import private_workdir
 from infraflux.operations.bootstrap import LOOKS_AT_ONCE, TalosCluster
+from infraflux.operations.bootstrap_manifests import look_at_manifests
 from infraflux.operations.handoff_secrets import sensitive_values
 from infraflux.operations.installer import MARKERS, PLATFORM_OUTPUT, Bundle
 from infraflux.operations.machine_configs import require_valid
@@ -241,20 +242,22 @@ def _look_at_platform(opened: OpenCluster) -> dict[str, Any]:
 def _platform_seen(opened: OpenCluster, platform: Platform) -> PlatformSeen:
     installer = platform.installer
     nodes = {one["metadata"]["name"]: one for one in platform.kubernetes.list_objects("v1", "Node")}
-    apis = look_at_removed_apis(opened, nodes)
+    versions = {**look_at_removed_apis(opened, nodes), **look_at_manifests(opened.talos, platform.kubernetes)}
     installs: dict[str, Outcome] = {
         "cilium": installer.install_cilium(dry_run=True),
         "argocd": installer.install_argocd(dry_run=True),
     }
     if any(isinstance(one, Done) for one in installs.values()):
         names = _names(installer.bundle.manifests)
-        return PlatformSeen(installs=installs, handoff={name: Done("applied") for name in names}, nodes=nodes, **apis)
+        return PlatformSeen(
+            installs=installs, handoff={name: Done("applied") for name in names}, nodes=nodes, **versions
+        )
     return PlatformSeen(
         installs=installs,
         handoff=_handoff(opened, platform, installer.bundle.manifests),
         nodes=nodes,
         from_git=tuple(_from_git(opened, installer.argocd.read())),
-        **apis,
+        **versions,
     )
 
 

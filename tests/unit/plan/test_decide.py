@@ -156,6 +156,7 @@ BLANK = [
 ]
 
 SNAPSHOT = ("snapshot", "etcd", "none")
+MANIFESTS = ("manifests", "bootstrap manifests", "none")
 CASES: dict[str, tuple[Callable[[], Site], list[Row]]] = {
     "blank": (blank, BLANK),
     "nothing differs": (standing, []),
@@ -173,13 +174,14 @@ CASES: dict[str, tuple[Callable[[], Site], list[Row]]] = {
             SNAPSHOT,
             *(("talos", name, "node-restart") for name in (CP1, CP2, CP3, W1, W2)),
             *config(CP1, CP2, CP3, W1, W2),
+            MANIFESTS,
         ],
     ),
     "an extension on nodes that stand": (
         another_schematic,
         [SNAPSHOT, *(("talos", name, "node-restart") for name in (CP1, CP2, CP3, W1))],
     ),
-    "an upgrade that stopped half way": (half_upgraded, [SNAPSHOT, ("talos", CP3, "node-restart")]),
+    "an upgrade that stopped half way": (half_upgraded, [SNAPSHOT, ("talos", CP3, "node-restart"), MANIFESTS]),
     "an upgrade of which a worker is left": (lambda: _running("v1.13.8"), [("talos", W1, "node-restart")]),
     "a label": (labelled, [("labels", W1, "none")]),
     "one node more": (scaled_up, [("machine", W2, "none"), *config(W2)]),

@@ -14,6 +14,7 @@ from infraflux.adapters.terraform.plan import Action as Terraform
 from infraflux.config.models import ClusterSpec
 from infraflux.core.errors import Permanent
 from infraflux.operations.plan.kubernetes import at_version, image_version, images_of, with_running_versions
+from infraflux.operations.plan.observed import ManifestChange
 
 CP1, CP2, CP3 = (f"dev-1-cp-{number}" for number in (1, 2, 3))
 W1, W2 = (f"dev-1-worker-{number}" for number in (1, 2))
@@ -198,6 +199,53 @@ def test_an_api_server_that_could_not_be_asked_is_said() -> None:
     site = site_of()
     site.unasked = (f"{CP2}: timeout",)
     assert any(f"is not known: {CP2}: timeout" in line for line in site.plan().warnings)
+
+
+# What Talos brings with it
+
+DNS = ManifestChange(
+    object="Deployment kube-system/coredns",
+    field="spec.template.spec.containers[0].image",
+    before="coredns:v1.12.0",
+    after="coredns:v1.14.2",
+)
+
+
+def behind(site: Site) -> Site:
+    site.manifests = (DNS,)
+    return site
+
+
+def other_manifests() -> Site:
+    """The configuration names one more, and Talos does not know it yet."""
+    site = site_of(NEW, NEW)
+    site.want(list(PLANES), "cluster.extraManifests", ["https://example.org/gateway.yaml"])
+    return site
+
+
+MANIFESTS: dict[str, tuple[Callable[[], Site], list[str]]] = {
+    "as the cluster has it": (lambda: site_of(NEW, NEW), []),
+    "behind": (lambda: behind(site_of(NEW, NEW)), ["1 object(s) of Talos brought forward"]),
+    "brought by the configuration": (other_manifests, ["compared again, and brought forward"]),
+    "behind, and Kubernetes goes up": (lambda: behind(site_of()), []),
+}
+
+
+@pytest.mark.parametrize(("make", "expected"), MANIFESTS.values(), ids=MANIFESTS.keys())
+def test_bootstrap_manifests_come_forward(make: Callable[[], Site], expected: list[str]) -> None:
+    assert [one.change for one in make().plan().actions if one.kind == "manifests"] == expected
+
+
+@pytest.mark.parametrize("make", [lambda: behind(site_of(NEW, NEW)), lambda: behind(site_of())])
+def test_their_diff_is_shown(make: Callable[[], Site]) -> None:
+    lines = [str(field) for one in make().plan().actions for field in one.fields]
+    assert f"{DNS.object} {DNS.field}: coredns:v1.12.0 → coredns:v1.14.2" in lines
+
+
+def test_what_is_not_known_of_them_is_said() -> None:
+    site = site_of(NEW, NEW)
+    site.manifests_unknown = "connection refused"
+    assert "what Talos brings with it: not known (connection refused)" in site.plan().later
 
 
 # Texts

@@ -167,6 +167,22 @@ class Kubernetes:
         verb = "would " if dry_run else ""
         return Done(f"{verb}{'change' if before else 'create'} {ref}")
 
+    def preview(self, manifest: Manifest, *, manager: str) -> tuple[Manifest | None, Manifest]:
+        """The object as it is (None where it is absent) and as a server-side apply by `manager` would leave it.
+
+        Takes over what others own, as that apply would. Raises KindMissing where the CRD is not there.
+        """
+        ref = Ref.of(manifest)
+        path = self._path(ref)
+        before = self.read(ref)
+        answer = self._send(
+            "PATCH",
+            f"{path}?fieldManager={manager}&force=true&dryRun=All",
+            body=json.dumps(manifest),
+            content_type="application/apply-patch+yaml",
+        )
+        return before, self._require(_silenced(answer) if ref.kind == "Secret" else answer, f"previewing {ref}")
+
     def annotate(self, ref: Ref, annotations: Mapping[str, str]) -> None:
         """Merge annotations into an object that somebody else owns."""
         self.merge(ref, {"metadata": {"annotations": dict(annotations)}})

@@ -119,6 +119,8 @@ class UpgradeTalos(Action):
 
     kind = "talos"
     control_plane: bool = False
+    other_version: bool = False
+    """Not only another schematic."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +155,13 @@ class UpgradeKubelet(Action):
     """Another kubelet on one node, which is drained meanwhile."""
 
     kind = "kubelet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncManifests(Action):
+    """What Talos brings with it is brought forward: `talosctl upgrade-k8s` to the version that runs."""
+
+    kind = "manifests"
 
 
 @dataclass(frozen=True, kw_only=True)

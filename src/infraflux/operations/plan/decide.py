@@ -24,7 +24,12 @@ from infraflux.operations.plan.observed import Observed, Wanted
 from infraflux.operations.plan.restarts import restart_actions
 from infraflux.operations.plan.standing import require_changeable
 from infraflux.operations.plan.upgrades import plan_upgrade
-from infraflux.operations.plan.version_actions import api_warnings, going_apis, kubernetes_actions, snapshot_actions
+from infraflux.operations.plan.version_actions import (
+    api_warnings,
+    kubernetes_actions,
+    manifest_actions,
+    snapshot_actions,
+)
 
 
 @dataclass
@@ -112,7 +117,7 @@ def _versions(spec: ClusterSpec, wanted: Wanted, seen: Observed, new: frozenset[
     steps = plan_kubernetes(spec, wanted.configs, live, joining)
     return _Versions(
         talos=tuple(_upgrades(spec, wanted_image(spec), images)),
-        kubernetes=tuple(kubernetes_actions(steps, going_apis(seen.platform, steps.wanted))),
+        kubernetes=tuple(kubernetes_actions(steps, seen.platform)),
         warnings=tuple(api_warnings(seen.platform, steps.wanted)) if steps.planes else (),
         joins="" if steps.empty else running,
     )
@@ -134,6 +139,10 @@ def _nodes(spec: ClusterSpec, wanted: Wanted, seen: Observed, draft: _Draft, ver
     if standing:
         running = f"the nodes that answer run Kubernetes {spec.versions.kubernetes}"
         draft.add(versions.kubernetes, otherwise=running)
+        found = manifest_actions(seen.platform, draft.actions)
+        draft.add(list(found), otherwise="what Talos brings with it is as the cluster has it")
+        if seen.platform and seen.platform.manifests_unknown:
+            draft.later.append(f"what Talos brings with it: not known ({seen.platform.manifests_unknown})")
 
 
 def _upgrades(spec: ClusterSpec, image: SystemImage, running: Mapping[str, SystemImage]) -> Iterator[Action]:
@@ -145,6 +154,7 @@ def _upgrades(spec: ClusterSpec, image: SystemImage, running: Mapping[str, Syste
             change=describe(step.before, step.after),
             why="it runs another image than is declared",
             control_plane=step.node.role is Role.CONTROL_PLANE,
+            other_version=step.before.version != step.after.version,
             disruption=Disruption.NODE_RESTART,
             fingerprint=f"{image.schematic}:{image.version}",
         )

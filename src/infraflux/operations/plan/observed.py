@@ -13,6 +13,16 @@ from infraflux.operations.plan.actions import GitChange
 
 
 @dataclass(frozen=True, kw_only=True)
+class ManifestChange:
+    """One field of an object that Talos brings with it, or the whole object where `field` is empty."""
+
+    object: str
+    field: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlatformSeen:
     """The Kubernetes side of a cluster that has one."""
 
@@ -23,6 +33,10 @@ class PlatformSeen:
     nodes: Mapping[str, Manifest]
     """Node objects by name."""
     from_git: tuple[GitChange, ...] = ()
+    manifests: tuple[ManifestChange, ...] = ()
+    """Where the cluster is behind what Talos brings with it."""
+    manifests_unknown: str = ""
+    """Why that is not known."""
     removed_apis: tuple[RemovedApi, ...] = ()
     """In use, as the API servers say; asked where the Kubernetes that runs is behind."""
     unasked: tuple[str, ...] = ()
