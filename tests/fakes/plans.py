@@ -8,7 +8,7 @@ from typing import Any
 
 from fakes.specs import make_spec
 
-from infraflux.adapters.kubernetes.facts import RemovedApi
+from infraflux.adapters.kubernetes.facts import ManifestChange, RemovedApi
 from infraflux.adapters.proxmox.facts import Guest
 from infraflux.adapters.proxmox.hardware import Hardware
 from infraflux.adapters.talos.facts import BootstrapMarker, EtcdMember, EtcdSeen, NodeSeen, NodeState, SystemImage
@@ -19,7 +19,7 @@ from infraflux.core.outcomes import Noop, Outcome
 from infraflux.drift.system_image import wanted_image
 from infraflux.operations.plan.actions import ClusterPlan, GitChange
 from infraflux.operations.plan.decide import plan_cluster
-from infraflux.operations.plan.observed import ManifestChange, Observed, PlatformSeen, Wanted
+from infraflux.operations.plan.observed import Observed, PlatformSeen, Wanted
 
 HANDOFF = ("AppProject argocd/platform", "Application argocd/root")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from infraflux.adapters.kubernetes.facts import BY_HAND, MAINTENANCE, ROLLING, KubernetesNode
+from infraflux.adapters.kubernetes.facts import BY_HAND, MAINTENANCE, ROLLING, KubernetesNode, ManifestChange
 from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.drift.findings import DriftClass, Finding, Layer, Owner
 
@@ -31,6 +31,21 @@ def find_node_drift(spec: ClusterSpec, nodes: Iterable[KubernetesNode]) -> Itera
     for name in sorted(by_name):
         yield _finding(
             name, "registration", wanted="absent, no node is declared so", seen="registered", owner=Owner.NOBODY
+        )
+
+
+def find_manifest_drift(changes: Iterable[ManifestChange]) -> Iterator[Finding]:
+    """What Talos brings with it, where the cluster has something else."""
+    for one in changes:
+        yield Finding(
+            layer=Layer.KUBERNETES,
+            object=one.object,
+            field=one.field or "object",
+            wanted=one.after,
+            seen=one.before,
+            drift_class=DriftClass.REPAIRABLE,
+            owner=Owner.TALOSCTL,
+            note="a deploy plans `bootstrap manifests` for it, which `talosctl upgrade-k8s` brings forward",
         )
 
 

@@ -11,13 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from infraflux.adapters.kubernetes.client import KindMissing, Kubernetes
-from infraflux.adapters.kubernetes.facts import Manifest, Ref
+from infraflux.adapters.kubernetes.facts import Manifest, ManifestChange, Ref
 from infraflux.adapters.talos.documents import diff_configs
 from infraflux.adapters.talos.talosctl import TALOS_ERRORS
 from infraflux.config.matrix import minor
 from infraflux.core.errors import InfrafluxError
 from infraflux.operations.bootstrap import TalosCluster
-from infraflux.operations.plan.observed import ManifestChange
 
 MANAGER = "talos"
 INVENTORY = {"config.k8s.io/owning-inventory": "talos-bootstrap-manifests-inventory"}

@@ -1,6 +1,7 @@
 """One look at one cluster over all layers. Reads only; a layer that cannot be read is said, never passed over."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +14,9 @@ from infraflux.config.models import ClusterSpec
 from infraflux.core.errors import InfrafluxError
 from infraflux.drift.findings import ALL_LAYERS, ClusterDrift, Finding, Layer, Owner, apply_ignores
 from infraflux.drift.gitops import OwnObject, find_gitops_drift, find_own_object_drift, find_silent_controllers
-from infraflux.drift.kubernetes import find_node_drift
+from infraflux.drift.kubernetes import find_manifest_drift, find_node_drift
 from infraflux.drift.talos import find_talos_drift
+from infraflux.operations.bootstrap_manifests import look_at_manifests
 from infraflux.operations.handoff_secrets import sensitive_values
 from infraflux.operations.health import read_nodes
 from infraflux.operations.machines_drift import Sweep, look_at_machines
@@ -59,7 +61,7 @@ def look_at_drift(
     reads: dict[Layer, Callable[[], Iterator[Finding] | list[Finding]]] = {
         Layer.MACHINES: lambda: _machines(spec, sweep=shared, evidence=look.evidence),
         Layer.TALOS: lambda: _talos(spec, root=root, now=now, unknown=look.unknown, learn=learn),
-        Layer.KUBERNETES: lambda: find_node_drift(spec, read_nodes(_kubeconfig(spec, root))),
+        Layer.KUBERNETES: lambda: _kubernetes(spec, root=root, unknown=look.unknown, learn=learn),
         Layer.GITOPS: lambda: _gitops(spec, root=root, unknown=look.unknown, learn=learn),
     }
     chosen = tuple(layer for layer in reads if layer in layers)
@@ -90,8 +92,14 @@ def _talos(spec: ClusterSpec, *, root: Path, now: datetime, unknown: list[str], 
     return findings
 
 
-def _kubeconfig(spec: ClusterSpec, root: Path) -> Path:
-    return open_talos(spec, root=root).workspace.kubeconfig
+def _kubernetes(spec: ClusterSpec, *, root: Path, unknown: list[str], learn: Learn) -> Iterator[Finding]:
+    talos = open_talos(spec, root=root, learn=learn)
+    yield from find_node_drift(spec, read_nodes(talos.workspace.kubeconfig))
+    with closing(Kubernetes.from_kubeconfig(talos.workspace.kubeconfig, cluster=spec.key)) as kubernetes:
+        seen = look_at_manifests(talos, kubernetes)
+    yield from find_manifest_drift(seen.get("manifests", ()))
+    if why := seen.get("manifests_unknown"):
+        unknown.append(f"kubernetes: what Talos brings with it: {why}")
 
 
 def _gitops(spec: ClusterSpec, *, root: Path, unknown: list[str], learn: Learn) -> Iterator[Finding]:

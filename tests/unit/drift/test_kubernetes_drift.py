@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from fakes.specs import make_spec
 
-from infraflux.adapters.kubernetes.facts import BY_HAND, ROLLING, KubernetesNode
+from infraflux.adapters.kubernetes.facts import BY_HAND, ROLLING, KubernetesNode, ManifestChange
 from infraflux.drift.findings import DriftClass, Layer, Owner
-from infraflux.drift.kubernetes import find_node_drift
+from infraflux.drift.kubernetes import find_manifest_drift, find_node_drift
 
 SPEC = make_spec(control_planes=1, workers=1)
 DEDICATED = "node-role.kubernetes.io/control-plane:NoSchedule"
@@ -96,3 +96,12 @@ def test_a_cordoned_node_is_put_right_by_who_left_it(mark: str, drift_class: Dri
     [found] = find_node_drift(SPEC, [CP, worker(cordoned=True, out_of_service=mark)])
     assert (found.field, found.drift_class, found.owner) == ("schedulable", drift_class, owner)
     assert words in found.note
+
+
+def test_what_talos_brings_with_it_is_found_where_the_cluster_is_behind():
+    image = "spec.template.spec.containers[0].image"
+    behind = ManifestChange(object="Deployment kube-system/coredns", field=image, before="coredns:1", after="coredns:2")
+    [found] = find_manifest_drift([behind])
+    assert (found.object, found.field, found.wanted, found.seen) == (behind.object, image, "coredns:2", "coredns:1")
+    assert found.drift_class is DriftClass.REPAIRABLE
+    assert "bootstrap manifests" in found.note

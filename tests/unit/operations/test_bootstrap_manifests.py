@@ -7,12 +7,12 @@ from typing import Any, cast
 from fakes.plans import spec_of_five
 
 from infraflux.adapters.kubernetes.client import KindMissing
+from infraflux.adapters.kubernetes.facts import ManifestChange
 from infraflux.adapters.talos.talosctl import Talosctl
 from infraflux.core.errors import Retryable
 from infraflux.core.process import Completed
 from infraflux.operations.bootstrap import TalosCluster
 from infraflux.operations.bootstrap_manifests import look_at_manifests
-from infraflux.operations.plan.observed import ManifestChange
 
 
 def named(kind: str, name: str, **content: Any) -> dict[str, Any]:

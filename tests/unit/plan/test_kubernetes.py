@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 from fakes.plans import Site, machine, spec_of_five, standing, summary
 
-from infraflux.adapters.kubernetes.facts import RemovedApi, removed_apis
+from infraflux.adapters.kubernetes.facts import ManifestChange, RemovedApi, removed_apis
 from infraflux.adapters.talos.documents import diff_configs, parse_documents
 from infraflux.adapters.talos.facts import NodeState
 from infraflux.adapters.terraform.plan import Action as Terraform
 from infraflux.config.models import ClusterSpec
 from infraflux.core.errors import Permanent
 from infraflux.operations.plan.kubernetes import at_version, image_version, images_of, with_running_versions
-from infraflux.operations.plan.observed import ManifestChange
 
 CP1, CP2, CP3 = (f"dev-1-cp-{number}" for number in (1, 2, 3))
 W1, W2 = (f"dev-1-worker-{number}" for number in (1, 2))

@@ -66,6 +66,16 @@ class KubernetesNode:
     """Those of them that InfraFlux keeps."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ManifestChange:
+    """One field of an object that Talos brings with it, or the whole object where `field` is empty."""
+
+    object: str
+    field: str
+    before: str
+    after: str
+
+
 @dataclass(frozen=True, order=True)
 class RemovedApi:
     """An API that somebody has asked for since its server started, and the minor that does not have it any more."""

@@ -3,23 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from infraflux.adapters.kubernetes.facts import Manifest, RemovedApi
+from infraflux.adapters.kubernetes.facts import Manifest, ManifestChange, RemovedApi
 from infraflux.adapters.proxmox.facts import Guest
 from infraflux.adapters.proxmox.hardware import Hardware
 from infraflux.adapters.talos.facts import BootstrapMarker, EtcdSeen, NodeSeen, SystemImage
 from infraflux.adapters.terraform.plan import PlanSummary
 from infraflux.core.outcomes import Outcome
 from infraflux.operations.plan.actions import GitChange
-
-
-@dataclass(frozen=True, kw_only=True)
-class ManifestChange:
-    """One field of an object that Talos brings with it, or the whole object where `field` is empty."""
-
-    object: str
-    field: str
-    before: str
-    after: str
 
 
 @dataclass(frozen=True, kw_only=True)
