@@ -159,7 +159,14 @@ def kubernetes_node(item: Manifest) -> KubernetesNode:
         labels=item["metadata"].get("labels") or {},
         taints={identity_of(one): one.get("value", "") for one in (item.get("spec") or {}).get("taints") or []},
         owned_taints=read_owned(item).taints,
+        waits_for_cni=any(_waits_for_cni(one) for one in status.get("conditions") or []),
     )
+
+
+def _waits_for_cni(condition: Manifest) -> bool:
+    """The kubelet's own words (pkg/kubelet/runtime.go), with the reason that every container runtime gives."""
+    told = f"{condition.get('message')}"
+    return condition["type"] == "Ready" and condition["status"] != "True" and "NetworkPluginNotReady" in told
 
 
 def wait_healthy(cluster: TalosCluster, *, require_ready: bool) -> ClusterSeen:

@@ -58,15 +58,25 @@ class Rollout:
             require_whole_etcd(self.cluster, stage=self.stage)
         if restarts:
             self.leave.drain(node.name)
+        bare = self._waits_for_cni(node)
         outcome = change(node)
         if plane:
             require_whole_etcd(self.cluster, stage=self.stage)
-        self._wait_ready(node)
+        self._wait_ready(node, bare=bare)
         if restarts:
             self.cluster.log(str(self.leave.take_back(node.name)))
         return outcome
 
-    def _wait_ready(self, node: Node) -> None:
+    def _waits_for_cni(self, node: Node) -> bool:
+        """Before Cilium is installed no node is Ready: a deploy that died in between must get past its nodes."""
+        try:
+            return any(one.waits_for_cni for one in self.read_nodes() if one.name == node.name)
+        except Retryable:
+            return False
+
+    def _wait_ready(self, node: Node, *, bare: bool) -> None:
+        """Ready, or waiting for a CNI where it did so before (`bare`)."""
+
         def probe() -> bool | NotYet:
             try:
                 seen = next((one for one in self.read_nodes() if one.name == node.name), None)
@@ -74,7 +84,7 @@ class Rollout:
                 return NotYet(error.message)
             if seen is None:
                 return NotYet("it is not registered")
-            return True if seen.ready else NotYet("it is NotReady")
+            return True if seen.ready or (bare and seen.waits_for_cni) else NotYet("it is NotReady")
 
         deadline_s = self.cluster.spec.talos.health_timeout_s
         found = wait_until(

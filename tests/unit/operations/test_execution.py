@@ -60,6 +60,7 @@ class World:
     kubernetes: FakeNodes
     in_service: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
+    bare: set[str] = field(default_factory=set)
     reboots: set[str] = field(default_factory=set)
 
     @property
@@ -83,7 +84,13 @@ class World:
     def read_nodes(self) -> list[KubernetesNode]:
         """A node is Ready unless it is told not to become so."""
         return [
-            KubernetesNode(name=name, ready=name not in self.broken, addresses=(), kubelet_version="")
+            KubernetesNode(
+                name=name,
+                ready=name not in self.broken | self.bare,
+                addresses=(),
+                kubelet_version="",
+                waits_for_cni=name in self.bare,
+            )
             for name in self.kubernetes.nodes
         ]
 
@@ -232,6 +239,14 @@ def test_a_control_plane_that_does_not_come_back_ready_stops_the_rest(world: Wor
     with pytest.raises(RolloutStopped, match=r"stopped at dev-1-cp-1: .*NotReady.*not touched: dev-1-cp-2"):
         execution.update_nodes(world.opened, planned)
     assert world.talos.pushed == [CP1]
+
+
+def test_nodes_that_wait_for_a_cni_are_changed_while_they_do(world: World):
+    """A deploy that died before Cilium was installed, run again with another configuration: Cilium comes later."""
+    world.workspace.added = SYSCTL
+    world.bare = {node.name for node in world.workspace.spec.nodes}
+    execution.update_nodes(world.opened, world.plan())
+    assert world.talos.pushed == [node.name for node in world.workspace.spec.nodes]
 
 
 def test_no_control_plane_is_touched_while_etcd_is_incomplete(world: World):

@@ -87,6 +87,14 @@ def test_before_a_cni_nodes_need_not_be_ready():
     assert judge(SPEC, seen(kubernetes=nodes), require_ready=False) == []
 
 
+# As a kubelet of Kubernetes 1.36 on Talos says it.
+WITHOUT_CNI = {
+    "type": "Ready",
+    "status": "False",
+    "reason": "KubeletNotReady",
+    "message": "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network"
+    " plugin returns error: cni plugin not initialized",
+}
 READY = {
     "metadata": {"name": "cp-1"},
     "spec": {"unschedulable": True},
@@ -107,6 +115,11 @@ READY = {
             {"metadata": {"name": "lost"}, "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}},
             KubernetesNode("lost", False, (), ""),
             id="not-heard-of",
+        ),
+        pytest.param(
+            {"metadata": {"name": "bare"}, "status": {"conditions": [WITHOUT_CNI]}},
+            KubernetesNode("bare", False, (), "", waits_for_cni=True),
+            id="before a CNI",
         ),
     ],
 )

@@ -64,6 +64,8 @@ class KubernetesNode:
     """`key:effect` -> value."""
     owned_taints: frozenset[str] = frozenset()
     """Those of them that InfraFlux keeps."""
+    waits_for_cni: bool = False
+    """NotReady only because no CNI is installed yet, as its kubelet says."""
 
 
 @dataclass(frozen=True, kw_only=True)
