@@ -239,6 +239,7 @@ class World:
             events=self.log,
             latency=self.latency,
             faults=self.faults,
+            talosctl=self._talosctl,
         )
         self.power.lab = lab
         return lab

@@ -54,6 +54,7 @@ def compose(context: LabContext) -> Lab:
         events=context.events,
         latency=context.latency,
         faults=context.faults,
+        talosctl=context.programs.get("talosctl"),
         schematics=factory.extensions,
         count=partial(_count_talos, context.events),
     )
@@ -160,5 +161,7 @@ class TalosPart:
 
     def describe(self) -> Sequence[PartFacts]:
         """One line, with the number of machines."""
-        machines = len(self._talos.describe()["machines"])
-        return [PartFacts(name="Talos API", version=TALOS_API_VERSION, kind="simulated", note=f"{machines} machines")]
+        facts = self._talos.describe()
+        judge = "configs judged by talosctl" if facts["validates"] else "talosctl is missing: configs not judged"
+        note = f"{len(facts['machines'])} machines; {judge}"
+        return [PartFacts(name="Talos API", version=TALOS_API_VERSION, kind="simulated", note=note)]

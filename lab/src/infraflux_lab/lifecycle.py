@@ -21,7 +21,7 @@ from infraflux_lab.state import LabError, LabPaths, lab_paths, lock_holder, read
 # The real programs of a lab cluster, by the names they are pinned under.
 PROGRAMS = (
     "argocd", "etcd", "etcdutl", "helm", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kustomize",
-    "kwok", "sops", "machined", "kubelet", "containerd", "containerd-shim-runc-v2", "pause",
+    "kwok", "sops", "talosctl", "machined", "kubelet", "containerd", "containerd-shim-runc-v2", "pause",
 )  # fmt: skip
 # In place of a directory of chart archives: the lab's own.
 STAND_INS = Path("stand-ins")

@@ -36,7 +36,7 @@ def test_cluster_certificate_does_not_help(world, words):
     ("change", "message"),
     [
         pytest.param(lambda text: "machine: [", "yaml", id="not yaml"),
-        pytest.param(lambda text: text.replace("    token: ", "    tokn: ", 1), "machine.tokn", id="unknown key"),
+        pytest.param(lambda text: text.replace("    token: ", "    tokn: ", 1), "    tokn: ", id="unknown key"),
         pytest.param(
             lambda text: text.replace("type: controlplane", "type: worker"),
             "is not allowed on non-controlplane",

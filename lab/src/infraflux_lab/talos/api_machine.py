@@ -5,7 +5,7 @@ import gzip
 import io
 import tarfile
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 
@@ -69,7 +69,7 @@ class MachineApi:
         if (fault := self._context.fault("apply-refused", node)) is not None:
             raise invalid_argument(str(fault.get("message") or "the configuration was refused (fault of the lab)"))
         try:
-            config = parse(request.data)
+            config, warnings = await self._context.validator.accept(request.data, talos_version=node.version)
         except ConfigError as error:
             raise invalid_argument(str(error)) from None
         mode, details = _decide_mode(node, config, request.mode)
@@ -78,7 +78,7 @@ class MachineApi:
             return _applied(mode, f"Dry run summary:\n{details} (skipped in dry-run).\nConfig diff:\n\n{shown}")
         details += await self._carry_out(node, config, mode, request)
         self._context.emit("config-applied", node, mode=_Mode.Mode.Name(mode), type=config.kind)
-        return _applied(mode, details)
+        return _applied(mode, details, warnings=warnings)
 
     async def _carry_out(
         self,
@@ -228,10 +228,11 @@ def _decide_mode(
 
 
 def _applied(
-    mode: "machine_pb2.ApplyConfigurationRequest.Mode", details: str
+    mode: "machine_pb2.ApplyConfigurationRequest.Mode", details: str, *, warnings: Sequence[str] = ()
 ) -> machine_pb2.ApplyConfigurationResponse:
+    # A dry run answers without warnings: v1alpha1_server.go returns before it adds them.
     return machine_pb2.ApplyConfigurationResponse(
-        messages=[machine_pb2.ApplyConfiguration(mode=mode, mode_details=details)]
+        messages=[machine_pb2.ApplyConfiguration(mode=mode, mode_details=details, warnings=warnings)]
     )
 
 

@@ -1,7 +1,7 @@
 """How a text becomes a machine configuration, and why one is refused.
 
-Validation follows Talos 1.13 as far as a mistake could come from this project: syntax, unknown documents and keys,
-missing or forbidden PKI, the control plane endpoint. Every problem is reported at once, in Talos' words.
+What Talos refuses is asked of talosctl (`validation`). Here is what the emulator itself needs to be able to read one,
+in Talos' words and with every problem at once: syntax, documents and keys, PKI, the control plane endpoint.
 """
 
 import base64
@@ -59,11 +59,12 @@ def parse(data: bytes) -> MachineConfig:
     config = MachineConfig(raw=data, documents=_decode(data))
     problems = _unknown_keys(config) or _problems(config)
     if problems:
-        raise ConfigError(_listing(problems))
+        raise ConfigError(listing(problems))
     return config
 
 
-def _listing(problems: Sequence[str]) -> str:
+def listing(problems: Sequence[str]) -> str:
+    """Several errors as Go's multierror writes them."""
     head = "1 error occurred:" if len(problems) == 1 else f"{len(problems)} errors occurred:"
     return head + "\n" + "\n".join(f"\t* {problem}" for problem in problems)
 

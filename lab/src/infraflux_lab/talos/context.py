@@ -10,6 +10,7 @@ from infraflux_lab.contracts import EventSink, Faults, KubernetesHost, Latency, 
 from infraflux_lab.talos.front import Connections
 from infraflux_lab.talos.node import Node
 from infraflux_lab.talos.store import Store
+from infraflux_lab.talos.validation import Validator
 
 SOURCE = "talos"
 
@@ -58,6 +59,7 @@ class LabContext:
     faults: Faults
     connections: Connections
     tasks: Tasks
+    validator: Validator
     schematics: Schematics = no_schematics
     nodes: dict[str, Node] = field(default_factory=dict)
 

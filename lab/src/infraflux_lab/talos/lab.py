@@ -15,7 +15,6 @@ from infraflux_lab.talos.api_lifecycle import LifecycleApi
 from infraflux_lab.talos.api_machine import MachineApi
 from infraflux_lab.talos.api_storage import StorageApi
 from infraflux_lab.talos.cluster import Clusters
-from infraflux_lab.talos.config_loading import parse
 from infraflux_lab.talos.context import LabContext, Schematics, Tasks, no_schematics
 from infraflux_lab.talos.front import Connections
 from infraflux_lab.talos.gateway import Router
@@ -24,6 +23,7 @@ from infraflux_lab.talos.machine_config import merged
 from infraflux_lab.talos.methods import method_table
 from infraflux_lab.talos.node import Node
 from infraflux_lab.talos.store import Store
+from infraflux_lab.talos.validation import Validator
 
 # Snapshots and machine configs are larger than gRPC's default of 4 MiB in one message only in theory.
 _MAX_MESSAGE_BYTES = 32 * 1024 * 1024
@@ -42,10 +42,11 @@ class TalosLab:
         events: EventSink,
         latency: Latency,
         faults: Faults,
+        talosctl: Path | None = None,
         schematics: Schematics = no_schematics,
         count: Callable[[str, str], None] = lambda _environment, _path: None,
     ) -> None:
-        """`count` is told the environment and the method of every call."""
+        """`talosctl` judges machine configs; `count` is told the environment and the method of every call."""
         self._count = count
         # Unix socket paths are limited to about 100 characters; the state directory may be longer.
         self._runtime = tempfile.TemporaryDirectory(prefix="infraflux-talos-")
@@ -58,6 +59,7 @@ class TalosLab:
             faults=faults,
             connections=Connections(Path(self._runtime.name) / "grpc.sock"),
             tasks=Tasks(events),
+            validator=Validator(talosctl),
             schematics=schematics,
         )
         self._clusters = Clusters(self._context)
@@ -130,7 +132,7 @@ class TalosLab:
         node = next((node for node in self._context.nodes.values() if machine in _names(node)), None)
         if node is None or node.config is None:
             raise KeyError(f"no configured machine {machine}")
-        config = parse(merged(node.config, patch))
+        config, _ = await self._context.validator.accept(merged(node.config, patch), talos_version=node.version)
         node.record.config = config.raw.decode()
         self._context.store.save_machine(node.record)
         self._context.emit("config-edited", node, keys=sorted(patch))
@@ -142,6 +144,7 @@ class TalosLab:
             "component": "talos",
             "simulated": True,
             "version": TALOS_API_VERSION,
+            "validates": self._context.validator.complete,
             "machines": [_describe_node(node) for node in self._context.nodes.values()],
             "clusters": [
                 {"id": cluster.id, "running": cluster.running, "members": [member.name for member in cluster.members]}
