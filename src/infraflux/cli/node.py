@@ -37,7 +37,7 @@ def list_nodes(cluster: Cluster, output: OutputOption = Output.TABLE) -> None:
         cells = (row.node, row.role, row.host, row.machine, row.talos, row.kubernetes, row.etcd, ", ".join(row.waiting))
         table.add_row(*(Text(one) for one in cells), style="" if row.healthy else "yellow")
     console().print(table)
-    print_simulation_notice(spec.proxmox.simulation_notice)
+    print_simulation_notice(spec.simulation_notice)
 
 
 def parts(target: str) -> tuple[str, str]:
