@@ -16,7 +16,7 @@ from infraflux.adapters.kubernetes.facts import KubernetesNode
 from infraflux.adapters.talos.facts import BootstrapMarker
 from infraflux.adapters.talos.talosctl import Talosctl
 from infraflux.core.errors import ErrorClass, Permanent, Retryable
-from infraflux.core.outcomes import Noop, Outcome
+from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.operations.bootstrap import TalosCluster
 from infraflux.operations.etcd_snapshot import KEPT, snapshots, take_snapshot
 from infraflux.operations.kubernetes_upgrade import PlannedVersions, upgrade_kubernetes
@@ -50,10 +50,13 @@ class World:
 
     @property
     def rollout(self) -> Rollout:
-        kubectl = SimpleNamespace(uncordon=lambda name: self.done.append(f"uncordon {name}"))
+        def take_back(name: str) -> Done:
+            self.done.append(f"uncordon {name}")
+            return Done(f"{name} is in service again")
+
         drain = lambda name: self.done.append(f"drain {name}")  # noqa: E731
         rules = self.workspace.spec.policy.rollout
-        leave = SimpleNamespace(rules=rules, drain=drain, kubectl=kubectl)
+        leave = SimpleNamespace(rules=rules, drain=drain, take_back=take_back)
         return Rollout(cluster=self.cluster, leave=cast(Any, leave), read_nodes=self.nodes)
 
     def version(self, name: str) -> str:

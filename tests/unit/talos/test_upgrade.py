@@ -15,7 +15,7 @@ from infraflux.adapters.talos.facts import BootstrapMarker, SystemImage
 from infraflux.adapters.talos.talosctl import Talosctl
 from infraflux.config.models import ClusterSpec
 from infraflux.core.errors import Permanent
-from infraflux.core.outcomes import Noop, Outcome
+from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.drift.system_image import describe, runs, wanted_image
 from infraflux.operations.bootstrap import TalosCluster
 from infraflux.operations.plan.node_decisions import WorldMoved
@@ -36,10 +36,13 @@ class World:
 
     @property
     def rollout(self) -> Rollout:
-        kubectl = SimpleNamespace(uncordon=lambda name: self.service.append(f"uncordon {name}"))
+        def take_back(name: str) -> Done:
+            self.service.append(f"uncordon {name}")
+            return Done(f"{name} is in service again")
+
         rules = self.workspace.spec.policy.rollout
         drain = lambda name: self.service.append(f"drain {name}")  # noqa: E731
-        leave = SimpleNamespace(rules=rules, drain=drain, kubectl=kubectl)
+        leave = SimpleNamespace(rules=rules, drain=drain, take_back=take_back)
         cluster = TalosCluster(workspace=cast(Any, self.workspace), clock=FakeClock())
         return Rollout(cluster=cluster, leave=cast(Any, leave), read_nodes=self.nodes)
 
