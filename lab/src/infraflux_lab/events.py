@@ -56,7 +56,7 @@ class EventLog:
         os.close(self._descriptor)
 
 
-def read_events(path: Path, **wanted: Any) -> Iterator[Mapping[str, Any]]:
+def read_events(path: Path, /, **wanted: Any) -> Iterator[Mapping[str, Any]]:
     """Events of a log whose fields equal the wanted ones, oldest first; a torn last line is left out."""
     if not path.exists():
         return
