@@ -55,7 +55,7 @@ def _equal(
             if taken.cluster != claim.cluster and pair not in said:
                 said.add(pair)
                 by = f" ({taken.what})" if taken.what != claim.what else ""
-                wrong = f"{claim.what} {claim.value} is used by {taken.cluster} too{by}"
+                wrong = f"{claim.what} {claim.value} is also used by {taken.cluster}{by}"
                 yield claim.cluster, Finding(claim.path, wrong, "a value of its own is expected")
 
 
@@ -134,7 +134,7 @@ def _overlapping(specs: Mapping[str, ClusterSpec]) -> Iterator[tuple[str, Findin
 
 
 def _clash(kept: Claim, blamed: Claim) -> tuple[str, Finding]:
-    wrong = f"{blamed.what} {blamed.value} is used by {kept.cluster} too ({kept.what} {kept.value})"
+    wrong = f"{blamed.what} {blamed.value} is also used by {kept.cluster} ({kept.what} {kept.value})"
     return blamed.cluster, Finding(blamed.path, wrong, "addresses nobody else uses are expected")
 
 

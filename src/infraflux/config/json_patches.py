@@ -7,7 +7,7 @@ since Talos 1.12 every machine config has several documents.
 from collections.abc import Mapping
 from typing import Any
 
-WRONG = "is a JSON patch, which Talos no longer takes"
+WRONG = "is a JSON patch, which Talos no longer accepts"
 
 
 def is_json_patch(value: Any) -> bool:

@@ -276,7 +276,7 @@ def _twice(value: Value, path: ValuePath = ()) -> list[Problem]:
             if name := name_of(item):
                 where = ".".join(str(part) for part in (*path, name))
                 if name in first:
-                    wrong = f"{name!r} stands twice in this list, first in line {first[name]}"
+                    wrong = f"{name!r} appears twice in this list, first in line {first[name]}"
                     found.append(Problem(item.file, item.line, where, wrong, "keep one of them"))
                 first.setdefault(name, item.line)
             found += _twice(item, (*path, name or 0))

@@ -117,7 +117,7 @@ def _wrong_type(detail: ErrorDetails, expected: str) -> Words:
         if expected.startswith(("a whole", "true", "a number")):
             return f"{given!r} is text", f"{expected} is expected, without quotes"
         return f"{given!r} is not {expected.split(' such as ', maxsplit=1)[0]}", f"{expected} is expected"
-    return f"{describe(given)} stands here", f"{expected} is expected" + _quoting(given, expected)
+    return f"this is {describe(given)}", f"{expected} is expected" + _quoting(given, expected)
 
 
 def _address_kind(path: Path) -> str:
@@ -172,7 +172,7 @@ def _hint(path: Path) -> str:
 def _pattern(detail: ErrorDetails, _path: Path) -> Words:
     meaning = MEANINGS.get(detail["ctx"]["pattern"], f"text like {detail['ctx']['pattern']}")
     # What stands in the place of a reference may be the secret itself.
-    given = "what stands here (not shown)" if "env:" in detail["ctx"]["pattern"] else repr(detail["input"])
+    given = "the value (not shown)" if "env:" in detail["ctx"]["pattern"] else repr(detail["input"])
     return f"{given} is not valid here", f"{meaning} is expected"
 
 

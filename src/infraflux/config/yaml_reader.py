@@ -132,7 +132,7 @@ class _Builder:
         elif key == "<<":
             self._add(line, "merges another map with <<", "put shared values into a more general layer")
         elif key in top.seen:
-            self._add(line, f"key {key!r} stands twice in this map, first in line {top.seen[key]}", "keep one of them")
+            self._add(line, f"key {key!r} appears twice in this map, first in line {top.seen[key]}", "keep one of them")
         top.seen.setdefault(key, line)
         top.key = key
 

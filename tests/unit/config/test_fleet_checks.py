@@ -14,7 +14,7 @@ def test_two_clusters_never_own_one_tag():
     other = make_spec(environment="dev-x", name="1")
     found = fleet_findings({one.key: one, other.key: other}, environments=("dev", "dev-x"))
     said = [(key, finding.path, finding.wrong) for key, finding in found if finding.path == ("name",)]
-    assert said == [("dev-x/1", ("name",), "ownership tag infraflux-dev-x-1 is used by dev/x-1 too")]
+    assert said == [("dev-x/1", ("name",), "ownership tag infraflux-dev-x-1 is also used by dev/x-1")]
 
 
 def test_the_clusters_of_an_environment_share_what_one_state_holds():

@@ -99,7 +99,7 @@ def _explained(words: str, keys: TalosKeys) -> Iterator[Refusal]:
         what = (
             f"{twice['kind']} {twice['name']}".rstrip() if twice["kind"] != "v1alpha1" else "`machine:` or `cluster:`"
         )
-        yield Refusal(f"a second document of {what} stands here", "write both as one", line=int(twice["line"]))
+        yield Refusal(f"this is a second document of {what}", "write both as one", line=int(twice["line"]))
         return
     if words.endswith("config not found"):
         yield _NO_DOCUMENT

@@ -78,7 +78,7 @@ def something_takes_the_workloads(subject: Subject) -> Iterator[Finding]:
         right = "talos.schedule_on_control_planes: true, or 1 node of role worker or more"
         yield Finding(path, "there is no worker, and control planes would take no workloads", right)
     elif spec.talos.schedule_on_control_planes is None:
-        right = "talos.schedule_on_control_planes: true says that it is meant so"
+        right = "talos.schedule_on_control_planes: true says that this is intended"
         yield Finding(path, "there is no worker: control planes take the workloads", right, warning=True)
 
 
@@ -86,12 +86,12 @@ def something_takes_the_workloads(subject: Subject) -> Iterator[Finding]:
 def pools_say_how_many_nodes(subject: Subject) -> Iterator[Finding]:
     for pool in subject.spec.node_pools:
         if pool.count is None and not pool.nodes:
-            yield Finding(("node_pools", pool.name), "has neither count nor nodes", "give one of the two")
+            yield Finding(("node_pools", pool.name), "has neither count nor nodes", "set exactly one of them")
         if pool.nodes and pool.count is not None and pool.count != len(pool.nodes):
             yield Finding(
                 ("node_pools", pool.name, "count"),
                 f"is {pool.count} beside {counted(len(pool.nodes), 'named node')}",
-                "give one of the two",
+                "set exactly one of them",
             )
 
 
@@ -106,7 +106,7 @@ def pools_have_an_address_for_each_node(subject: Subject) -> Iterator[Finding]:
         elif pool.addresses is not None and without and len(pool.addresses) < size_of(pool):
             yield Finding(
                 ("node_pools", pool.name, "addresses"),
-                f"{pool.addresses} is {counted(len(pool.addresses), 'address')} for {counted(size_of(pool), 'node')}",
+                f"{pool.addresses} has {counted(len(pool.addresses), 'address')} for {counted(size_of(pool), 'node')}",
                 f"{pool.addresses.first}-{pool.addresses.first + size_of(pool) - 1} or more would be right",
             )
 

@@ -20,7 +20,7 @@ def vip_and_gateway_live_in_node_network(subject: Subject) -> Iterator[Finding]:
             yield Finding(("network", key), f"{address} {wrong}", hosts_of(network.node_cidr))
     if network.vip == network.gateway:
         yield Finding(
-            ("network", "vip"), f"{network.vip} is the gateway too", "an address nobody else uses is expected"
+            ("network", "vip"), f"{network.vip} is also the gateway", "an address nobody else uses is expected"
         )
 
 

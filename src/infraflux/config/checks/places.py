@@ -39,7 +39,7 @@ def no_node_sits_on_what_must_be_reached(subject: Subject) -> Iterator[Finding]:
     taken[spec.network.vip] = "the VIP"
     for path, what, address in (*_of_the_network(spec), *_of_proxmox(spec)):
         if address in taken and address != spec.network.gateway:  # the gateway has rules of its own
-            yield Finding(path, f"{what} {address} is {taken[address]} too", "one of the two needs another address")
+            yield Finding(path, f"{what} {address} is also {taken[address]}", "one of the two needs another address")
 
 
 @needs("network", "proxmox")
@@ -129,7 +129,7 @@ def peers_are_named_once(subject: Subject) -> Iterator[Finding]:
     seen: dict[IPv4Address, str] = {}
     for peer in bgp.peers if bgp else ():
         if peer.address in seen:
-            wrong = f"{peer.address} is the peer {seen[peer.address]} too"
+            wrong = f"{peer.address} is also the peer {seen[peer.address]}"
             yield Finding(
                 ("network", "load_balancer", "bgp", "peers", peer.name, "address"), wrong, "name a router once"
             )

@@ -86,7 +86,7 @@ def patches_have_one_source_that_exists(subject: Subject) -> Iterator[Finding]:
         for patch in found:
             path: Path = ("talos", "patches", scope, patch.name)
             if (patch.file is None) == (patch.content is None):
-                yield Finding(path, "needs either file or content", "give one of the two")
+                yield Finding(path, "needs either file or content", "set exactly one of them")
             elif patch.file is not None:
                 yield from _file_exists(subject.root, (*path, "file"), patch.file)
 

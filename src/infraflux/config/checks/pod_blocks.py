@@ -37,7 +37,7 @@ def the_mask_is_given_once(subject: Subject) -> Iterator[Finding]:
     for patch, mask in _patched_masks(subject):
         if "node_cidr_mask_size" in subject.spec.network.model_fields_set and mask != given:
             wrong = f"node-cidr-mask-size {mask} would override network.node_cidr_mask_size, which is {given}"
-            yield Finding(patch.path, wrong, "give one of the two")
+            yield Finding(patch.path, wrong, "set exactly one of them")
 
 
 @needs("network", "node_pools", "talos")

@@ -18,9 +18,9 @@ def patches_refer_to_secrets(subject: Subject) -> Iterator[Finding]:
         for scalar in scalars(patch.document):
             where = dotted(scalar.path)
             if scalar.is_almost_one:
-                yield Finding(patch.path, f"what stands at {where} is no reference", f"{REFERENCE} is expected")
+                yield Finding(patch.path, f"the value at {where} is not a reference", f"{REFERENCE} is expected")
             elif scalar.looks_secret:
-                wrong = f"what stands at {where} (not shown) looks like a secret, and everybody who reads Git has it"
+                wrong = f"the value at {where} (not shown) looks like a secret, and everybody who can read Git has it"
                 yield Finding(patch.path, wrong, f"{REFERENCE} works there", warning=True)
 
 
@@ -35,7 +35,7 @@ def values_hold_no_reference_and_no_secret(subject: Subject) -> Iterator[Finding
                 wrong = f"a reference is not resolved in Helm values: the chart would get the text {scalar.text!r}"
                 yield Finding(path, wrong, f"references work in talos.patches; here, {right}")
             elif scalar.looks_secret:
-                wrong = "what stands here (not shown) looks like a secret, and everybody who reads Git has it"
+                wrong = "this looks like a secret (not shown), and everybody who can read Git has it"
                 yield Finding(path, wrong, right, warning=True)
 
 
@@ -51,7 +51,7 @@ def addresses_of_repositories_hold_no_password(subject: Subject) -> Iterator[Fin
 def nothing_else_holds_a_secret(subject: Subject) -> Iterator[Finding]:
     for path, text, right in _elsewhere(subject.spec):
         if holds_secret(text):
-            wrong = "what stands here (not shown) looks like a secret, and everybody who reads Git has it"
+            wrong = "this looks like a secret (not shown), and everybody who can read Git has it"
             yield Finding(path, wrong, right, warning=True)
 
 
@@ -77,5 +77,5 @@ def _elsewhere(spec: ClusterSpec) -> Iterator[tuple[Path, str, str]]:
 def recipients_are_whole(subject: Subject) -> Iterator[Finding]:
     for index, text in enumerate(subject.spec.secrets.recipients):
         if not is_recipient(text):
-            wrong = f"{text!r} is no age recipient: its checksum does not fit, or it is cut off"
+            wrong = f"{text!r} is not an age recipient: its checksum does not fit, or it is cut off"
             yield Finding(("secrets", "recipients", index), wrong, "copy it again, as `age-keygen -y` prints it")

@@ -48,12 +48,12 @@ def derive_nodes(spec: PooledCluster) -> tuple[Node, ...]:
 def _members(spec: PooledCluster, pool: NodePool) -> tuple[NamedNode, ...]:
     if pool.nodes and pool.count is not None and pool.count != len(pool.nodes):
         raise ValueError(
-            f"node pool {pool.name} has count {pool.count} and names {len(pool.nodes)} nodes; give one of the two"
+            f"node pool {pool.name} has count {pool.count} and names {len(pool.nodes)} nodes; set exactly one of them"
         )
     if pool.nodes:
         return pool.nodes
     if pool.count is None:
-        raise ValueError(f"node pool {pool.name} has neither count nor nodes; give one of the two")
+        raise ValueError(f"node pool {pool.name} has neither count nor nodes; set exactly one of them")
     return tuple(NamedNode(name=f"{spec.name}-{pool.name}-{index + 1}") for index in range(pool.count))
 
 
