@@ -9,8 +9,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Self
 
-from packaging.specifiers import SpecifierSet
-from packaging.version import InvalidVersion, Version
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -102,6 +100,9 @@ class Program(Pinned):
             return False
         if not self.accept:
             return version == self.version
+        from packaging.specifiers import SpecifierSet  # noqa: PLC0415 - few programs are looked for by a range
+        from packaging.version import InvalidVersion, Version  # noqa: PLC0415
+
         try:
             # A vendor's suffix ("1.33.2-gke.1") is no part of the comparison.
             return Version(version.split("-", 1)[0].split("+", 1)[0]) in SpecifierSet(self.accept)
@@ -182,7 +183,7 @@ def load_pins(directory: Path) -> Pins:
     """Read `directory/pins.yaml`; Permanent (config) when it is not there or not valid."""
     path = directory / "pins.yaml"
     try:
-        data = YAML(typ="safe", pure=True).load(path.read_text())
+        data = YAML(typ="safe").load(path.read_text())
         return Pins(directory=directory, **data)
     except FileNotFoundError:
         problem = "it does not exist"
