@@ -124,6 +124,8 @@ def _falls(seen: Any, foundation: Foundation, spec: ClusterSpec) -> bool:
     if seen is Gone.DELETED:
         return foundation.default_differs
     wanted = foundation.wanted(spec)
+    if isinstance(wanted, str) and isinstance(seen, list):  # arguments may be lists
+        seen = ",".join(map(str, seen))
     if isinstance(wanted, bool):
         return is_false(seen) if wanted else is_true(seen)
     return wanted is Gone.ABSENT or bool(seen != wanted)

@@ -11,8 +11,9 @@ from infraflux.config.problems import Path
 
 HOST_DNS = IPv4Address("169.254.116.108")
 """Talos v1.13.9, pkg/machinery/constants/constants.go (HostDNSAddress)"""
-_SPECIAL = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4")))
-"""https://www.iana.org/assignments/iana-ipv4-special-registry/: never forwarded, or no unicast."""
+_SPECIAL = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4")))
+"""https://www.iana.org/assignments/iana-ipv4-special-registry/: never forwarded, or no unicast.
+What was reserved, 240.0.0.0/4, some use for pods."""
 
 Reached = tuple[Path, str, IPv4Address]
 """Where it is written, what it is for people, its address."""
