@@ -48,4 +48,4 @@ def arguments_are_not_those_of_talos(subject: Subject) -> Iterator[Finding]:
                 continue
             for name in sorted(denied & set(given)):
                 wrong = f"{program}.extraArgs.{name} is set by Talos itself, and {PROGRAMS[program]} would not start"
-                yield Finding(patch.path, wrong, "remove it")
+                yield patch.blame(wrong, "remove it")

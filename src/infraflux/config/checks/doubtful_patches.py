@@ -40,7 +40,7 @@ def patches_do_what_they_seem_to(subject: Subject) -> Iterator[Finding]:
     for patch in _main_documents(subject):
         for field, is_doubtful, wrong, right in DOUBTFUL:
             if is_doubtful(value_at(patch.document, field)):
-                yield Finding(patch.path, wrong, right, warning=True)
+                yield patch.blame(wrong, right, warning=True)
 
 
 @needs("talos")
@@ -54,7 +54,7 @@ def a_cloud_controller_comes_with_the_cluster(subject: Subject) -> Iterator[Find
         if is_true(value_at(patch.document, "cluster.externalCloudProvider.enabled")):
             wrong = "nodes stay tainted until a cloud controller has seen them, so Argo CD could not start to bring it"
             right = "name its manifests in cluster.externalCloudProvider.manifests"
-            yield Finding(patch.path, wrong, right, warning=True)
+            yield patch.blame(wrong, right, warning=True)
 
 
 @needs("talos", "network")
@@ -67,7 +67,7 @@ def pods_ask_a_resolver_that_is_there(subject: Subject) -> Iterator[Finding]:
             address = _address(text)
             if address is not None and address not in cidr and not address.is_link_local:
                 wrong = f"pods would ask {address} for every name, and it is outside network.service_cidr {cidr}"
-                yield Finding(patch.path, wrong, f"{cidr[10]} is where Talos puts CoreDNS: remove it", warning=True)
+                yield patch.blame(wrong, f"{cidr[10]} is where Talos puts CoreDNS: remove it", warning=True)
 
 
 def _address(text: Any) -> IPv4Address | None:

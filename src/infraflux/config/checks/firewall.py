@@ -26,7 +26,7 @@ def a_closed_firewall_lets_the_cluster_through(subject: Subject) -> Iterator[Fin
         )
         if missing:
             wrong = f"the firewall would be closed for {', '.join(missing)}: no cluster would come about"
-            yield Finding(closing.path, wrong, "a NetworkRuleConfig that opens them for those who need them")
+            yield closing.blame(wrong, "a NetworkRuleConfig that opens them for those who need them")
 
 
 def _needed(subject: Subject, role: str) -> list[str]:

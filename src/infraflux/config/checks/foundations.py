@@ -115,7 +115,7 @@ def patches_leave_the_foundations(subject: Subject) -> Iterator[Finding]:
         for foundation in FOUNDATIONS:
             seen = value_at(patch.document, foundation.field)
             if _falls(seen, foundation, subject.spec):
-                yield Finding(patch.path, foundation.wrong, foundation.right)
+                yield patch.blame(foundation.wrong, foundation.right)
 
 
 def _falls(seen: Any, foundation: Foundation, spec: ClusterSpec) -> bool:
@@ -139,7 +139,7 @@ def host_dns_is_turned_off_whole_or_not_at_all(subject: Subject) -> Iterator[Fin
         off = is_false(value_at(patch.document, f"{at}.enabled"))
         if not patch.kind and off and not is_false(value_at(patch.document, f"{at}.forwardKubeDNSToHost")):
             wrong = "host DNS would be off, and kube-dns is still forwarded to it"
-            yield Finding(patch.path, wrong, f"set {at}.forwardKubeDNSToHost to false beside it")
+            yield patch.blame(wrong, f"set {at}.forwardKubeDNSToHost to false beside it")
 
 
 @needs("talos", "versions")
@@ -153,7 +153,7 @@ def patched_images_are_of_the_pinned_versions(subject: Subject) -> Iterator[Find
             tag = "" if patch.kind else _tag(value_at(patch.document, field))
             if tag and tag != pinned:
                 wrong = f"{field} is of {tag}, and versions.{key} is {pinned}"
-                yield Finding(patch.path, wrong, f"an image tagged {pinned} is expected")
+                yield patch.blame(wrong, f"an image tagged {pinned} is expected")
 
 
 def _tag(image: Any) -> str:
@@ -169,7 +169,7 @@ def roles_stay_what_they_are(subject: Subject) -> Iterator[Finding]:
         seen = value_at(patch.document, "machine.type")
         if not patch.kind and isinstance(seen, str) and seen != allowed.get(patch.scope):
             wrong = f"machine.type {seen} would override the role of these nodes"
-            yield Finding(patch.path, wrong, "roles are node_pools.<pool>.role; remove it")
+            yield patch.blame(wrong, "roles are node_pools.<pool>.role; remove it")
 
 
 @needs("talos")
@@ -181,10 +181,10 @@ def names_of_nodes_stay_what_they_are(subject: Subject) -> Iterator[Finding]:
             continue
         if patch.node is None:
             wrong = f"hostname {hostname!r} is overridden by each node's own name"
-            yield Finding(patch.path, wrong, "names are node_pools.<pool>.nodes; remove the document")
+            yield patch.blame(wrong, "names are node_pools.<pool>.nodes; remove the document")
         elif hostname.partition(".")[0] != patch.node:
             wrong = f"{patch.node} would be called {hostname!r}, and nothing would find it by its name"
-            yield Finding(patch.path, wrong, f"{patch.node}, with a domain behind it or not; rename the node itself")
+            yield patch.blame(wrong, f"{patch.node}, with a domain behind it or not; rename the node itself")
 
 
 @needs("talos")
@@ -192,7 +192,7 @@ def no_volume_waits_for_a_tpm(subject: Subject) -> Iterator[Finding]:
     for patch in patch_documents(subject.spec.talos.patches, subject.root):
         for volume, slot in _tpm_keys(patch):
             wrong = f"slot {slot} of volume {volume} is sealed by a TPM, and the machines are made without one"
-            yield Finding(patch.path, wrong, "the volume would never open: use a key of kind nodeID, static or kms")
+            yield patch.blame(wrong, "the volume would never open: use a key of kind nodeID, static or kms")
 
 
 def _tpm_keys(patch: PatchDocument) -> Iterator[tuple[str, Any]]:

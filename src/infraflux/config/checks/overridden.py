@@ -47,7 +47,7 @@ def the_install_disk_is_given_once(subject: Subject) -> Iterator[Finding]:
         seen = value_at(patch.document, "machine.install.disk")
         if patch.scope == "all" and not patch.kind and isinstance(seen, str) and seen != given:
             wrong = f"machine.install.disk {seen} would override talos.install_disk, which is {given}"
-            yield Finding(patch.path, wrong, "set talos.install_disk instead")
+            yield patch.blame(wrong, "set talos.install_disk instead")
 
 
 @needs("proxmox")

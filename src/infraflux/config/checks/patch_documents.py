@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path as FilePath
 from typing import Any
 
+from infraflux.config.checks.finding import Finding
 from infraflux.config.foreign_yaml import parse_documents
 from infraflux.config.models.talos import Patch, Patches
 from infraflux.config.problems import ConfigProblems, Path
@@ -33,6 +34,12 @@ class PatchDocument:
     node: str | None
     """The node of a patch of scope `node`."""
     document: Mapping[str, Any]
+    at: tuple[str, int] | None = None
+    """File and line of the document where the patch is a file of its own."""
+
+    def blame(self, wrong: str, right: str, *, warning: bool = False) -> Finding:
+        """A finding about the patch, at the document where that is in a file."""
+        return Finding(self.path, wrong, right, warning=warning, at=self.at)
 
     @property
     def path(self) -> Path:
@@ -48,15 +55,20 @@ def patch_documents(patches: Patches, root: FilePath) -> Iterator[PatchDocument]
     """Every document of every patch, in the order in which Talos gets them."""
     for scope in ("all", "control_plane", "worker", "node"):
         for patch in getattr(patches, scope):
-            for document in documents(patch, root):
+            for line, document in _lines_and_documents(patch, root):
                 if isinstance(document, Mapping):
-                    yield PatchDocument(scope, patch.name, getattr(patch, "node", None), document)
+                    at = (patch.file, line) if patch.file is not None else None
+                    yield PatchDocument(scope, patch.name, getattr(patch, "node", None), document, at)
 
 
 def documents(patch: Patch, root: FilePath) -> list[Any]:
     """The documents of a patch; what cannot be read is told by the rule of that."""
+    return [document for _, document in _lines_and_documents(patch, root)]
+
+
+def _lines_and_documents(patch: Patch, root: FilePath) -> list[tuple[int, Any]]:
     if patch.file is None:
-        return [patch.content]
+        return [(0, patch.content)]
     try:
         return _parse((root / patch.file).read_text())
     except (OSError, ValueError, ConfigProblems):
@@ -64,8 +76,8 @@ def documents(patch: Patch, root: FilePath) -> list[Any]:
 
 
 @lru_cache(maxsize=256)  # many rules and many clusters look at one file
-def _parse(text: str) -> list[Any]:
-    return [plain(one, opaque=True) for one in parse_documents(text, shown="patch", scalar=talos_value)]
+def _parse(text: str) -> list[tuple[int, Any]]:
+    return [(one.line, plain(one, opaque=True)) for one in parse_documents(text, shown="patch", scalar=talos_value)]
 
 
 def value_at(document: Any, dotted: str) -> Any:

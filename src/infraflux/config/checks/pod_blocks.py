@@ -37,7 +37,7 @@ def the_mask_is_given_once(subject: Subject) -> Iterator[Finding]:
     for patch, mask in _patched_masks(subject):
         if "node_cidr_mask_size" in subject.spec.network.model_fields_set and mask != given:
             wrong = f"node-cidr-mask-size {mask} would override network.node_cidr_mask_size, which is {given}"
-            yield Finding(patch.path, wrong, "set exactly one of them")
+            yield patch.blame(wrong, "set exactly one of them")
 
 
 @needs("network", "node_pools", "talos")
@@ -67,7 +67,7 @@ def blocks_hold_the_pods_of_a_node(subject: Subject) -> Iterator[Finding]:
             raised = True
             if pods > room:
                 wrong = f"maxPods {pods} on nodes whose block, a /{mask}, has {room} addresses"
-                yield Finding(patch.path, wrong, "a smaller number, or a smaller network.node_cidr_mask_size")
+                yield patch.blame(wrong, "a smaller number, or a smaller network.node_cidr_mask_size")
     if room < KUBELET_MAX_PODS and not raised:
         wrong = f"a /{mask} has {room} addresses, and the kubelet takes up to {KUBELET_MAX_PODS} pods"
         right = f"set machine.kubelet.extraConfig.maxPods to {room - 4} or less, so that no pod waits for an address"

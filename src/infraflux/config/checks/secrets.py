@@ -18,10 +18,10 @@ def patches_refer_to_secrets(subject: Subject) -> Iterator[Finding]:
         for scalar in scalars(patch.document):
             where = dotted(scalar.path)
             if scalar.is_almost_one:
-                yield Finding(patch.path, f"the value at {where} is not a reference", f"{REFERENCE} is expected")
+                yield patch.blame(f"the value at {where} is not a reference", f"{REFERENCE} is expected")
             elif scalar.looks_secret:
                 wrong = f"the value at {where} (not shown) looks like a secret, and everybody who can read Git has it"
-                yield Finding(patch.path, wrong, f"{REFERENCE} works there", warning=True)
+                yield patch.blame(wrong, f"{REFERENCE} works there", warning=True)
 
 
 @needs("platform")
