@@ -49,10 +49,11 @@ variable "nodes" {
     uuid        = string
     address     = string
     cores       = number
+    cpu_type    = optional(string)
     memory_mib  = number
     system_disk = object({ size_gib = number, storage = string })
     data_disks  = list(object({ name = string, size_gib = number, storage = string, ssd = bool }))
-    extra_nics  = list(object({ bridge = string, mac = string, vlan = optional(number) }))
+    extra_nics  = list(object({ bridge = string, mac = string, vlan = optional(number), mtu = optional(number) }))
     pci_devices = list(object({ mapping = string, pcie = bool, rombar = bool, primary_gpu = bool }))
     tags        = list(string)
   }))

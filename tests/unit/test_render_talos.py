@@ -7,6 +7,7 @@ import pytest
 from fakes.specs import make_spec
 from ruamel.yaml import YAML
 
+from infraflux.config.models.derive import mac_of
 from infraflux.config.models.talos import Schematic
 from infraflux.render.block_yaml import dump
 from infraflux.render.talos import render_patches, schematic_id
@@ -86,3 +87,38 @@ def test_longhorn_gets_its_data_path_into_the_kubelet():
     assert (mount["destination"], mount["options"]) == ("/var/lib/longhorn", ["bind", "rshared", "rw"])
     values = YAML(typ="safe").load((PLATFORM / "infrastructure/longhorn/base/values.yaml").read_text())
     assert values["defaultSettings"]["defaultDataPath"] == mount["destination"]
+
+
+CARDS = {
+    "nothing said: no DHCP, no address": ({}, {"dhcp": False}),
+    "an address and an MTU": (
+        {"addresses": "10.40.0.21-10.40.0.40", "mtu": 9000},
+        {"dhcp": False, "addresses": ["10.40.0.21/24"], "mtu": 9000},
+    ),
+    "another prefix": (
+        {"addresses": "10.40.0.21-10.40.0.40", "prefix_length": 16},
+        {"dhcp": False, "addresses": ["10.40.0.21/16"]},
+    ),
+    "DHCP comes second": ({"dhcp": True}, {"dhcp": True, "dhcpOptions": {"routeMetric": 2048}}),
+}
+
+
+@pytest.mark.parametrize(("said", "expected"), CARDS.values(), ids=CARDS.keys())
+def test_a_further_card_always_has_a_config_and_never_a_second_default_route(said, expected):
+    pools = make_spec(workers=2).model_dump(mode="json")["node_pools"]
+    nics = [{"name": "storage", "bridge": "vmbr1", **said}]
+    spec = make_spec(
+        workers=2, node_pools=[pool | ({"nics": nics} if pool["role"] == "worker" else {}) for pool in pools]
+    )
+    first, second = spec.workers
+    patches = render_patches(spec, root=Path()).node
+    own, other = (
+        YAML(typ="safe").load(patches[node.name][0])["machine"]["network"]["interfaces"] for node in (first, second)
+    )
+    assert len(own) == len(other) == 2
+    selector = own[1].pop("deviceSelector")["hardwareAddr"]
+    assert selector == mac_of(spec, first, first.nics[0])
+    assert selector != other[1]["deviceSelector"]["hardwareAddr"]
+    assert own[1] == expected
+    if "addresses" in said:
+        assert other[1]["addresses"][0].startswith("10.40.0.22/")

@@ -74,7 +74,7 @@ class Dialogue:
         """Everything from the first question to the next command."""
         endpoints = [normal_endpoint(one) for one in said.endpoint or (self._endpoint(),)]
         token_id = said.token_id or self._token_id(environment)
-        secret = self._secret(said, environment, root)
+        secret = self._secret(said, token_id, environment, root)
         sites, ca_file = self._look(said, endpoints, token_id, secret)
         leaving, kept = self._leaving(root, keep_lab=keep_lab)
         wishes = self._wishes(said, environment, root)
@@ -98,21 +98,25 @@ class Dialogue:
         proposed = f"infraflux@pve!{environment}"
         if not self.ask:
             return proposed
-        self.out.print("A token that may look around and nothing else; paste this on one host, as root:")
-        for line in site_setup.commands_to_look(proposed):
-            self.out.print(f"  {escape(line)}")
+        self._say_how_to_make(proposed)
         return str(typer.prompt("Token id", default=proposed))
+
+    def _say_how_to_make(self, token_id: str) -> None:
+        self.out.print("A token that may look around and nothing else; paste this on one host, as root:")
+        for line in site_setup.commands_to_look(token_id):
+            self.out.print(f"  {escape(line)}")
 
     def _endpoint(self) -> str:
         if not self.ask:
             raise Permanent("nobody is there to be asked: --endpoint is needed", error_class=ErrorClass.USER)
         return str(typer.prompt("Proxmox API (address or URL)"))
 
-    def _secret(self, said: Answers, environment: str, root: Path) -> str:
+    def _secret(self, said: Answers, token_id: str, environment: str, root: Path) -> str:
         path = said.token_file or root / token_file(environment)
         if path.is_file():
             return path.read_text().strip()
         if said.token_file is not None or not self.ask:
+            self._say_how_to_make(token_id)
             raise Permanent(
                 f"{path} does not hold the token's secret", error_class=ErrorClass.USER, next_step="say --token-file"
             )

@@ -15,6 +15,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from infraflux.config.models import ClusterSpec, Node, Role
+from infraflux.config.models.derive import mac_of
+from infraflux.config.models.nodes import ExtraNic
 from infraflux.config.models.talos import Patch, Schematic
 from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.render.block_yaml import dump
@@ -32,6 +34,8 @@ https://longhorn.io/docs/1.11.1/advanced-resources/os-distro-specific/talos-linu
 NO_LOAD_BALANCER = "node.kubernetes.io/exclude-from-external-load-balancers"
 """https://kubernetes.io/docs/reference/labels-annotations-taints/; Talos v1.13.9, pkg/machinery/config/contract.go
 (AddExcludeFromExternalLoadBalancer)"""
+SECOND_METRIC = 2048
+"""Above Talos' default of 1024, so that the first card's route is taken: nethelpers, DefaultRouteMetric."""
 KUBERNETES_NODE_MASK = 24
 """What kube-controller-manager cuts where it is told nothing; only another one is written, so that configs stay."""
 
@@ -119,7 +123,8 @@ def _node(spec: ClusterSpec, node: Node) -> dict[str, Any]:
     }
     if node.role is Role.CONTROL_PLANE:
         interface["vip"] = {"ip": str(spec.network.vip)}
-    machine: dict[str, Any] = {"network": {"interfaces": [interface]}}
+    others = [_further_card(spec, node, nic) for nic in node.nics]
+    machine: dict[str, Any] = {"network": {"interfaces": [interface, *others]}}
     # One label that the API server refuses a kubelet, and Talos gets none of them onto the node.
     restricted = node.restricted_labels
     labels = {key: value for key, value in sorted(node.labels.items()) if key not in restricted}
@@ -132,6 +137,20 @@ def _node(spec: ClusterSpec, node: Node) -> dict[str, Any]:
         taints = [taint.model_dump(mode="json") for taint in node.taints]
         machine["kubelet"] = {"extraConfig": {"registerWithTaints": taints}}
     return {"machine": machine}
+
+
+def _further_card(spec: ClusterSpec, node: Node, nic: ExtraNic) -> dict[str, Any]:
+    """A second or later card, always with a config: Talos runs DHCP on each link that has none, and with it comes a
+    default route of the same metric as ours. Talos v1.13.9, controllers/network/operator_config.go.
+    """
+    interface: dict[str, Any] = {"deviceSelector": {"hardwareAddr": mac_of(spec, node, nic)}, "dhcp": nic.dhcp}
+    if nic.dhcp:
+        interface["dhcpOptions"] = {"routeMetric": SECOND_METRIC}
+    if nic.addresses is not None:
+        interface["addresses"] = [f"{nic.addresses.first}/{nic.prefix_length}"]
+    if nic.mtu is not None:
+        interface["mtu"] = nic.mtu
+    return interface
 
 
 def installer_image(spec: ClusterSpec) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infraflux.config.models import ClusterSpec, Node
-from infraflux.config.models.derive import derive_mac
+from infraflux.config.models.derive import mac_of
 from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.render.platform import render_platform
 from infraflux.render.talos import image_url, schematic_id
@@ -118,14 +118,15 @@ def _node(spec: ClusterSpec, node: Node) -> dict[str, Any]:
         "uuid": node.uuid,
         "address": str(node.address),
         "cores": node.cores,
+        **({"cpu_type": node.cpu_type} if node.cpu_type else {}),
         "memory_mib": node.memory_mib,
-        "system_disk": {"size_gib": node.system_disk_gib, "storage": disks},
+        "system_disk": {"size_gib": node.system_disk_gib, "storage": node.system_disk_storage or disks},
         "data_disks": [
             {"name": disk.name, "size_gib": disk.size_gib, "storage": disk.storage or disks, "ssd": disk.ssd}
             for disk in node.data_disks
         ],
         "extra_nics": [
-            {"bridge": nic.bridge, "vlan": nic.vlan, "mac": derive_mac(f"{spec.key}/{node.name}/{nic.name}")}
+            {"bridge": nic.bridge, "vlan": nic.vlan, "mtu": nic.mtu, "mac": mac_of(spec, node, nic)}
             for nic in node.nics
         ],
         "pci_devices": [

@@ -4,6 +4,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.core.outcomes import Done, Noop, Outcome
 from infraflux.core.process import run
 from infraflux.service.api import PrefectApi
-from infraflux.service.files import read_json, write_json
+from infraflux.service.files import read_json, write_if_changed, write_json
 from infraflux.service.templates import written_out
 
 SOURCES = ("flows/**/*.py", "config/**/*.yaml", "clusters/**/*.yaml")
@@ -64,7 +65,9 @@ def register(
         return Noop("prefect.yaml, flows and clusters are as registered")
     document = written_out_file(project, environments)
     written = record.with_name("prefect.yaml")
-    YAML(typ="safe", pure=True).dump(document, written)
+    text = StringIO()
+    YAML(typ="safe", pure=True).dump(document, text)
+    write_if_changed(written, text.getvalue())
     _deploy_all(project, written, environ)
     names = names_of(document)
     gone = _remove(api, [name for name in before.get("deployments", ()) if name not in names])
@@ -87,10 +90,12 @@ def _deploy_all(project: Path, file: Path, environ: Mapping[str, str]) -> None:
 
 
 def _remove(api: PrefectApi, names: Sequence[str]) -> list[str]:
-    """Remove deployments by name; those that were there."""
+    """Remove deployments by name, with the automations of their triggers; those that were there."""
     gone = []
     for name in names:
         if found := api.find(f"/deployments/name/{name}"):
+            # The server keeps a trigger's automation, which would fail at each event from then on.
+            api.delete(f"/automations/owned-by/prefect.deployment.{found['id']}")
             api.delete(f"/deployments/{found['id']}")
             gone.append(name)
     return gone

@@ -25,7 +25,7 @@ module "node" {
   on_boot    = !var.ha # HA starts its guests itself and ignores the flag
   protection = var.protection
 
-  cpu         = { cores = each.value.cores, type = var.cpu_type }
+  cpu         = { cores = each.value.cores, type = coalesce(each.value.cpu_type, var.cpu_type) }
   memory_mib  = each.value.memory_mib
   system_disk = merge(each.value.system_disk, { image = var.image })
   data_disks  = each.value.data_disks

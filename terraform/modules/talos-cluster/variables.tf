@@ -23,10 +23,11 @@ variable "nodes" {
     uuid        = string
     address     = string
     cores       = number
+    cpu_type    = optional(string)
     memory_mib  = number
     system_disk = object({ size_gib = number, storage = string })
     data_disks  = optional(list(object({ name = string, size_gib = number, storage = string, ssd = bool })), [])
-    extra_nics  = optional(list(object({ bridge = string, mac = string, vlan = optional(number) })), [])
+    extra_nics  = optional(list(object({ bridge = string, mac = string, vlan = optional(number), mtu = optional(number) })), [])
     pci_devices = optional(list(object({ mapping = string, pcie = bool, rombar = bool, primary_gpu = bool })), [])
     tags        = list(string)
   }))

@@ -54,6 +54,20 @@ def test_growing_a_pool_changes_no_other_node(spec_with: SpecWith) -> None:
     assert set(after) - set(before) == {"dev-1-worker-4", "dev-1-worker-5"}
 
 
+def test_what_one_pool_has_of_its_own(spec_with: SpecWith) -> None:
+    nics = [{"name": "storage", "bridge": "vmbr1", "mtu": 9000}]
+    changes = {"cpu_type": "host", "system_disk_storage": "ceph", "nics": nics}
+    nodes = render_cluster(spec_with(node_pools=pools(spec_with(), **changes)))["nodes"]
+    worker, control_plane = nodes["dev-1-worker-1"], nodes["dev-1-cp-1"]
+    assert (worker["cpu_type"], worker["system_disk"]["storage"], worker["extra_nics"][0]["mtu"]) == (
+        "host",
+        "ceph",
+        9000,
+    )
+    assert "cpu_type" not in control_plane
+    assert control_plane["system_disk"]["storage"] == "local-lvm"
+
+
 def test_extra_cards_get_a_mac_that_stays(spec_with: SpecWith) -> None:
     spec = spec_with(node_pools=pools(spec_with(), nics=[{"name": "storage", "bridge": "vmbr1", "vlan": 30}]))
     macs = [node["extra_nics"][0]["mac"] for node in render_cluster(spec)["nodes"].values() if node["extra_nics"]]

@@ -73,7 +73,8 @@ def _new_disks(spec: ClusterSpec, observed: Observed) -> dict[tuple[str, str], l
         if node.vm_id in present:
             continue
         own = spec.proxmox.storage.disks
-        for name, gib in [(own, node.system_disk_gib), *((d.storage or own, d.size_gib) for d in node.data_disks)]:
+        system = node.system_disk_storage or own
+        for name, gib in [(system, node.system_disk_gib), *((d.storage or own, d.size_gib) for d in node.data_disks)]:
             storage = observed.storages.get((node.host, name))
             disks[SHARED if storage and storage.shared else node.host, name].append(gib)
     return disks

@@ -46,7 +46,7 @@ def _storage_uses(spec: ClusterSpec, observed: Observed) -> Iterator[Use]:
     for host in spec.proxmox.hosts:
         yield host.name, storage.images, "import"  # the image is brought to every host: any may get a machine
     for node, host_name in host_of(spec, observed):
-        yield host_name, storage.disks, "images"
+        yield host_name, node.system_disk_storage or storage.disks, "images"
         yield host_name, storage.cloud_init or storage.disks, "images"
         for disk in node.data_disks:
             yield host_name, disk.storage or storage.disks, "images"

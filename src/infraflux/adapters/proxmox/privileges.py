@@ -57,8 +57,9 @@ def required(spec: ClusterSpec, zones: Mapping[str, str] | None = None) -> dict[
 def disk_storages(spec: ClusterSpec) -> set[str]:
     """Every storage that holds something of a machine."""
     storage = spec.proxmox.storage
-    own = {disk.storage for node in spec.nodes for disk in node.data_disks if disk.storage}
-    return {storage.disks, storage.cloud_init or storage.disks, *own}
+    system = {node.system_disk_storage or storage.disks for node in spec.nodes}
+    data = {disk.storage or storage.disks for node in spec.nodes for disk in node.data_disks}
+    return {storage.cloud_init or storage.disks, *system, *data}
 
 
 def cards(spec: ClusterSpec) -> set[tuple[str, int | None]]:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 
 from infraflux.config.checks import (
     arguments,
+    cards,
     component_values,
     cpu_types,
     doubtful_patches,
@@ -47,6 +48,10 @@ CHECKS: tuple[Check, ...] = (
     kubernetes.taints_are_given_once,
     kubernetes.labels_are_not_those_of_the_kubelet,
     kubernetes.hosts_of_the_gateway_are_given_once,
+    cards.cards_have_an_address_for_each_node,
+    cards.further_cards_are_in_networks_of_their_own,
+    cards.addresses_of_further_cards_are_used_once,
+    cards.a_card_asks_dhcp_or_has_an_address,
     platform.components_have_a_directory,
     platform.first_installs_are_enabled,
     platform.applications_stay_out_of_platform_namespaces,

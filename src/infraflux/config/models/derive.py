@@ -5,8 +5,9 @@ import uuid
 from ipaddress import IPv4Address
 from typing import Protocol
 
+from infraflux.config.models.addresses import AddressRange
 from infraflux.config.models.network import Network
-from infraflux.config.models.nodes import NamedNode, Node, NodePool, Role
+from infraflux.config.models.nodes import ExtraNic, NamedNode, Node, NodePool, Role
 from infraflux.config.models.proxmox import Proxmox
 
 # The namespace makes the UUIDs of two installations equal for equal names, so a machine keeps its identity
@@ -73,8 +74,10 @@ def _node(spec: PooledCluster, pool: NodePool, named: NamedNode, index: int) -> 
         cores=named.cores or pool.cores,
         memory_mib=named.memory_mib or pool.memory_mib,
         system_disk_gib=named.system_disk_gib or pool.system_disk_gib,
+        system_disk_storage=named.system_disk_storage or pool.system_disk_storage,
+        cpu_type=pool.cpu_type,
         data_disks=pool.data_disks,
-        nics=pool.nics,
+        nics=tuple(_own_card(pool, nic, index) for nic in pool.nics),
         pci_devices=pool.pci_devices,
         labels={**pool.labels, **named.labels},
         taints=pool.taints,
@@ -92,10 +95,28 @@ def _address(pool: NodePool, index: int) -> IPv4Address:
     return pool.addresses[index]
 
 
+def _own_card(pool: NodePool, nic: ExtraNic, index: int) -> ExtraNic:
+    """The card with the one address that is this node's."""
+    if nic.addresses is None:
+        return nic
+    if index >= len(nic.addresses):
+        raise ValueError(
+            f"card {nic.name} of node pool {pool.name} needs {index + 1} addresses or more, {nic.addresses} has"
+            f" {len(nic.addresses)}"
+        )
+    own = nic.addresses[index]
+    return nic.model_copy(update={"addresses": AddressRange(own, own)})
+
+
 def _vm_id(spec: PooledCluster, pool: NodePool, address: IPv4Address, index: int) -> int:
     if pool.vm_id_start is not None:
         return pool.vm_id_start + index
     return spec.vm_id_start + int(address) - int(spec.network.node_cidr.network_address)
+
+
+def mac_of(spec: PooledCluster, node: Node, nic: ExtraNic) -> str:
+    """The MAC of a further card of a node."""
+    return derive_mac(f"{spec.environment}/{spec.name}/{node.name}/{nic.name}")
 
 
 def derive_mac(identity: str) -> str:

@@ -74,6 +74,14 @@ class ExtraNic(Section):
     """The bridge it is plugged into."""
     vlan: int | None = Field(default=None, ge=1, le=4094)
     """Its VLAN tag."""
+    addresses: AddressRange | None = None
+    """Nodes get the addresses of this card from here in order; without, and without `dhcp`, it has none."""
+    prefix_length: int = Field(default=24, ge=8, le=32)
+    """How long the network part of its address is."""
+    mtu: int | None = Field(default=None, ge=1280, le=9216)
+    """Largest packet on it, in bytes; Talos' default where it is not given."""
+    dhcp: bool = False
+    """Ask DHCP there. A default route that comes with it is only used while the first card has none."""
 
 
 class PciDevice(Section):
@@ -108,6 +116,8 @@ class NamedNode(Section):
     """Overrides the pool's."""
     system_disk_gib: int | None = Field(default=None, ge=1)
     """Overrides the pool's."""
+    system_disk_storage: StorageName | None = None
+    """Overrides the pool's."""
     labels: dict[LabelKey, LabelValue] = {}
     """Added to the pool's."""
 
@@ -132,6 +142,10 @@ class NodePool(Section):
     """Memory of each node."""
     system_disk_gib: int = Field(ge=1, le=65536)
     """System disk of each node; it can grow and never shrink."""
+    system_disk_storage: StorageName | None = None
+    """Where the system disks are; the environment's disk storage where it is not given."""
+    cpu_type: str | None = Field(default=None, pattern=patterns.CPU_TYPE.regex)
+    """CPU type of its machines; the environment's where it is not given."""
     data_disks: tuple[DataDisk, ...] = ()
     """Extra disks of each node."""
     nics: tuple[ExtraNic, ...] = ()
@@ -161,8 +175,11 @@ class Node(Section):
     cores: int
     memory_mib: int
     system_disk_gib: int
+    system_disk_storage: StorageName | None = None
+    cpu_type: str | None = None
     data_disks: tuple[DataDisk, ...] = ()
     nics: tuple[ExtraNic, ...] = ()
+    """Its further cards; of `addresses` the one that is its own."""
     pci_devices: tuple[PciDevice, ...] = ()
     labels: dict[LabelKey, LabelValue] = {}
     taints: tuple[Taint, ...] = ()

@@ -36,7 +36,8 @@ variables {
       role        = "worker", host = "pve1", vm_id = 10021, address = "10.0.0.21", mac = "bc:24:11:00:00:21"
       uuid        = "0f8fad5b-d9cb-469f-a165-708677289521", cores = 4, memory_mib = 4096, tags = ["infraflux"]
       system_disk = { size_gib = 20, storage = "local-lvm" }
-      extra_nics  = [{ bridge = "vmbr1", mac = "bc:24:11:00:01:21", vlan = 30 }]
+      extra_nics  = [{ bridge = "vmbr1", mac = "bc:24:11:00:01:21", vlan = 30, mtu = 9000 }]
+      cpu_type    = "host"
     }
   }
 }
