@@ -134,6 +134,8 @@ def propose(
     if not (images and disks and bridge and network and addresses and size):
         return Refusal(tuple(choose.reasons))
     number = next(one for one in range(1, 256) if one not in taken.cluster_ids)
+    known = [*taken.networks, network.value, *(one.cidr for one in site.networks if one.cidr)]
+    pods = _free_network(known, 10 + number)
     return Proposal(
         wishes=wishes,
         endpoint=site.endpoint,
@@ -147,8 +149,8 @@ def propose(
         size=Choice(size, size.why),
         cluster_id=number,
         vm_id_start=_vm_ids(site, network.value, addresses.value, taken),
-        pods=_free_network(taken, network.value, 10 + number),
-        services=_free_network(taken, network.value, 110 + number),
+        pods=pods,
+        services=_free_network([*known, pods], 110 + number),
         undecided=tuple(_undecided(wishes, addresses.value)),
     )
 
@@ -312,9 +314,8 @@ def _vm_ids(site: Site, network: IPv4Network, addresses: Addresses, taken: Taken
     return Choice(start, f"VM ids are this plus the last part of a node's address; {len(there)} others are elsewhere")
 
 
-def _free_network(taken: Taken, nodes: IPv4Network, first: int) -> IPv4Network:
+def _free_network(used: Sequence[IPv4Network], first: int) -> IPv4Network:
     """A /16 of 10.0.0.0/8, from `10.<first>` on, that overlaps nothing that is known."""
-    used = [*taken.networks, nodes]
     for step in range(256):
         candidate = IPv4Network(f"10.{(first + step) % 256}.0.0/16")
         if not any(candidate.overlaps(one) for one in used):

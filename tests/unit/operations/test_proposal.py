@@ -203,6 +203,12 @@ def test_addresses_of_others_are_left_alone(taken, hosts, vip):
     assert str(proposed(there, taken=taken).addresses.value.vip) == vip
 
 
+def test_pods_and_services_are_where_no_network_of_the_site_is():
+    storage = bridge("vmbr1", ["pve"], "10.11.0.5", cidr=IPv4Network("10.11.0.0/16"), gateway="10.11.0.1")
+    found = proposed(replace(ONE_HOST, networks=(*ONE_HOST.networks, replace(storage, gateway=None))))
+    assert (str(found.pods), str(found.services)) == ("10.12.0.0/16", "10.111.0.0/16")
+
+
 def test_a_host_that_is_full_carries_no_workers():
     full = observed(guests=(Guest(vm_id=100, name="big", host="pve", memory_mib=24576),))
     found = proposed(full)
