@@ -18,9 +18,10 @@ from infraflux.adapters.git_head import Head
 from infraflux.config.environments import known_environments
 from infraflux.config.load import Fleet
 from infraflux.config.models.policy import Approval, Disruption, Policy
+from infraflux.config.scaffold import UNDECIDED_GIT
 from infraflux.core.errors import Permanent
 from infraflux.operations.destruction import Destruction
-from infraflux.operations.opening import OpenCluster, require_commit
+from infraflux.operations.opening import OpenCluster, require_commit, require_git
 from infraflux.operations.plan.by_hand import HandAction
 from infraflux.service.forms import environment_of, with_clusters
 from infraflux.service.register import written_out_file
@@ -305,6 +306,15 @@ def test_a_dirty_tree_is_refused_where_the_policy_says_so() -> None:
         with pytest.raises(Permanent, match="accepts committed changes only"):
             require_commit(prod, head)
     require_commit(prod, Head("abc", False))
+
+
+def test_nothing_is_made_while_nobody_has_said_what_argo_cd_is_to_read() -> None:
+    dev = Fleet.load(ROOT).cluster("dev/dev-1")
+    require_git(dev)
+    undecided = dev.gitops.platform.model_copy(update={"url": UNDECIDED_GIT})
+    gitops = dev.gitops.model_copy(update={"platform": undecided})
+    with pytest.raises(Permanent, match=r"gitops\.platform\.url is still to be decided"):
+        require_git(dev.model_copy(update={"gitops": gitops}))
 
 
 def test_every_secret_reference_is_found() -> None:

@@ -17,6 +17,7 @@ from infraflux.adapters.tools.locate import locate
 from infraflux.config.load import Examined, Fleet, examine, unknown_cluster
 from infraflux.config.models import ClusterSpec
 from infraflux.config.problems import ConfigProblems
+from infraflux.config.scaffold import UNDECIDED_GIT
 from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.core.paths import ProjectPaths
 from infraflux.operations.bootstrap import TalosCluster
@@ -156,6 +157,19 @@ def require_commit(spec: ClusterSpec, head: Head) -> None:
     )
 
 
+def require_git(spec: ClusterSpec) -> None:
+    """Refuse where nobody has said yet what Argo CD is to read: known before any machine is made (pure)."""
+    if spec.gitops.platform.url != UNDECIDED_GIT:
+        return
+    raise Permanent(
+        "gitops.platform.url is still to be decided: the cluster would find no platform to read",
+        cluster=spec.key,
+        stage="load",
+        error_class=ErrorClass.CONFIG,
+        next_step=f"push this repository, and say where in config/environments/{spec.environment}.yaml",
+    )
+
+
 class OpenProject:
     """All clusters of one frozen tree; each can be opened from it."""
 
@@ -210,6 +224,7 @@ def open_cluster(root: Path, key: str, *, log: Log = silent, learn: Learn = igno
     """Open one cluster for a run. Raises as `OpenProject.cluster`, and for a working tree that its policy refuses."""
     opened = open_project(root, log=log, learn=learn).cluster(key)
     require_commit(opened.spec, opened.head)
+    require_git(opened.spec)
     return opened
 
 
