@@ -176,12 +176,13 @@ def commands_of_environment(specs: Sequence[ClusterSpec], *, root: Path, new: bo
     """
     needed: dict[str, frozenset[str]] = {}
     for spec in specs:
-        for path, privileges in required(spec, _zones(spec, root)).items():
+        for path, privileges in required(spec, zones_of(spec, root)).items():
             needed[path] = needed.get(path, frozenset()) | privileges
     return token_commands(specs[0].proxmox.token.id, needed, suffix=specs[0].environment, new=new)
 
 
-def _zones(spec: ClusterSpec, root: Path) -> Mapping[str, str]:
+def zones_of(spec: ClusterSpec, root: Path) -> Mapping[str, str]:
+    """The SDN zone of each VNet that a cluster uses; empty where Proxmox does not answer."""
     try:
         return observe(ProxmoxReader(proxmox_access(spec, root=root)), spec).zones
     except InfrafluxError:

@@ -6,8 +6,9 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
+from fakes.sites import LAN, LOCAL, ONE_HOST, bridge, site, storage
 
-from infraflux.adapters.proxmox.facts import BridgedNetwork, Guest, Host, Observed, Site, StorageOnHost
+from infraflux.adapters.proxmox.facts import Guest, Host
 from infraflux.config.environments import known_environments
 from infraflux.config.load import Fleet
 from infraflux.config.models.addresses import AddressRange
@@ -31,43 +32,9 @@ SIZES = {
 }
 NOTHING = Taken()
 HOME = Wishes(environment="home", git="https://git.example.org/me/infraflux.git", domain="k.example.org")
-LAN = IPv4Network("192.168.1.0/24")
 
 
-def storage(name, kind, content, *, free=400, shared=False):
-    return {"name": name, "kind": kind, "content": frozenset(content.split(",")), "free_gib": free, "shared": shared}
-
-
-def site(hosts, *storages, networks, guests=(), version=(9, 1), name="", cores=8, memory_mib=32768):
-    observed = Observed(
-        version=version,
-        hosts={one: Host(name=one, online=True, cores=cores, memory_mib=memory_mib) for one in hosts},
-        guests=guests,
-        storages={(host, one["name"]): StorageOnHost(host=host, **one) for host in hosts for one in storages},
-    )
-    return Site(endpoint=f"https://{hosts[0]}:8006", observed=observed, networks=networks, cluster_name=name)
-
-
-def bridge(name, hosts, *addresses, cidr=LAN, gateway="192.168.1.1", vnet=False):
-    return BridgedNetwork(
-        name=name,
-        hosts=frozenset(hosts),
-        vnet=vnet,
-        cidr=cidr if addresses else None,
-        gateway=IPv4Address(gateway) if addresses else None,
-        addresses=frozenset(map(IPv4Address, addresses)),
-    )
-
-
-LOCAL = storage("local", "dir", "iso,import,vztmpl,backup", free=60)
 THREE = ("pve1", "pve2", "pve3")
-
-ONE_HOST = site(
-    ["pve"],
-    LOCAL,
-    storage("local-lvm", "lvmthin", "images,rootdir"),
-    networks=(bridge("vmbr0", ["pve"], "192.168.1.5"),),
-)
 THREE_ZFS = site(
     THREE,
     LOCAL,
