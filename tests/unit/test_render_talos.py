@@ -122,3 +122,38 @@ def test_a_further_card_always_has_a_config_and_never_a_second_default_route(sai
     assert own[1] == expected
     if "addresses" in said:
         assert other[1]["addresses"][0].startswith("10.40.0.22/")
+
+
+def volumes(*disks: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a worker with these data disks is told about them."""
+    pools = make_spec().model_dump(mode="json")["node_pools"]
+    given = [{"size_gib": 10, **disk} for disk in disks]
+    spec = make_spec(node_pools=[pool | ({"data_disks": given} if pool["role"] == "worker" else {}) for pool in pools])
+    documents = [YAML(typ="safe").load(patch) for patch in render_patches(spec, root=Path()).node[spec.workers[0].name]]
+    return [dict(one) for one in documents if one.get("kind") == "UserVolumeConfig"]
+
+
+def test_a_data_disk_with_a_filesystem_is_a_volume_of_its_name():
+    [volume] = volumes({"name": "data", "filesystem": "ext4"})
+    assert (volume["name"], volume["filesystem"]) == ("data", {"type": "ext4"})
+    assert volume["provisioning"]["grow"] is True
+    assert "encryption" not in volume
+
+
+def test_each_is_found_by_its_place_on_the_bus_or_by_its_serial():
+    """The place is what Terraform gives it: the system disk is scsi0, the first data disk scsi1."""
+    raw, other = {"name": "ceph", "filesystem": "raw"}, {"name": "a-name-beyond-the-serial", "filesystem": "xfs"}
+    [volume] = volumes(raw, other)
+    by_id = "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_"
+    assert volume["provisioning"]["diskSelector"]["match"] == (
+        f"'{by_id}drive-scsi2' in disk.symlinks || '{by_id}a-name-beyond-the-se' in disk.symlinks"
+    )
+
+
+def test_a_volume_is_encrypted_where_that_is_chosen():
+    [volume] = volumes({"name": "data", "filesystem": "xfs", "encryption": "node-id"})
+    assert volume["encryption"] == {"provider": "luks2", "keys": [{"slot": 0, "nodeID": {}}]}
+
+
+def test_a_disk_that_nothing_is_said_about_is_left_alone():
+    assert volumes({"name": "data"}) == []

@@ -5,7 +5,7 @@ node. Field names: https://www.talos.dev/v1.13/reference/configuration/ (v1alpha
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from io import StringIO
@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from infraflux.config.models import ClusterSpec, Node, Role
 from infraflux.config.models.derive import mac_of
-from infraflux.config.models.nodes import ExtraNic
+from infraflux.config.models.nodes import DataDisk, DiskEncryption, ExtraNic
 from infraflux.config.models.talos import Patch, Schematic
 from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.render.block_yaml import dump
@@ -36,6 +36,8 @@ NO_LOAD_BALANCER = "node.kubernetes.io/exclude-from-external-load-balancers"
 (AddExcludeFromExternalLoadBalancer)"""
 SECOND_METRIC = 2048
 """Above Talos' default of 1024, so that the first card's route is taken: nethelpers, DefaultRouteMetric."""
+SERIAL_LENGTH = 20
+"""What QEMU takes of a serial, and Terraform gives it."""
 KUBERNETES_NODE_MASK = 24
 """What kube-controller-manager cuts where it is told nothing; only another one is written, so that configs stay."""
 
@@ -67,7 +69,7 @@ def render_patches(spec: ClusterSpec, *, root: Path) -> PatchSet:
 def _node_patches(spec: ClusterSpec, node: Node, root: Path) -> tuple[str, ...]:
     own = [patch for patch in spec.talos.patches.node if patch.node == node.name]
     hostname = {"apiVersion": "v1alpha1", "kind": "HostnameConfig", "auto": "off", "hostname": node.name}
-    return (dump(_node(spec, node)), dump(hostname), *_own(own, root))
+    return (dump(_node(spec, node)), dump(hostname), *map(dump, volumes(node)), *_own(own, root))
 
 
 def _all_nodes(spec: ClusterSpec) -> dict[str, Any]:
@@ -151,6 +153,38 @@ def _further_card(spec: ClusterSpec, node: Node, nic: ExtraNic) -> dict[str, Any
     if nic.mtu is not None:
         interface["mtu"] = nic.mtu
     return interface
+
+
+def volumes(node: Node) -> Iterator[dict[str, Any]]:
+    """A document for each data disk that Talos formats and mounts at `/var/mnt/<name>` (it hands those to the kubelet).
+
+    https://docs.siderolabs.com/talos/v1.13/reference/configuration/block/uservolumeconfig
+    """
+    for number, disk in enumerate(node.data_disks, start=1):
+        if not disk.is_volume:
+            continue
+        document: dict[str, Any] = {
+            "apiVersion": "v1alpha1",
+            "kind": "UserVolumeConfig",
+            "name": disk.name,
+            "provisioning": {"diskSelector": {"match": _selector(number, disk)}, "minSize": "100MiB", "grow": True},
+            "filesystem": {"type": str(disk.filesystem)},
+        }
+        if disk.encryption is DiskEncryption.NODE_ID:
+            document["encryption"] = {"provider": "luks2", "keys": [{"slot": 0, "nodeID": {}}]}
+        yield document
+
+
+def _selector(number: int, disk: DataDisk) -> str:
+    """Finds `scsi<number>` in the guest, for as long as it is blank; afterwards Talos knows it by the volume's label.
+
+    Talos shows no serial of SCSI disks (siderolabs/talos#12073: Linux has none in sysfs), so their links are what is
+    left. udev names them by the device id (60-persistent-storage.rules), which Proxmox sets to `drive-scsi<number>`
+    from machine version 10.0 on and for every disk that is plugged (PVE::QemuServer, print_drivedevice_full); before
+    that QEMU took the serial (hw/scsi/scsi-disk.c, scsi_realize): the disk's name (terraform/modules/proxmox-vm).
+    """
+    ids = (f"drive-scsi{number}", disk.name[:SERIAL_LENGTH])
+    return " || ".join(f"'/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{one}' in disk.symlinks" for one in ids)
 
 
 def installer_image(spec: ClusterSpec) -> str:

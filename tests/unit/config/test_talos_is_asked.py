@@ -86,6 +86,13 @@ def test_every_node_is_validated_in_both_modes(fleet):
     assert modes == [(mode, node) for mode in ("cloud", "metal") for node in nodes]
 
 
+def test_what_data_disks_make_is_a_machine_config_to_talos(fleet):
+    target = fleet / "clusters/overlays/dev/dev-1.yaml"
+    shutil.copyfile(FIXTURES / "valid" / "data-disks-as-volumes.yaml", target)
+    assert examine(fleet).fleet.cluster("dev/dev-1").workers[0].data_disks[0].is_volume
+    assert told(fleet) == []
+
+
 def test_what_was_valid_is_not_asked_again(fleet, cache):
     ask(fleet)
     again = Counting()

@@ -12,6 +12,10 @@ NONE, SERVICE, NODE = Disruption.NONE, Disruption.SERVICE_RESTART, Disruption.NO
 # field, disruption, words, file of Talos v1.13 below internal/app/machined/pkg/controllers that says so
 CLASSES = {
     "sysctl": ("machine.sysctls.vm.swappiness", NONE, RUNS, "runtime/kernel_param_config.go"),
+    "volume on a data disk": (
+        *("UserVolumeConfig/data.filesystem.type", NONE),
+        *(f"{RUNS}, its data disks: /var/mnt/data", "block/user_volume_config.go"),
+    ),
     "time server": ("machine.time.servers[0]", NONE, RUNS, "network/timeserver_config.go"),
     "node label": ("machine.nodeLabels.zone", NONE, RUNS, "k8s/node_label_spec.go"),
     "name for the Talos API": ("machine.certSANs[3]", NONE, RUNS, "secrets/api.go"),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from infraflux.config.checks.finding import Finding, Subject, needs
 from infraflux.config.checks.patch_documents import patch_documents, value_at
 from infraflux.config.models import NodePool, Role
+from infraflux.config.models.nodes import DiskEncryption
 from infraflux.config.problems import Path
 
 SHARED_STATE = "globals"
@@ -70,18 +71,28 @@ def secret_zero_is_there_where_it_is_used(subject: Subject) -> Iterator[Finding]
 
 
 @needs("platform", "node_pools", "talos")
-def longhorn_uses_the_data_disks(subject: Subject) -> Iterator[Finding]:
-    """A warning: a raw disk may be for something else. Talos mounts what a patch tells it to, and nothing more."""
-    spec = subject.spec
-    pools = spec.node_pools if spec.platform.runs("longhorn") else ()
-    for pool in pools:
-        for disk in () if _mounts(subject, pool.role) else pool.data_disks:
-            yield Finding(
-                _disk(pool, disk.name),
-                "nothing mounts this disk, and Longhorn keeps its data in /var/lib/longhorn on the system disk",
-                "a UserVolumeConfig in a patch mounts it at /var/mnt/<name>; make that Longhorn's data path",
-                warning=True,
-            )
+def data_disks_are_used(subject: Subject) -> Iterator[Finding]:
+    """A warning: Talos mounts what it is told to, and nothing more."""
+    longhorn = subject.spec.platform.runs("longhorn")
+    wrong = "nothing uses this disk"
+    if longhorn:
+        wrong = "nothing mounts this disk, and Longhorn keeps its data in /var/lib/longhorn on the system disk"
+    for pool in subject.spec.node_pools:
+        if _mounts(subject, pool.role):
+            continue
+        for disk in (one for one in pool.data_disks if one.filesystem is None):
+            right = f"filesystem: xfs mounts it at /var/mnt/{disk.name}"
+            right += "; make that Longhorn's data path" if longhorn else ", raw leaves it to what takes whole disks"
+            yield Finding(_disk(pool, disk.name), wrong, right, warning=True)
+
+
+@needs("node_pools")
+def only_volumes_are_encrypted(subject: Subject) -> Iterator[Finding]:
+    for pool in subject.spec.node_pools:
+        for disk in pool.data_disks:
+            if disk.encryption is not DiskEncryption.NONE and not disk.is_volume:
+                path: Path = (*_disk(pool, disk.name), "encryption")
+                yield Finding(path, "nothing encrypts a disk that Talos does not format", "filesystem: xfs beside it")
 
 
 def _disk(pool: NodePool, name: str) -> Path:

@@ -54,6 +54,17 @@ class Taint(Section):
         return f"{self.key}:{self.effect}"
 
 
+class Filesystem(StrEnum):
+    XFS = "xfs"
+    EXT4 = "ext4"
+    RAW = "raw"
+
+
+class DiskEncryption(StrEnum):
+    NONE = "none"
+    NODE_ID = "node-id"
+
+
 class DataDisk(Section):
     """An extra disk; a plan that would delete one is stopped by the destruction guard."""
 
@@ -64,6 +75,15 @@ class DataDisk(Section):
     """The environment's disk storage where it is not given."""
     ssd: bool = True
     """Present it to the guest as a solid state disk."""
+    filesystem: Filesystem | None = None
+    """`xfs`, `ext4`: Talos formats it and mounts it at `/var/mnt/<name>`; `raw`: for what takes whole disks."""
+    encryption: DiskEncryption = DiskEncryption.NONE
+    """`node-id`: encrypted with a key that the machine's UUID gives, so that the disk opens in its machine only."""
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether Talos formats and mounts it."""
+        return self.filesystem in (Filesystem.XFS, Filesystem.EXT4)
 
 
 class ExtraNic(Section):

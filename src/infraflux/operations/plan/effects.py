@@ -57,11 +57,18 @@ def effect_of(paths: Iterable[str], *, reboots: bool) -> Effect:
     if reboots:
         return Effect(disruption=Disruption.NODE_RESTART, words="the node restarts")
     names = [path.removeprefix("v1alpha1.") for path in paths]
+    mounts = [f"/var/mnt/{name}" for name in dict.fromkeys(filter(None, map(_volume, names)))]
     restarts = _found(names, _RESTARTS)
-    later = _found(names, _WHEN)
+    later = [*_found(names, _WHEN), *([f"its data disks: {', '.join(mounts)}"] if mounts else [])]
     if restarts:
         return Effect(disruption=Disruption.SERVICE_RESTART, words=", ".join([*restarts, *later]))
     return Effect(disruption=Disruption.NONE, words=", ".join(["applied while the node runs", *later]))
+
+
+def _volume(name: str) -> str:
+    """`UserVolumeConfig/data.filesystem.type` -> `data`; empty for anything else."""
+    kind, _, rest = name.partition("/")
+    return rest.partition(".")[0] if kind == "UserVolumeConfig" else ""
 
 
 def _found(names: Iterable[str], table: Iterable[tuple[str, str]]) -> list[str]:
