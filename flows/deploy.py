@@ -43,7 +43,7 @@ def deploy(cluster: str, dry_run: bool = False, auto_approve: bool = False, reas
             seen = run.look("preflight", machines.preflight)
             planned = run.look("plan", plans.plan_cluster, preflight=seen)
             show_plan(run, planned)
-            run.look("guard", plans.guard_plan, planned=planned)
+            run.look("guard", plans.guard_plan, planned=planned, dry_run=dry_run)
             if dry_run:
                 return
             approve_plan(run, planned, auto_approve=auto_approve)

@@ -44,7 +44,7 @@ def operate(
             asked = Asked(action=HandAction(action), node=node, host=host)
             planned = run.look("plan", plans.plan_by_hand, asked=asked)
             show_plan(run, planned)
-            run.look("guard", plans.guard_plan, planned=planned)
+            run.look("guard", plans.guard_plan, planned=planned, dry_run=dry_run)
             if dry_run:
                 return
             approve_plan(run, planned, auto_approve=auto_approve)

@@ -8,6 +8,7 @@ from infraflux.operations.machines import Preflight
 from infraflux.operations.opening import OpenCluster
 from infraflux.operations.plan import report
 from infraflux.operations.plan.by_hand import Asked
+from infraflux.operations.plan.windows import judge_windows, require_window
 from infraflux.operations.planning import Planned
 from tasks.engine.step import log_line, step
 
@@ -39,7 +40,12 @@ def plan_by_hand(*, opened: OpenCluster, asked: Asked) -> Planned:
 
 
 @step("check destruction guard", retries=0)
-def guard_plan(*, opened: OpenCluster, planned: Planned) -> str:
-    """Refuses a plan that destroys more than the policy allows by name."""
-    planning.require_allowed(opened, planned, today=datetime.now(UTC).date())
+def guard_plan(*, opened: OpenCluster, planned: Planned, dry_run: bool = False) -> str:
+    """Refuses a plan that destroys more than the policy allows by name, or that disturbs nodes outside its windows."""
+    now, windows = datetime.now(UTC), opened.spec.policy.windows
+    planning.require_allowed(opened, planned, today=now.date())
+    if not dry_run:
+        require_window(planned.plan.disruption, windows, now=now, cluster=opened.key)
+    elif waits := judge_windows(planned.plan.disruption, windows, now=now):
+        log_line(f"it would have to wait: {waits}")
     return "allowed by the policy"

@@ -5,21 +5,17 @@ a person's approval skips no verification; a rollback holds automatic promotion 
 automatically is set with the environment, not by who starts the promotion.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
-from zoneinfo import ZoneInfo
 
-from infraflux.config.models.policy import Policy, PromotionMode, Window
+from infraflux.config.models.policy import Policy, PromotionMode
+from infraflux.config.windows import is_inside, next_opening
 from infraflux.core.errors import ErrorClass, Permanent
 from infraflux.core.outcomes import Noop
 from infraflux.delivery.records import Hold, Ledger
 from infraflux.delivery.release import Release, ReleaseChange, Reversible, diff
-
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_SEARCH_DAYS = 15
-"""How far ahead the next window is looked for; windows recur weekly."""
 
 
 class GateState(StrEnum):
@@ -144,31 +140,6 @@ def _inside_window(question: Question) -> Gate:
     opens = next_opening(windows, question.now)
     when = f"the next one opens at {opens:%Y-%m-%d %H:%M %Z}" if opens else "none opens within two weeks"
     return Gate("window", GateState.WAIT, f"outside every window; {when}", opens)
-
-
-def is_inside(window: Window, now: datetime) -> bool:
-    """Whether the moment lies in the window, by the window's own clock; one past midnight belongs to its first day."""
-    local = now.astimezone(ZoneInfo(window.timezone))
-    start, end = time.fromisoformat(window.start), time.fromisoformat(window.end)
-    today, yesterday = DAYS[local.weekday()], DAYS[local.weekday() - 1]
-    clock = local.time().replace(tzinfo=None)
-    if start <= end:
-        return today in window.days and start <= clock < end
-    return (today in window.days and clock >= start) or (yesterday in window.days and clock < end)
-
-
-def next_opening(windows: Iterable[Window], now: datetime) -> datetime | None:
-    """The earliest start of any window after now."""
-    starts = [opening for window in windows for opening in _openings(window, now) if opening > now]
-    return min(starts, default=None)
-
-
-def _openings(window: Window, now: datetime) -> list[datetime]:
-    zone = ZoneInfo(window.timezone)
-    start = time.fromisoformat(window.start)
-    first = now.astimezone(zone).date()
-    days = [first + timedelta(days=ahead) for ahead in range(_SEARCH_DAYS)]
-    return [datetime.combine(day, start, zone) for day in days if DAYS[day.weekday()] in window.days]
 
 
 def _not_held(question: Question) -> Gate:

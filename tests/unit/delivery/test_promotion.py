@@ -8,9 +8,10 @@ from fakes.releases import cut_of
 from fakes.specs import make_spec
 
 from infraflux.config.models.policy import Policy, Promotion, Window
+from infraflux.config.windows import is_inside, next_opening
 from infraflux.core.errors import Permanent
 from infraflux.core.outcomes import Noop
-from infraflux.delivery.promotion import GateState, Question, decide_rollback, is_inside, judge, next_opening
+from infraflux.delivery.promotion import GateState, Question, decide_rollback, judge
 from infraflux.delivery.records import Hold, Ledger, Promoted, Verified, parse_record
 from infraflux.delivery.release import Release
 

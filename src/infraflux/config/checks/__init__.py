@@ -59,7 +59,7 @@ CHECKS: tuple[Check, ...] = (
     platform.patches_have_one_source_that_exists,
     patches.patches_are_documents_of_talos,
     platform.the_api_is_reached_safely,
-    platform.promotion_windows_can_open,
+    platform.windows_can_open,
     platform.an_environment_is_not_its_own_source,
     talos.longhorn_has_its_extensions,
     talos.workers_are_not_tainted_by_patch,

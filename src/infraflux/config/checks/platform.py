@@ -5,9 +5,11 @@ from pathlib import Path as FilePath
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from infraflux.config.checks.finding import Finding, Subject, needs
+from infraflux.config.models.policy import Window
 from infraflux.config.models.talos import NodePatch, Patch
 from infraflux.config.problems import Path
 from infraflux.config.suggest import did_you_mean
+from infraflux.config.windows import DAYS
 
 COMPONENTS = FilePath("platform/infrastructure")
 FIRST_INSTALL = ("cilium", "argocd")
@@ -23,7 +25,6 @@ PLATFORM_NAMESPACES = frozenset(
         "monitoring",
     }
 )
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 @needs("platform")
@@ -113,9 +114,11 @@ def the_api_is_reached_safely(subject: Subject) -> Iterator[Finding]:
 
 
 @needs("policy")
-def promotion_windows_can_open(subject: Subject) -> Iterator[Finding]:
-    for window in subject.spec.policy.promotion.windows:
-        path: Path = ("policy", "promotion", "windows", window.name)
+def windows_can_open(subject: Subject) -> Iterator[Finding]:
+    policy = subject.spec.policy
+    given: list[tuple[Path, Window]] = [(("policy", "windows", one.name), one) for one in policy.windows]
+    given += [(("policy", "promotion", "windows", one.name), one) for one in policy.promotion.windows]
+    for path, window in given:
         for index, day in enumerate(window.days):
             if day not in DAYS:
                 yield Finding((*path, "days", index), f"{day!r} is no day", did_you_mean(day, DAYS))

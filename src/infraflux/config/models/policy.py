@@ -55,7 +55,7 @@ class Approval(Section):
 
 
 class Window(Section):
-    """A recurring time in which promotions may start."""
+    """A recurring time in which something may start."""
 
     name: Name
     days: tuple[str, ...] = ("mon", "tue", "wed", "thu", "fri")
@@ -182,6 +182,8 @@ class Policy(Section):
     """Who looks before a change."""
     rollout: Rollout = Rollout()
     """How changes reach nodes that run."""
+    windows: tuple[Window, ...] = ()
+    """Plans that restart a node, or take one away, are executed in these times only; none: always."""
     promotion: Promotion = Promotion()
     """How releases reach this environment."""
     drift: Drift = Drift()
