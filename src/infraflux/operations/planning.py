@@ -79,20 +79,20 @@ def make_plan(
     seen = preflight or opened.machines.preflight()
     present = {guest.vm_id for guest in seen.observed.guests if opened.spec.ownership_tag in guest.tags}
     made = [node for node in opened.spec.nodes if node.vm_id in present]
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    with ThreadPoolExecutor(max_workers=3) as pool:
         nodes = pool.submit(look_at_nodes, opened, made)
         platform = pool.submit(_look_at_platform, opened) if made else _nothing()
+        hardware = pool.submit(opened.machines.hardware, seen.observed.guests)
         machines = opened.machines.plan(preflight=seen, replaced=replaced)
         talos, kubernetes = nodes.result(), platform.result()
     if seen_platform := kubernetes.get("platform"):
         kubernetes["platform"] = _with_planned_objects(opened, machines, seen_platform)
-    hardware = opened.machines.hardware(seen.observed.guests)
     talos["nodes"] = {**talos.get("nodes", {}), **_look_at_leavers(opened, machines, talos)}
     observed = Observed(
         shared=machines.shared.summary,
         machines=machines.cluster.summary,
         warnings=machines.warnings,
-        hardware=hardware,
+        hardware=hardware.result(),
         **talos,
         **kubernetes,
     )

@@ -102,8 +102,8 @@ def test_every_answer_that_the_provider_reads_is_compared(made: Project) -> None
     rows = made.ask("requests")
     assert not any(row["mutating"] for row in rows)
     assert "/nodes/{node}/qemu/{vmid}/status/current" not in {row["route"] for row in rows}
-    # One list, six configurations, HA and pools once, and the volumes and images of three hosts.
-    assert sum(row["count"] for row in rows) == 1 + 6 + 3 + 6
+    # One list, six configurations and what waits of them, HA and pools once, the volumes and images of three hosts.
+    assert sum(row["count"] for row in rows) == 1 + 6 + 6 + 3 + 6
 
 
 def test_whatever_else_a_plan_follows_from_makes_one(made: Project) -> None:
