@@ -53,6 +53,12 @@ CASES = {
         [("cpu[0].cores", "4", "2")],
         ["memory: 4096 → 8192 MiB"],
     ),
+    "Terraform puts back a boot order that somebody edited": (
+        {"boot": "order=net0"},
+        [("boot_order[0]", "net0", "scsi0")],
+        [],
+    ),
+    "a boot order that changes": ({}, [("boot_order[0]", "scsi0", "net0")], ["boot_order[0]: scsi0 → net0"]),
     "another processor": ({}, [("cpu[0].type", "x86-64-v2-AES", "host")], ["cpu: x86-64-v2-AES → host"]),
     "SSD emulation of a drive": ({}, [("disk[0].ssd", "false", "true")], ["disk[0].ssd: false → true"]),
     "a passed-through device": ({}, [("hostpci", "[]", '[{"device": "hostpci0"}]')], ["hostpci: [] → "]),

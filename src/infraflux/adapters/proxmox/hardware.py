@@ -7,7 +7,7 @@ a stop and a start or Proxmox' own reboot. A reboot from inside keeps the proces
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,14 +26,35 @@ _SAME_WORD = {
     "scsi_hardware": "scsihw",
 }
 """Attribute of bpg/proxmox' `proxmox_virtual_environment_vm` and the option that has its value as it is."""
-_OTHER_WORDS = re.compile(
-    r"^(?:cpu\[0\]\.(?:flags|numa|affinity|architecture|hotplugged)|memory\[0\]\.(?:shared|hugepages|keep_hugepages)"
-    r"|acpi|agent|amd_sev|audio_device|boot_order|efi_disk|hostpci|keyboard_layout|kvm_arguments|numa"
-    r"|operating_system|rng|serial_device|smbios|tpm_state|vga|virtiofs|watchdog"
-    r"|disk\[\d+\]\.(?:aio|cache|discard|iothread|queues|ssd))\b"
-)
-"""Attributes that wait as well, and whose option is written otherwise. Of a drive that stays only what its device is
-made with (PVE::QemuServer, `vmconfig_update_disk`); drives, cards and USB devices themselves are plugged at once."""
+_OTHER_WORDS = {
+    r"cpu\[0\]\.(?:flags|architecture)": "cpu",
+    r"cpu\[0\]\.numa": "numa",
+    r"cpu\[0\]\.affinity": "affinity",
+    r"cpu\[0\]\.hotplugged": "vcpus",
+    r"memory\[0\]\.(?:shared|hugepages|keep_hugepages)": "hugepages",
+    "acpi": "acpi",
+    "agent": "agent",
+    "amd_sev": "amd-sev",
+    "audio_device": "audio",
+    "boot_order": "boot",
+    "efi_disk": "efidisk",
+    "hostpci": "hostpci",
+    "keyboard_layout": "keyboard",
+    "kvm_arguments": "args",
+    "numa": "numa",
+    "operating_system": "ostype",
+    "rng": "rng",
+    "serial_device": "serial",
+    "smbios": "smbios",
+    "tpm_state": "tpmstate",
+    "vga": "vga",
+    "virtiofs": "virtiofs",
+    "watchdog": "watchdog",
+    r"disk\[\d+\]\.(?:aio|cache|discard|iothread|queues|ssd)": "scsi",
+}
+"""Attributes that wait as well, by pattern, and the family of options that they are written to in other words. Of a
+drive that stays only what its device is made with (PVE::QemuServer, `vmconfig_update_disk`); drives, cards and USB
+devices themselves are plugged at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,21 +106,30 @@ def hardware_of(rows: Iterable[Mapping[str, Any]]) -> Hardware:
 def waiting_values(hardware: Hardware, changes: Iterable[AttributeChange] = ()) -> tuple[WaitingValue, ...]:
     """What will wait for the machine's next start once these changes are made, by option.
 
-    One that brings an option back to the value in force leaves nothing to wait for: Proxmox drops what waited.
+    One that brings an option back to the value in force leaves nothing to wait for: Proxmox drops what waited. Where
+    the words of attribute and option differ, a change of what waits already is taken for that.
     """
-    changes = list(changes)
-    ahead = dict(hardware.waiting)
+    ahead, others = dict(hardware.waiting), []
     for one in changes:
         if option := _SAME_WORD.get(one.path):
             ahead[option] = _plain(option, one.after)
-    found = {option: _value(option, hardware, after) for option, after in ahead.items()}
-    values = [one for one in found.values() if one.before != one.after]
-    return tuple(sorted([*values, *_others(changes)], key=lambda one: one.option))
+        elif family := _family_of(one.path):
+            back = [option for option in ahead if option.rstrip("0123456789") == family]
+            for option in back:
+                del ahead[option]
+            others += [] if back else [WaitingValue(option=one.path, before=one.before, after=one.after)]
+    found = [_value(option, hardware, after) for option, after in ahead.items()]
+    values = [one for one in found if one.before != one.after]
+    return tuple(sorted([*values, *others], key=lambda one: one.option))
 
 
 def needs_restart(path: str) -> bool:
     """Whether a running machine takes a change of this attribute up at its next start only."""
-    return path in _SAME_WORD or bool(_OTHER_WORDS.match(path))
+    return path in _SAME_WORD or bool(_family_of(path))
+
+
+def _family_of(path: str) -> str:
+    return next((option for words, option in _OTHER_WORDS.items() if re.match(rf"{words}\b", path)), "")
 
 
 def is_known(option: str) -> bool:
@@ -112,12 +142,6 @@ def _value(option: str, hardware: Hardware, after: str | None) -> WaitingValue:
     if after is None:
         return WaitingValue(option=option, before=before, after=_DEFAULTS.get(option, ABSENT))
     return WaitingValue(option=option, before=before, after=after)
-
-
-def _others(changes: Iterable[AttributeChange]) -> Iterator[WaitingValue]:
-    for one in changes:
-        if _OTHER_WORDS.match(one.path):
-            yield WaitingValue(option=one.path, before=one.before, after=one.after)
 
 
 def _plain(option: str, value: Any) -> str:
