@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from infraflux.core.outcomes import Outcome
-from infraflux.operations import health, teardown
+from infraflux.operations import health, maintenance, teardown
 from infraflux.operations.opening import OpenCluster
 from tasks.engine.step import log_line, log_outcomes, step
 
@@ -31,5 +31,6 @@ def reset_nodes(*, opened: OpenCluster) -> Outcomes:
 def forget_cluster(*, opened: OpenCluster) -> str:
     """Remove kubeconfig, talosconfig and markers of a cluster whose machines are gone; its bundle stays."""
     opened.talos.workspace.forget()
+    maintenance.forget(opened.state)
     log_line(f"{opened.key}: credentials and markers removed, the secrets bundle is kept")
     return "removed"

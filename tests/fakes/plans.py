@@ -68,6 +68,7 @@ class Site:
     hardware: dict[str, Hardware] = field(default_factory=dict)
     """Of machines that run; empty where nobody looked."""
     guests: dict[str, Guest] = field(default_factory=dict)
+    maintenance: frozenset[str] = frozenset()
     members: list[str] | None = None
     """None: no control plane lists any."""
     marker: BootstrapMarker | None = None
@@ -128,6 +129,7 @@ class Site:
             reboots=self.reboots,
             hardware=self.hardware,
             guests=self.guests,
+            maintenance=self.maintenance,
             etcd=etcd_of(self.members),
             platform=platform if self.no_platform is None else None,
             no_platform=self.no_platform or "",

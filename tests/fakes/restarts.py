@@ -50,6 +50,7 @@ class World:
             "spec": spec,
             "key": spec.key,
             "talos": self.cluster,
+            "state": self.cluster.workspace.directory,
             "rollout": lambda: rollout,
             "node_restart": lambda: restart,
             "node_exit": lambda: service,

@@ -12,6 +12,7 @@ from infraflux.adapters.terraform.plan import EMPTY_PLAN
 from infraflux.config.models import Node, Role
 from infraflux.core.errors import ErrorClass, InfrafluxError, Permanent
 from infraflux.core.outcomes import Done, Noop, Outcome
+from infraflux.operations import maintenance
 from infraflux.operations.etcd_health import require_majority_while_off, require_whole_etcd
 from infraflux.operations.execution import SECRETS, Outcomes, Step, join_nodes, label_nodes, leave_nodes, restart_nodes
 from infraflux.operations.machines import Preflight, proxmox_access
@@ -58,6 +59,7 @@ def _look(opened: OpenCluster) -> Observed:
         shared=EMPTY_PLAN,
         machines=EMPTY_PLAN,
         guests=guests,
+        maintenance=maintenance.in_maintenance(opened.state),
         hardware=opened.machines.hardware(list(guests.values())),
         platform=PlatformSeen(installs={}, handoff={}, nodes=_node_objects(opened)),
         **talos,
@@ -98,6 +100,7 @@ def stop_nodes(opened: OpenCluster, planned: Planned) -> Outcomes:
             return Noop(f"{node.name} is off already")
         if node.role is Role.CONTROL_PLANE:
             require_majority_while_off(opened.talos, node)
+        maintenance.begin(opened.state, node.name)
         leave.drain(node.name, mark=MAINTENANCE)
         restart.shut_down(power, power.machine(node.vm_id))
         return Done(f"{node.name} is off")
@@ -119,6 +122,7 @@ def start_nodes(opened: OpenCluster, planned: Planned) -> Outcomes:
     for node in nodes:
         restart.prove(node)
         outcomes[node.name] = leave.take_back(node.name, mark=MAINTENANCE)
+        maintenance.end(opened.state, node.name)
     require_whole_etcd(opened.talos, stage=STAGE)
     return outcomes
 

@@ -77,6 +77,11 @@ class OpenCluster:
     def paths(self) -> ProjectPaths:
         return ProjectPaths(self.root)
 
+    @property
+    def state(self) -> Path:
+        """The cluster's own directory: credentials, and what is remembered of it."""
+        return self.paths.cluster_state(self.spec.environment, self.spec.name)
+
     @cached_property
     def machines(self) -> Machines:
         """Terraform and Proxmox of this cluster."""

@@ -29,6 +29,7 @@ from infraflux.operations.handoff_secrets import sensitive_values
 from infraflux.operations.installer import MARKERS, PLATFORM_OUTPUT, Bundle
 from infraflux.operations.machine_configs import require_valid
 from infraflux.operations.machines import MachinesPlan, Preflight
+from infraflux.operations.maintenance import in_maintenance
 from infraflux.operations.opening import OpenCluster
 from infraflux.operations.plan.actions import ClusterPlan, GitChange
 from infraflux.operations.plan.decide import plan_cluster
@@ -93,6 +94,7 @@ def make_plan(
         machines=machines.cluster.summary,
         warnings=machines.warnings,
         hardware=hardware.result(),
+        maintenance=in_maintenance(opened.state),
         **talos,
         **kubernetes,
     )

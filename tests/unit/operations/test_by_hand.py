@@ -9,6 +9,7 @@ from infraflux.adapters.kubernetes.facts import BY_HAND, MAINTENANCE
 from infraflux.core.errors import Permanent, Retryable
 from infraflux.core.outcomes import Noop
 from infraflux.operations import by_hand
+from infraflux.operations.maintenance import in_maintenance
 from infraflux.operations.plan.actions import Action, DrainNode, ResetNode, RestartNode, ReturnNode, StartNode, StopNode
 
 
@@ -95,3 +96,11 @@ def test_a_node_that_a_killed_run_wiped_is_not_wiped_again(world: World):
 def test_a_step_without_an_action_does_nothing(world: World, step):
     assert all(isinstance(one, Noop) for one in world.run(step=step).values())
     assert world.log == []
+
+
+def test_who_is_off_is_remembered_until_it_is_back(world: World):
+    state = world.opened.state
+    world.run(*ask(StopNode, W1, W2), step=by_hand.stop_nodes)
+    assert in_maintenance(state) == {W1, W2}
+    world.run(*ask(StartNode, W1), step=by_hand.start_nodes)
+    assert in_maintenance(state) == {W2}

@@ -149,7 +149,18 @@ def test_a_restart_by_hand_says_what_comes_into_force() -> None:
     assert action.disruption is Disruption.NODE_RESTART
 
 
-def test_a_deploy_starts_no_machine_that_is_off_for_maintenance() -> None:
+def remembered() -> Site:
+    """The API server does not answer, as it may not while a control plane is off."""
+    made = site(W1)
+    made.maintenance, made.no_platform = frozenset({W1}), "decided when it can be looked at (connection refused)"
+    return made
+
+
+MAINTAINED = {"its Node object says so": lambda: marked(site(W1), W1, MAINTENANCE), "it is remembered": remembered}
+
+
+@pytest.mark.parametrize("made", MAINTAINED.values(), ids=MAINTAINED)
+def test_a_deploy_starts_no_machine_that_is_off_for_maintenance(made: Callable[[], Site]) -> None:
     with pytest.raises(Permanent, match=f"{W1} is off for maintenance") as told:
-        marked(site(W1), W1, MAINTENANCE).plan()
+        made().plan()
     assert "infraflux host maintenance dev/pve-1 end" in told.value.next_step

@@ -197,7 +197,7 @@ def _stop_all(spec: ClusterSpec, host: str, seen: Observed) -> Iterator[Action]:
 
 def _start_all(spec: ClusterSpec, host: str, seen: Observed) -> Iterator[Action]:
     for node in _on(spec, host, seen):
-        if not seen.guests[node.name].running or is_in_maintenance(_live(seen, node.name)):
+        if not seen.guests[node.name].running or _is_in_maintenance(node.name, seen):
             yield actions.StartNode(
                 object=node.name,
                 node=node.name,
@@ -206,16 +206,15 @@ def _start_all(spec: ClusterSpec, host: str, seen: Observed) -> Iterator[Action]
             )
 
 
-def is_in_maintenance(live: Mapping[str, Any] | None) -> bool:
-    """Whether a Node object says that its machine was shut down for maintenance."""
-    marks = ((live or {}).get("metadata") or {}).get("annotations") or {}
-    return bool(marks.get(OUT_OF_SERVICE) == MAINTENANCE)
+def _is_in_maintenance(name: str, seen: Observed) -> bool:
+    """Whether its machine was shut down for maintenance: as remembered, or as its Node object says."""
+    marks = (_live(seen, name).get("metadata") or {}).get("annotations") or {}
+    return name in seen.maintenance or marks.get(OUT_OF_SERVICE) == MAINTENANCE
 
 
 def require_no_maintenance(spec: ClusterSpec, seen: Observed) -> None:
     """Raises Permanent where a machine is off for the maintenance of its host: a deploy would start it."""
-    nodes: Mapping[str, Any] = seen.platform.nodes if seen.platform else {}
-    held = [node for node in spec.nodes if is_in_maintenance(nodes.get(node.name))]
+    held = [node for node in spec.nodes if _is_in_maintenance(node.name, seen)]
     if held:
         names, hosts = ", ".join(node.name for node in held), sorted({node.host for node in held})
         ways = " and ".join(f"`infraflux host maintenance {spec.environment}/{host} end`" for host in hosts)

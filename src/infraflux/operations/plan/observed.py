@@ -53,6 +53,8 @@ class Observed:
     """Per node whose machine runs: what it runs with, and what waits for its next start."""
     guests: Mapping[str, Guest] = field(default_factory=dict)
     """The machine of each declared node that has one; only where somebody acts by hand."""
+    maintenance: frozenset[str] = frozenset()
+    """Nodes whose machines were shut down for the maintenance of their host."""
     etcd: EtcdSeen | None = None
     platform: PlatformSeen | None = None
     no_platform: str = ""
