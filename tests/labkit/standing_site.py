@@ -53,6 +53,8 @@ class Site:
         opened.machines.apply(planned.machines)
         opened.forget_platform()
         done |= {one.stage: one.run(opened, planned) for one in _wanted(AFTER_MACHINES)}
+        # The handoff makes it, which later plans expect.
+        opened.platform().secrets()
         health.wait_healthy(opened.talos, require_ready=True)
         return done
 
