@@ -23,6 +23,17 @@ REFUSED = "rpc error: code = Unavailable desc = connection error: dial tcp {0}:5
 NO_CERTIFICATE = "rpc error: code = Unavailable desc = connection error: remote error: tls: certificate required"
 UNKNOWN_CA = "rpc error: code = Unavailable desc = tls: x509: certificate signed by unknown authority"
 LOST = "rpc error: code = Unavailable desc = error reading from server: EOF"
+UPGRADE_SAYS = """\
+updating "kube-apiserver" to version "1.36.3"
+ > "10.0.0.11": kube-apiserver: waiting, config version mismatch: got "1", expected "2"
+ < "10.0.0.11": successfully updated
+ < configured Secret/kube-system/bootstrap-token
+--- a
++++ b
+-  token: b2xk
++  token: bmV3
+"""
+"""Parts of what `talosctl upgrade-k8s` prints."""
 PLAIN = schematic_id(Schematic())
 """The schematic that nothing was added to."""
 
@@ -95,6 +106,8 @@ class FakeTalos:
         if error:
             return self._answer("", error)
         reply = getattr(self, f"_{words[0].replace('-', '_')}")(machine, words)
+        for line in f"{reply.stdout}\n{reply.stderr}".splitlines() if on_line else ():
+            on_line(line)
         if self.kill_at(words):
             raise KeyboardInterrupt
         if words[0] in self.lose_reply:
@@ -200,7 +213,7 @@ class FakeTalos:
                 self.done.append(f"control plane {one.node.name} v{version}")
                 if self.stops:
                     return self._answer("", "error updating node: context deadline exceeded")
-        return self._answer("updating manifests\n")
+        return self._answer(UPGRADE_SAYS)
 
     def _kubeconfig(self, machine: FakeMachine, words: list[str]) -> Completed:
         Path(words[1]).write_text("kubeconfig")

@@ -6,6 +6,7 @@ manifests. It does not drain a node before its kubelet changes, so that part goe
 (docs/adr/0020-kubernetes-versions-by-talosctl.md).
 """
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,7 +35,10 @@ FLAGS = {
 POD_S = 300
 """How long talosctl waits for one static pod (`checkPodStatus`), and for the bootstrap manifests."""
 PULL_S = 600
-_NOISE = ("waiting, config version mismatch", "pod is not ready, waiting")
+_TOLD = re.compile(
+    r'( [<>] |> "|updating |checking |discovered |waiting for )(?!.*(config version mismatch|pod is not ready))'
+)
+"""Lines of `upgrade-k8s` that say where it is. Of the others many are diffs of objects, Secrets among them."""
 _GONE = "REMOVED "
 """How the tables begin in which talosctl lists what the new version does not have any more."""
 
@@ -123,10 +127,9 @@ def _pull_kubelets(cluster: TalosCluster, steps: KubernetesSteps) -> None:
 def _upgrade_planes(cluster: TalosCluster, steps: KubernetesSteps) -> Outcome:
     require_whole_etcd(cluster, stage=STAGE)
     cluster.log(f"upgrading the control plane from {steps.lowest} to {steps.wanted}")
-    try:
-        _upgrade_k8s(cluster, before=steps.lowest, after=steps.wanted)
-    except TALOS_ERRORS as error:
-        raise _stopped(cluster, f"the upgrade of the control plane to {steps.wanted}", error) from error
+    _upgrade_k8s(
+        cluster, f"the upgrade of the control plane to {steps.wanted}", before=steps.lowest, after=steps.wanted
+    )
     require_whole_etcd(cluster, stage=STAGE)
     return Done(f"control plane {steps.lowest} → {steps.wanted}")
 
@@ -134,14 +137,12 @@ def _upgrade_planes(cluster: TalosCluster, steps: KubernetesSteps) -> Outcome:
 def sync_manifests(cluster: TalosCluster) -> Outcome:
     """Bring forward what Talos brings with it, at the version that runs. Raises Retryable where that fails."""
     version = cluster.spec.versions.kubernetes
-    try:
-        _upgrade_k8s(cluster, "--pre-pull-images=false", before=version, after=version)
-    except TALOS_ERRORS as error:
-        raise _stopped(cluster, "bringing the bootstrap manifests forward", error) from error
+    doing = "bringing the bootstrap manifests forward"
+    _upgrade_k8s(cluster, doing, "--pre-pull-images=false", before=version, after=version)
     return Done("the cluster has what Talos brings with it")
 
 
-def _upgrade_k8s(cluster: TalosCluster, *more: str, before: str, after: str) -> None:
+def _upgrade_k8s(cluster: TalosCluster, doing: str, *more: str, before: str, after: str) -> None:
     plane = cluster.spec.control_planes[0]
     words = [
         *("upgrade-k8s", "--from", before.removeprefix("v"), "--to", after.removeprefix("v")),
@@ -152,7 +153,11 @@ def _upgrade_k8s(cluster: TalosCluster, *more: str, before: str, after: str) -> 
         *_image_flags(cluster.workspace.configs.by_node[plane.name]),
     ]
     deadline_s = float(PULL_S + POD_S * (1 + len(cluster.spec.control_planes) * 3))
-    cluster.admin.call(*words, node=str(plane.address), deadline_s=deadline_s, on_line=_hear(cluster))
+    heard = _Listener(cluster.log)
+    try:
+        cluster.admin.call(*words, node=str(plane.address), deadline_s=deadline_s, on_line=heard)
+    except TALOS_ERRORS as error:
+        raise _stopped(cluster, doing, error, gone=heard.gone) from error
 
 
 def _image_flags(config: str) -> Iterator[str]:
@@ -163,18 +168,24 @@ def _image_flags(config: str) -> Iterator[str]:
             yield from (flag, f"{repository}/{name.partition(':')[0]}")
 
 
-def _hear(cluster: TalosCluster) -> Callable[[str], None]:
-    def hear(line: str) -> None:
-        if line.strip() and not any(words in line for words in _NOISE):
-            cluster.log(f"upgrade-k8s: {line.strip()}")
+class _Listener:
+    """Hears `upgrade-k8s`: tells where it is, and keeps what it says is gone."""
 
-    return hear
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self._log = log
+        self.gone: list[str] = []
+
+    def __call__(self, line: str) -> None:
+        if _GONE in line or (self.gone and line.strip()):
+            self.gone.append(" ".join(line.split()))
+        elif _TOLD.match(line):
+            self._log(f"upgrade-k8s: {line.strip()}")
 
 
-def _stopped(cluster: TalosCluster, doing: str, error: InfrafluxError) -> InfrafluxError:
-    if _GONE in error.message:
+def _stopped(cluster: TalosCluster, doing: str, error: InfrafluxError, *, gone: Collection[str]) -> InfrafluxError:
+    if gone:
         return Permanent(
-            f"{doing} stopped: {error.message}",
+            f"{doing} stopped: {'; '.join(gone)}",
             cluster=cluster.spec.key,
             stage=STAGE,
             error_class=ErrorClass.CONFIG,

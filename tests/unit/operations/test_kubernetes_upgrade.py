@@ -114,6 +114,16 @@ def test_talosctl_is_told_what_it_would_do_otherwise(world: World) -> None:
     assert call[call.index("--scheduler-image") + 1] == "registry.k8s.io/kube-scheduler"
 
 
+def test_where_it_is_gets_told_and_no_object_of_it(world: World) -> None:
+    world.upgrade()
+    assert [line for line in world.said if line.startswith("upgrade-k8s")] == [
+        'upgrade-k8s: updating "kube-apiserver" to version "1.36.3"',
+        'upgrade-k8s: < "10.0.0.11": successfully updated',
+        "upgrade-k8s: < configured Secret/kube-system/bootstrap-token",
+    ]
+    assert not any("token:" in line for line in world.said)
+
+
 def test_a_second_run_does_nothing(world: World) -> None:
     world.upgrade()
     world.done.clear()
@@ -131,7 +141,7 @@ def test_an_image_that_a_node_cannot_pull_stops_it_before_anything_changed(world
 
 def test_what_the_new_version_lacks_is_named_and_no_retry_helps(world: World) -> None:
     world.talos.gone = "10.0.0.11 kubelet pod-infra-container-image"
-    with pytest.raises(Permanent, match="pod-infra-container-image") as stopped:
+    with pytest.raises(Permanent, match=r"REMOVED FLAG; .*pod-infra-container-image") as stopped:
         world.upgrade()
     assert stopped.value.error_class is ErrorClass.CONFIG
     assert not stopped.value.retryable
