@@ -11,8 +11,8 @@ from pathlib import Path
 
 from grpc_tools import protoc
 
-SRC = Path(__file__).resolve().parent.parent / "src"
-PROTO = SRC / "infraflux" / "lab" / "talos" / "proto"
+SRC = Path(__file__).resolve().parent.parent / "lab" / "src"
+PROTO = SRC / "infraflux_lab" / "talos" / "proto"
 
 
 def main() -> int:

@@ -25,6 +25,7 @@ from infraflux.core.clock import SystemClock
 from infraflux.operations import handoff_secrets
 from infraflux.operations.installer import Installer
 from infraflux_lab.contracts import NodeFacts
+from infraflux_lab.gitops.controllers import registered_kinds
 from infraflux_lab.gitops.host import GitOpsLab, project_seeds
 from infraflux_lab.kubernetes import KubernetesLab
 
@@ -155,6 +156,8 @@ def control_plane(binaries: dict[str, Path], directory: Path) -> Iterator[Path]:
         loop.run(lab.start("platform", config, node(1), new=True))
         for number in (1, 2, 3):
             loop.run(lab.node_up("platform", node(number)))
+        # What Talos would have fetched: `platform.gateway.manifests`.
+        loop.run(lab.apply_manifests("platform", registered_kinds(gateway_api=True)))
         yield lab.clusters()[0].kubeconfig
     finally:
         loop.run(lab.close())

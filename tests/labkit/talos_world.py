@@ -4,18 +4,19 @@ import asyncio
 import os
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from infraflux_lab.contracts import Disk, EtcdFacts, Machine, Nic, NodeFacts
+from labkit.pretend_etcd import PretendEtcd
+
+from infraflux_lab.contracts import Disk, Machine, Nic, NodeFacts
 from infraflux_lab.talos import TalosLab
 
 OCTET = os.environ.get("INFRAFLUX_TEST_OCTET", "78")
 WAIT_S = 60.0
 GIB = 1024**3
-MEMBER_ID = 0x1234ABCD
 SNAPSHOT = b"\0" * 1024 + b"s" * 32
 
 
@@ -33,8 +34,21 @@ class Log:
 
 
 class NoLatency:
+    """Nothing takes time, but for a phase that is held until it is released."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
     async def sleep(self, phase: str) -> None:
         await asyncio.sleep(0)
+        while phase == self._held:
+            await asyncio.sleep(0.01)
+
+    def hold(self, phase: str) -> None:
+        self._held = phase
+
+    def release(self) -> None:
+        self._held = ""
 
 
 @dataclass
@@ -101,13 +115,13 @@ class Power:
 
 @dataclass
 class PretendCluster:
-    data: bool = False
+    etcd: PretendEtcd = field(default_factory=lambda: PretendEtcd(SNAPSHOT))
     home: str | None = None
     nodes: dict[str, NodeFacts] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
     vip: str | None = None
-    recovered: bytes | None = None
     starts: int = 0
+    manifests: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
 
 
 class PretendKubernetes:
@@ -115,7 +129,6 @@ class PretendKubernetes:
 
     def __init__(self) -> None:
         self.clusters: dict[str, PretendCluster] = {}
-        self.snapshot = SNAPSHOT
 
     def of(self, cluster_id: str) -> PretendCluster:
         return self.clusters.setdefault(cluster_id, PretendCluster())
@@ -127,12 +140,12 @@ class PretendKubernetes:
 
     async def start(self, cluster_id: str, config: Mapping[str, Any], node: NodeFacts, *, new: bool) -> None:
         cluster = self.of(cluster_id)
-        if new and cluster.data:
-            raise FileExistsError(cluster_id)
-        if not new and not cluster.data:
-            raise FileNotFoundError(cluster_id)
         assert config["cluster"]["id"] == cluster_id
-        cluster.data, cluster.home, cluster.starts = True, node.name, cluster.starts + 1
+        await (cluster.etcd.found if new else cluster.etcd.run)(config, node)
+        cluster.home, cluster.starts = node.name, cluster.starts + 1
+
+    def etcd(self, cluster_id: str) -> PretendEtcd:
+        return self.of(cluster_id).etcd
 
     async def stop(self, cluster_id: str) -> None:
         self.of(cluster_id).home = None
@@ -144,7 +157,7 @@ class PretendKubernetes:
         return cluster_id in self.clusters and self.of(cluster_id).home is not None
 
     def has_data(self, cluster_id: str) -> bool:
-        return cluster_id in self.clusters and self.of(cluster_id).data
+        return cluster_id in self.clusters and bool(self.of(cluster_id).etcd.data)
 
     async def node_up(self, cluster_id: str, node: NodeFacts) -> None:
         cluster = self.of(cluster_id)
@@ -157,28 +170,10 @@ class PretendKubernetes:
     async def set_vip(self, cluster_id: str, vip: str) -> None:
         self.of(cluster_id).vip = vip
 
-    async def etcd_status(self, cluster_id: str) -> EtcdFacts:
-        return EtcdFacts(
-            member_id=MEMBER_ID,
-            cluster_id=1,
-            db_size_bytes=20480,
-            db_size_in_use_bytes=16384,
-            leader=MEMBER_ID,
-            raft_index=42,
-            raft_term=2,
-            raft_applied_index=42,
-            version="3.6.14",
-        )
-
-    async def etcd_snapshot(self, cluster_id: str) -> AsyncIterator[bytes]:
-        yield self.snapshot[:1000]
-        yield self.snapshot[1000:]
-
-    async def recover(self, cluster_id: str, config: Mapping[str, Any], node: NodeFacts, snapshot: bytes) -> None:
-        cluster = self.of(cluster_id)
-        cluster.recovered = snapshot
-        cluster.data = True
-        await self.start(cluster_id, config, node, new=False)
+    async def apply_manifests(self, cluster_id: str, objects: Sequence[Mapping[str, Any]]) -> list[str]:
+        known = self.of(cluster_id).manifests
+        known.update({(one["kind"], one["metadata"]["name"]): one for one in objects})
+        return []
 
 
 def address(number: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from infraflux_lab.events import Endpoint, EventLog
 from infraflux_lab.factory import ImageFactory
 from infraflux_lab.gitops.archives import ChartError
+from infraflux_lab.gitops.controllers import fetch_manifest
 from infraflux_lab.gitops.host import GitOpsLab, project_seeds
 from infraflux_lab.kubernetes import KubernetesLab
 from infraflux_lab.parts import GuestSystems, Hypervisor, LabContext, Part, PartFacts
@@ -56,6 +57,7 @@ def compose(context: LabContext) -> Lab:
         faults=context.faults,
         talosctl=context.programs.get("talosctl"),
         schematics=factory.extensions,
+        fetch_manifest=fetch_manifest,
         count=partial(_count_talos, context.events),
     )
     gitops = gitops_part(context)
@@ -67,7 +69,7 @@ def compose(context: LabContext) -> Lab:
 
 def _with_real_nodes(context: LabContext, hypervisor: ProxmoxPart, factory: ImageFactory) -> Lab:
     """Nodes bring their own Kubernetes; Argo CD stands beside it as it does beside the lab's own."""
-    gitops = gitops_part(context)
+    gitops = gitops_part(context, gateway_api=True)
     nodes = RealTalosPart(context, hypervisor, beside=gitops.lab)
     hypervisor.observe(nodes)
     parts: list[Part] = [factory, gitops, nodes, hypervisor]
@@ -80,7 +82,7 @@ def _count_talos(events: EventLog, environment: str, path: str) -> None:
     events.count_request(endpoint, source="talos")
 
 
-def gitops_part(context: LabContext) -> "GitOpsPart":
+def gitops_part(context: LabContext, *, gateway_api: bool = False) -> "GitOpsPart":
     """Charts, Git and, beside each cluster, what Argo CD's pods would do.
 
     LabError for a directory of charts that holds something else.
@@ -95,6 +97,7 @@ def gitops_part(context: LabContext) -> "GitOpsPart":
             binaries=context.programs,
             events=context.events,
             charts=context.project / charts if charts else None,
+            gateway_api=gateway_api,
         )
     except ChartError as error:
         raise LabError(str(error)) from None

@@ -21,6 +21,8 @@ class Disk:
     """Proxmox volume id, `local-lvm:vm-100-disk-0`."""
     image: str | None = None
     """Volume id of the image it was imported from; None for a blank disk."""
+    ssd: bool = False
+    """Presented as a solid state disk (`ssd=1`)."""
     generation: str = ""
     """Changes whenever the content was made anew: a new generation means whatever was installed is gone."""
 
@@ -122,6 +124,9 @@ class NodeFacts:
     """The same of taints, as `key=value:Effect`."""
     registered_taints: Sequence[str] = ()
     """What the kubelet registers with."""
+    system_uuid: str = ""
+    """SMBIOS UUID, by which Kubernetes tells a new machine under an old name."""
+    boot_id: str = ""
     os_image: str = "Talos"
     """`Talos (v1.13.9)`, as the kubelet reports it."""
     images: Mapping[str, str] = field(default_factory=dict)
@@ -130,19 +135,101 @@ class NodeFacts:
     """Per static pod the version of its config resource; `upgrade-k8s` waits for pods that carry it."""
 
 
+class EtcdError(Exception):
+    """etcd refused, in its own words, or gave no answer."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EtcdFacts:
-    """Status of the one real etcd of a cluster."""
+    """Status of one etcd member, as it says itself."""
 
     member_id: int
     cluster_id: int
     db_size_bytes: int
     db_size_in_use_bytes: int
     leader: int
+    """Id of the member it takes for the leader; 0 while it knows none."""
     raft_index: int
     raft_term: int
     raft_applied_index: int
     version: str
+    storage_version: str = ""
+    is_learner: bool = False
+    errors: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EtcdMember:
+    """One entry of etcd's member list; a member that has not started yet has no name."""
+
+    id: int
+    name: str
+    peer_urls: Sequence[str]
+    client_urls: Sequence[str]
+    is_learner: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class EtcdAlarm:
+    """An alarm that a member has raised: `NOSPACE` or `CORRUPT`."""
+
+    member_id: int
+    kind: str
+
+
+class EtcdMembers(Protocol):
+    """The real etcd members of one cluster, each on its machine's address with its machine's data.
+
+    Machines are named by their key. Whatever etcd refuses is an EtcdError with etcd's words.
+    """
+
+    def has_data(self, machine: str) -> bool: ...
+
+    def started(self) -> set[str]:
+        """Machines whose member runs."""
+
+    async def found(self, config: Mapping[str, Any], node: NodeFacts) -> None:
+        """Begin a new cluster; FileExistsError where the machine has data."""
+
+    async def recover(self, config: Mapping[str, Any], node: NodeFacts, snapshot: bytes) -> None:
+        """Begin a new cluster with the data of a snapshot; FileExistsError where the machine has data."""
+
+    async def join(self, config: Mapping[str, Any], node: NodeFacts, *, via: str) -> int:
+        """Add the machine as a learner and start its member; the answer is the member's id.
+
+        What Talos does first: a member of the same name is removed.
+        """
+
+    async def run(self, config: Mapping[str, Any], node: NodeFacts) -> None:
+        """Let the machine's member run with its data, without waiting for it; FileNotFoundError where there is none."""
+
+    async def halt(self, machine: str) -> None:
+        """Stop the machine's member; its data stays."""
+
+    async def drop(self, machine: str) -> None:
+        """Stop the machine's member and delete its data."""
+
+    async def promote(self, member_id: int, *, via: str) -> None:
+        """Make a learner a voter; refused until it has caught up with the leader."""
+
+    async def remove(self, member_id: int, *, via: str) -> None: ...
+
+    async def members(self, machine: str) -> list[EtcdMember]: ...
+
+    async def status(self, machine: str) -> EtcdFacts: ...
+
+    async def alarms(self, machine: str) -> list[EtcdAlarm]: ...
+
+    async def disarm(self, machine: str) -> list[EtcdAlarm]:
+        """Clear every alarm; the answer names those that were cleared."""
+
+    async def defragment(self, machine: str) -> None: ...
+
+    async def move_leader(self, machine: str, target: int) -> None:
+        """Let the machine's member, which has to be the leader, hand over to another."""
+
+    def snapshot(self, machine: str) -> AsyncIterator[bytes]:
+        """A real snapshot of the machine's member, chunk by chunk."""
 
 
 class KubernetesHost(Protocol):
@@ -152,25 +239,29 @@ class KubernetesHost(Protocol):
     already parsed. All calls are idempotent.
     """
 
-    async def start(self, cluster_id: str, config: Mapping[str, Any], node: NodeFacts, *, new: bool) -> None:
-        """Start the control plane with `node` as its home.
+    def etcd(self, cluster_id: str) -> EtcdMembers:
+        """The cluster's etcd members."""
 
-        `new` makes an empty etcd (Talos Bootstrap) and raises FileExistsError where data exists already; without it
-        the existing data is used, and FileNotFoundError says that there is none.
+    async def start(self, cluster_id: str, config: Mapping[str, Any], node: NodeFacts, *, new: bool) -> None:
+        """Start the control plane with `node` as its home, beside the home's own etcd member.
+
+        `new` founds etcd (Talos Bootstrap) and raises FileExistsError where data exists already; without it the
+        existing data is used, and FileNotFoundError says that there is none.
         """
 
     async def stop(self, cluster_id: str) -> None:
-        """Stop the processes in the order that does not hang (API server first, etcd last); data stays."""
+        """Stop everything but the etcd members."""
 
     async def remove(self, cluster_id: str) -> None:
-        """Stop and delete the data."""
+        """Stop everything and delete the data."""
 
     def running(self, cluster_id: str) -> bool: ...
 
-    def has_data(self, cluster_id: str) -> bool: ...
+    def has_data(self, cluster_id: str) -> bool:
+        """Whether any machine of the cluster has data of etcd."""
 
     async def node_up(self, cluster_id: str, node: NodeFacts) -> None:
-        """Create or update the Node object (and control plane pods), kwok keeps it Ready; control planes get a
+        """Create or update the Node object (and control plane pods), kwok plays its kubelet; control planes get a
         forward of their :6443 to the home node."""
 
     async def node_down(self, cluster_id: str, node_name: str) -> None:
@@ -179,10 +270,8 @@ class KubernetesHost(Protocol):
     async def set_vip(self, cluster_id: str, vip: str) -> None:
         """Forward the virtual IP's :6443 to the home node."""
 
-    async def etcd_status(self, cluster_id: str) -> EtcdFacts: ...
+    async def apply_manifests(self, cluster_id: str, objects: Sequence[Mapping[str, Any]]) -> Sequence[str]:
+        """Create what is absent and was never applied, as Talos does; the answer says what was refused and why.
 
-    def etcd_snapshot(self, cluster_id: str) -> AsyncIterator[bytes]:
-        """A real snapshot of the real etcd, chunk by chunk."""
-
-    async def recover(self, cluster_id: str, config: Mapping[str, Any], node: NodeFacts, snapshot: bytes) -> None:
-        """Start from an uploaded snapshot (Talos Bootstrap with recover_etcd)."""
+        Any exception means that the API server could not be asked: try again.
+        """

@@ -40,7 +40,11 @@ PROFILES: Mapping[str, Mapping[str, float]] = MappingProxyType(
             "kubelet-restart": 15.0,
             "reset": 10.0,
             "etcd-join": 10.0,
+            # Until a learner votes; 40 s were seen on real nodes.
+            "etcd-learner": 40.0,
             "node-join": 5.0,
+            # Talos writes a node's labels and role after it has registered: 3 to 40 s were seen on real nodes.
+            "node-labels": 20.0,
             "etcd-bootstrap": 45.0,
             "cilium-ready": 45.0,
             "argocd-ready": 75.0,

@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
+from labkit.cni import CNI_TEXT
 
 from infraflux.adapters.tools.locate import Source, this_machine
 from infraflux_lab.gitops.git import git
@@ -188,6 +189,7 @@ async def test_a_push_reaches_the_cluster(
     await lab.start(cluster_id, config, node(1), new=True)
     await lab.node_up(cluster_id, node(1))
     await lab.node_up(cluster_id, node(2, control_plane=False))
+    await kubectl(lab, "apply", "-f", "-", stdin=CNI_TEXT)
     stage = Stage(lab=lab, gitops=gitops, programs=programs, kubectl=kubectl, cluster_id=cluster_id, home=tmp_path)
 
     # Before Argo CD is installed, nothing of it runs.

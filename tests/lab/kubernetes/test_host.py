@@ -1,6 +1,7 @@
 """The real control plane, asked by the real kubectl."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import ssl
@@ -9,9 +10,11 @@ from typing import Any
 
 import psutil
 import pytest
+from labkit.cni import CNI_TEXT
 
+from infraflux_lab.contracts import EtcdError, EtcdMembers, NodeFacts
 from infraflux_lab.kubernetes import KubernetesLab
-from infraflux_lab.kubernetes.etcd import EtcdError, check_snapshot
+from infraflux_lab.kubernetes.etcd import check_snapshot
 from infraflux_lab.kubernetes.settings import read_settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lab, pytest.mark.tools]
@@ -46,6 +49,9 @@ async def test_a_cluster_from_bootstrap_to_removal(
         await lab.node_up(cluster_id, each)
     vip = config["cluster"]["controlPlane"]["endpoint"].removeprefix("https://").removesuffix(":6443")
     await lab.set_vip(cluster_id, vip)
+    await _nodes_become(kubectl, lab, "n1=False n2=False n3=False")
+    assert "cni plugin not initialized" in await kubectl(lab, "get", "nodes", "-o", "yaml")
+    await kubectl(lab, "apply", "-f", "-", stdin=CNI_TEXT)
 
     with pytest.raises(FileExistsError):
         await lab.start(cluster_id, config, node(1), new=True)
@@ -54,17 +60,8 @@ async def test_a_cluster_from_bootstrap_to_removal(
 
     # What Talos' health checks read: pods by label, all on the node, all Ready.
     for component in ("kube-apiserver", "kube-controller-manager", "kube-scheduler"):
-        await kubectl(
-            lab,
-            "wait",
-            "pod",
-            "-n",
-            "kube-system",
-            "-l",
-            f"k8s-app={component}",
-            "--for=condition=Ready",
-            "--timeout=9s",
-        )
+        selector = ("pod", "-n", "kube-system", "-l", f"k8s-app={component}")
+        await kubectl(lab, "wait", *selector, "--for=condition=Ready", "--timeout=9s")
     wide = await kubectl(lab, "get", "nodes", "-o", "wide")
     assert node(2).address in wide
     # Every control plane and the virtual IP lead to the one API server, whose certificate holds for all of them.
@@ -85,7 +82,14 @@ async def test_a_cluster_from_bootstrap_to_removal(
     await _nodes_become(kubectl, lab, "n1=True n2=True n3=False")
     await lab.node_up(cluster_id, node(3, control_plane=False, vm=999))
     await _nodes_become(kubectl, lab, "n1=True n2=True n3=True")
-    assert "proxmox://dev/999" in await kubectl(lab, "get", "node", "n3", "-o", "yaml")
+    # A mirror pod is what a drain leaves alone.
+    annotations = "jsonpath={.items[*].metadata.annotations.kubernetes\\.io/config\\.source}"
+    static = await kubectl(lab, "get", "pods", "-n", "kube-system", "-l", "k8s-app=kube-apiserver", "-o", annotations)
+    assert static.split() == ["file", "file"]
+
+    # The CNI goes, and with it what kubelets call Ready.
+    await kubectl(lab, "delete", "daemonset", "-n", "kube-system", "test-cni")
+    await _nodes_become(kubectl, lab, "n1=False n2=False n3=False")
 
     await lab.remove(cluster_id)
     assert not lab.has_data(cluster_id)
@@ -99,6 +103,7 @@ async def test_a_deployment_runs_and_follows_its_node(
     await lab.start(cluster_id, config, node(1), new=True)
     await lab.node_up(cluster_id, node(1))
     await lab.node_up(cluster_id, node(3, control_plane=False))
+    await kubectl(lab, "apply", "-f", "-", stdin=CNI_TEXT)
 
     await kubectl(lab, "create", "deployment", "web", "--image=example.org/web:1", "--replicas=2")
     await kubectl(lab, "rollout", "status", "deployment/web", "--timeout=60s")
@@ -115,14 +120,18 @@ async def test_a_deployment_runs_and_follows_its_node(
     await kubectl(lab, "rollout", "status", "deployment/web", "--timeout=60s")
 
 
-async def test_data_survives_kills_and_moves_with_its_home(
+async def test_data_survives_kills_and_its_home_moves_to_another_member(
     lab: KubernetesLab, config: dict[str, Any], node: Any, kubectl: Kubectl
 ) -> None:
     cluster_id = config["cluster"]["id"]
+    etcd = lab.etcd(cluster_id)
     await lab.start(cluster_id, config, node(1), new=True)
     await lab.node_up(cluster_id, node(1))
     await lab.node_up(cluster_id, node(2))
+    await _join(etcd, config, node(2), via=node(1))
     await kubectl(lab, "create", "configmap", "kept", "--from-literal=a=b")
+    await kubectl(lab, "apply", "-f", "-", stdin=CNI_TEXT)
+    await _nodes_become(kubectl, lab, "n1=True n2=True")
 
     killed = lab.pids(cluster_id)
     for pid in killed.values():
@@ -135,21 +144,109 @@ async def test_data_survives_kills_and_moves_with_its_home(
     await _until(all_again)
     await _nodes_become(kubectl, lab, "n1=True n2=True")
 
-    # The first node is lost; its data moves to the next control plane.
+    # The first node goes, and the API moves to the second's member, which holds the same.
     await lab.node_down(cluster_id, "n1")
     await lab.start(cluster_id, config, node(2), new=False)
     await lab.node_up(cluster_id, node(2))
-
     assert lab.clusters()[0].server == f"https://{node(2).address}:6443"
     assert "kept" in await kubectl(lab, "get", "configmaps")
     await _nodes_become(kubectl, lab, "n1=False n2=True")
 
     pids = list(lab.pids(cluster_id).values())
     await lab.stop(cluster_id)
+    assert etcd.started() == {"dev/101", "dev/102"}, "members run on"
+    await lab.close()
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert lab.has_data(cluster_id)
     with pytest.raises(EtcdError):
-        await lab.etcd_status(cluster_id)
+        await etcd.status("dev/101")
+
+
+async def _join(etcd: EtcdMembers, config: dict[str, Any], joining: NodeFacts, *, via: NodeFacts) -> int:
+    """Add as a learner and promote, each as soon as etcd takes it."""
+    added: list[int] = []
+
+    async def add() -> bool:
+        with contextlib.suppress(EtcdError):
+            added.append(await etcd.join(config, joining, via=via.machine_key))
+        return bool(added)
+
+    async def promote() -> bool:
+        with contextlib.suppress(EtcdError):
+            await etcd.promote(added[0], via=via.machine_key)
+            return True
+        return False
+
+    await _until(add)
+    await _until(promote)
+    return added[0]
+
+
+async def test_members_are_real_and_decide_by_majority(lab: KubernetesLab, config: dict[str, Any], node: Any) -> None:
+    """Learner, voter, leader, no leader, removal: what etcd itself says at each step."""
+    etcd = lab.etcd(config["cluster"]["id"])
+    one, two, three = node(1), node(2), node(3)
+    await etcd.found(config, one)
+    member_id = await etcd.join(config, two, via=one.machine_key)
+    learner = await etcd.status(two.machine_key)
+    assert (learner.is_learner, learner.member_id) == (True, member_id)
+    with pytest.raises(EtcdError, match="rpc not supported for learner"):
+        await etcd.members(two.machine_key)
+    with pytest.raises(EtcdError, match=r"too many learner members|unhealthy cluster"):
+        await etcd.join(config, three, via=one.machine_key)
+
+    await _promoted(etcd, member_id, via=one)
+    third = await _join(etcd, config, three, via=one)
+    members = await etcd.members(three.machine_key)
+    assert {member.name for member in members} == {"n1", "n2", "n3"}
+    assert not any(member.is_learner for member in members)
+    leaders = {(await etcd.status(each.machine_key)).leader for each in (one, two, three)}
+    assert len(leaders) == 1
+
+    await etcd.defragment(two.machine_key)
+    assert await etcd.alarms(two.machine_key) == []
+    (leader,) = [each for each in (one, two, three) if (await etcd.status(each.machine_key)).member_id in leaders]
+    target = next(member.id for member in members if member.id not in leaders)
+    await etcd.move_leader(leader.machine_key, target)
+    assert (await etcd.status(one.machine_key)).leader == target
+
+    # Two of three are gone: the third knows no leader and changes nothing.
+    await etcd.halt(two.machine_key)
+    await etcd.halt(three.machine_key)
+
+    async def leaderless() -> bool:
+        return (await etcd.status(one.machine_key)).leader == 0
+
+    await _until(leaderless)
+    assert not await etcd.ready(one.machine_key)
+    with pytest.raises(EtcdError, match="no leader"):
+        await etcd.remove(third, via=one.machine_key)
+    await etcd.run(config, two)
+    await _until(lambda: etcd.ready(one.machine_key))
+    await _removed(etcd, third, via=one)
+    assert {member.name for member in await etcd.members(two.machine_key)} == {"n1", "n2"}
+
+
+async def _promoted(etcd: EtcdMembers, member_id: int, *, via: NodeFacts) -> None:
+    async def attempt() -> bool:
+        with contextlib.suppress(EtcdError):
+            await etcd.promote(member_id, via=via.machine_key)
+            return True
+        return False
+
+    await _until(attempt)
+
+
+async def _removed(etcd: EtcdMembers, member_id: int, *, via: NodeFacts) -> None:
+    """For some seconds after a change etcd calls itself unhealthy and removes nobody."""
+
+    async def attempt() -> bool:
+        with contextlib.suppress(EtcdError):
+            await etcd.remove(member_id, via=via.machine_key)
+            return True
+        return False
+
+    await _until(attempt)
 
 
 async def test_a_snapshot_brings_a_lost_cluster_back(
@@ -159,20 +256,22 @@ async def test_a_snapshot_brings_a_lost_cluster_back(
     await lab.start(cluster_id, config, node(1), new=True)
     await kubectl(lab, "create", "configmap", "kept", "--from-literal=a=b")
     await kubectl(lab, "create", "secret", "generic", "hidden", "--from-literal=a=CANARY-PLAIN")
-    facts = await lab.etcd_status(cluster_id)
+    machine = node(1).machine_key
+    facts = await lab.etcd(cluster_id).status(machine)
     assert facts.leader == facts.member_id
     assert facts.db_size_bytes >= facts.db_size_in_use_bytes > 0
 
-    snapshot = b"".join([chunk async for chunk in lab.etcd_snapshot(cluster_id)])
+    snapshot = b"".join([chunk async for chunk in lab.etcd(cluster_id).snapshot(machine)])
     check_snapshot(snapshot)
     assert b"CANARY-PLAIN" not in snapshot, "Secrets are encrypted at rest"
     await lab.remove(cluster_id)
     with pytest.raises(EtcdError):
-        await lab.recover(cluster_id, config, node(1), snapshot[:-1])
+        await lab.etcd(cluster_id).recover(config, node(1), snapshot[:-1])
 
-    await lab.recover(cluster_id, config, node(1), snapshot)
+    await lab.etcd(cluster_id).recover(config, node(1), snapshot)
+    await lab.start(cluster_id, config, node(1), new=False)
 
     assert "kept" in await kubectl(lab, "get", "configmaps")
     assert "hidden" in await kubectl(lab, "get", "secret", "hidden")
     with pytest.raises(FileExistsError):
-        await lab.recover(cluster_id, config, node(1), snapshot)
+        await lab.etcd(cluster_id).recover(config, node(1), snapshot)

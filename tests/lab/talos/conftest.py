@@ -33,7 +33,7 @@ def generated(talosctl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     endpoint = f"https://{address(10)}:6443"
     image = f"factory.talos.dev/nocloud-installer/{'ab' * 32}:v1.13.9"
     argv = [talosctl, "gen", "config", "lab", endpoint, "--with-secrets", directory / "secrets.yaml"]
-    vip = {"apiVersion": "v1alpha1", "kind": "Layer2VIPConfig", "name": address(10), "link": "ens18"}
+    vip = {"apiVersion": "v1alpha1", "kind": "Layer2VIPConfig", "name": address(10), "link": "eth0"}
     argv += ["--config-patch-control-plane", json.dumps(vip)]
     argv += ["--install-image", image, "--kubernetes-version", "1.36.3", "--output", directory]
     subprocess.run(argv, check=True, capture_output=True)

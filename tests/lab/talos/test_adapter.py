@@ -5,6 +5,7 @@ from ipaddress import IPv4Address
 import pytest
 from fakes.specs import make_spec
 from labkit.bring_up import bring_up
+from labkit.cni import install_cni
 
 from infraflux.core.clock import NotYet, SystemClock, wait_until
 from infraflux.core.errors import InfrafluxError, Permanent
@@ -65,6 +66,8 @@ def power_on(world, spec):
 
 def bootstrap(talos):
     outcomes = bring_up(talos)
+    wait_healthy(talos, require_ready=False)
+    install_cni(talos.workspace.kubeconfig, cluster=talos.spec.key)
     wait_healthy(talos, require_ready=True)
     return outcomes
 

@@ -4,6 +4,7 @@ import json
 import stat
 
 import pytest
+from labkit.talos_world import SNAPSHOT
 from ruamel.yaml import YAML
 
 pytestmark = [pytest.mark.lab, pytest.mark.tools]
@@ -76,7 +77,7 @@ def test_etcd_snapshot_is_streamed(cluster, tmp_path):
     answer = cluster.talosctl("etcd", "snapshot", str(path), node=11, check=False)
     assert "snapshot" in answer.text
     found = path if path.exists() else path.with_suffix(".db.part")
-    assert found.read_bytes() == cluster.kubernetes.snapshot
+    assert found.read_bytes() == SNAPSHOT
 
 
 def test_dry_run_shows_the_difference(cluster, tmp_path):

@@ -100,7 +100,7 @@ def test_last_member_cannot_leave_gracefully(world):
     assert refused.code != 0
     (failed,) = [event for event in world.log.events if event["kind"] == "reset-failed"]
     assert "not enough started members" in failed["error"]
-    assert world.kubernetes.only.data
+    assert world.kubernetes.only.etcd.data
 
 
 def test_reset_of_the_last_control_plane_takes_the_data(world):

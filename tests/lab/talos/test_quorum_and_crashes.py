@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from infraflux_lab.contracts import EtcdAlarm
+
 pytestmark = [pytest.mark.lab, pytest.mark.tools]
 
 
@@ -35,6 +37,36 @@ def test_etcd_status_of_all_members_agrees_on_the_leader(world):
     assert len(leaders) == 1
 
 
+def test_a_joining_control_plane_is_a_learner_until_it_has_caught_up(world):
+    world.cluster(control_planes=1, workers=0)
+    world.latency.hold("etcd-learner")
+    world.boot(12)
+    world.apply(12, "controlplane")
+    world.until(lambda: "etcd-learner" in world.log.kinds(), "added")
+    lines = world.talosctl("etcd", "members", node=11).out.splitlines()
+    assert [line.split()[-1] for line in lines if "node-12" in line] == ["true"]
+    service = world.talosctl("service", "etcd", node=12).out
+    assert "Running" in service
+    assert "rpc not supported for learner" in service
+    assert not world.ready(12)
+    world.latency.release()
+    world.until(lambda: world.ready(12), "promoted")
+    assert "sync with leader" in str(world.log.events)
+    lines = world.talosctl("etcd", "members", node=12).out.splitlines()
+    assert [line.split()[-1] for line in lines[1:]] == ["false", "false"]
+
+
+def test_alarms_and_defragmentation_are_each_members_own(world):
+    world.cluster(control_planes=3, workers=0)
+    etcd = world.kubernetes.only.etcd
+    etcd.raised = [EtcdAlarm(member_id=next(iter(etcd.entries)), kind="NOSPACE")]
+    assert "NOSPACE" in world.talosctl("etcd", "alarm", "list", node=12).out
+    world.talosctl("etcd", "alarm", "disarm", node=12)
+    assert "NOSPACE" not in world.talosctl("etcd", "alarm", "list", node=12).out
+    world.talosctl("etcd", "defrag", node=13)
+    assert etcd.defragmented == ["test/13"]
+
+
 def test_forfeit_leadership(world):
     world.cluster(control_planes=3, workers=0)
     before = world.talosctl("etcd", "status", node=11).out
@@ -60,6 +92,8 @@ def test_without_a_majority_the_api_is_gone_until_it_is_back(world):
     assert "no leader" in lost.text
     unhealthy = world.talosctl("service", "etcd", node=13).out
     assert "Fail" in unhealthy
+    # The member that is left runs and knows no leader.
+    assert "no leader" in world.talosctl("etcd", "status", node=13).out
     world.run(world.power.start("test/12"))
     world.until(lambda: world.kubernetes.only.home is not None, "quorum again")
     assert world.kubernetes.only.starts == 3 or world.kubernetes.only.starts == 2
@@ -121,7 +155,7 @@ def test_killed_between_bootstrap_and_first_start(world):
     world.kubernetes.clusters.clear()
     world.restart_lab()
     world.until(lambda: world.ready(11), "ready again")
-    assert world.kubernetes.only.data
+    assert world.kubernetes.only.etcd.data
 
 
 def test_wiped_disk_boots_into_maintenance(world):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from infraflux_lab.kubernetes.etcd import EtcdError, check_snapshot, read_status, restore
+from infraflux_lab.kubernetes.etcd import EtcdError, check_snapshot, read_member, read_status, restore
 
 DATABASE = b"\x01" * 4096
 SNAPSHOT = DATABASE + hashlib.sha256(DATABASE).digest()
@@ -48,6 +48,20 @@ def test_status_of_the_json_gateway() -> None:
     assert facts.version == "3.6.14"
 
 
+def test_members_of_the_json_gateway() -> None:
+    # A member that was added and has not started has no name; `isLearner` is left out where it is false.
+    joining = {"ID": "9372538179322589801", "peerURLs": ["https://127.78.1.12:2380"], "isLearner": True}
+    voter = {
+        "ID": "10276657743932975437",
+        "name": "cp-1",
+        "peerURLs": ["https://127.78.1.11:2380"],
+        "clientURLs": ["https://127.78.1.11:2379"],
+    }
+    assert read_member(joining).name == ""
+    assert (read_member(joining).is_learner, read_member(voter).is_learner) == (True, False)
+    assert read_member(voter).client_urls == ("https://127.78.1.11:2379",)
+
+
 def _tool(tmp_path: Path, body: str) -> Path:
     tool = tmp_path / "etcdutl"
     tool.write_text(f"#!{sys.executable}\nimport sys, pathlib\n{body}\n")
@@ -64,7 +78,11 @@ async def test_a_restore_appears_whole(tmp_path: Path) -> None:
     )
 
     await restore(
-        etcdutl=tool, snapshot=tmp_path / "s", data_dir=tmp_path / "etcd", peer_url="https://127.78.1.11:2380"
+        etcdutl=tool,
+        snapshot=tmp_path / "s",
+        data_dir=tmp_path / "etcd",
+        name="cp-1",
+        peer_url="https://127.78.1.11:2380",
     )
 
     assert (tmp_path / "etcd" / "member").is_dir()
@@ -76,6 +94,8 @@ async def test_a_failed_restore_leaves_no_data(tmp_path: Path) -> None:
     tool = _tool(tmp_path, "print('Error: expected sha256'); sys.exit(1)")
 
     with pytest.raises(EtcdError, match="expected sha256"):
-        await restore(etcdutl=tool, snapshot=tmp_path / "s", data_dir=tmp_path / "etcd", peer_url="https://x:2380")
+        await restore(
+            etcdutl=tool, snapshot=tmp_path / "s", data_dir=tmp_path / "etcd", name="cp-1", peer_url="https://x:2380"
+        )
 
     assert not (tmp_path / "etcd").exists()

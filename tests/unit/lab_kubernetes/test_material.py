@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from fakes.authorities import talos_authority
 
-from infraflux_lab.kubernetes.material import Layout, write_material
+from infraflux_lab.kubernetes.material import Layout, MemberLayout, write_material, write_member
 from infraflux_lab.kubernetes.pki import LEAF_LIFETIME, Authority, Leaf
 from infraflux_lab.kubernetes.settings import read_settings
 
@@ -36,8 +36,6 @@ def _load(path: Path) -> x509.Certificate:
         ("kube-apiserver", "ca", True, False),
         ("admin", "ca", False, True),
         ("front-proxy-client", "aggregator-ca", False, True),
-        ("etcd-server", "etcd-ca", True, True),
-        ("etcd-peer", "etcd-ca", True, True),
         ("etcd-client", "etcd-ca", False, True),
     ],
 )
@@ -53,6 +51,19 @@ def test_every_leaf_comes_from_its_own_authority(
     assert leaf.not_valid_after_utc == NOW + LEAF_LIFETIME
     key = serialization.load_pem_private_key(layout.key(name).read_bytes(), password=None)
     assert key.public_key() == leaf.public_key()
+
+
+@pytest.mark.parametrize(("name", "server"), [("etcd-server", True), ("etcd-peer", True), ("etcd-client", False)])
+def test_each_member_has_certificates_of_its_own(
+    tmp_path: Path, config: dict[str, Any], name: str, server: bool
+) -> None:
+    made = MemberLayout(root=tmp_path / "member")
+    write_member(made, read_settings(config), address="127.78.1.12", now=NOW)
+    leaf = _load(made.certificate(name))
+    leaf.verify_directly_issued_by(_load(made.certificate("etcd-ca")))
+    usage = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert (ExtendedKeyUsageOID.SERVER_AUTH in usage) == server
+    assert stat.S_IMODE(made.key(name).stat().st_mode) == 0o600
 
 
 def test_the_api_server_answers_to_all_its_names(layout: Layout) -> None:

@@ -12,9 +12,11 @@ from infraflux_lab.kubernetes.objects import (
     bootstrap_token_secret,
     has_kubelet,
     kubelet_label,
+    mirrored,
     node_object,
     node_status,
     parse_taint,
+    same_mirror,
     static_pods,
     talos_labels,
 )
@@ -32,6 +34,7 @@ NODE = NodeFacts(
     labels={"topology.kubernetes.io/zone": "pve-1"},
 )
 WORKER = dataclasses.replace(NODE, control_plane=False, taints=("gpu=true:NoExecute",))
+CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
 
 
@@ -93,10 +96,40 @@ def test_parse_taint(text: str, taint: dict[str, str]) -> None:
     assert parse_taint(text) == taint
 
 
-def test_the_role_label_is_the_control_planes_alone() -> None:
-    label = "node-role.kubernetes.io/control-plane"
-    assert label in node_object(NODE)["metadata"]["labels"]
-    assert label not in node_object(WORKER)["metadata"]["labels"]
+def test_the_role_label_is_the_control_planes_alone_and_talos_writes_it() -> None:
+    assert CONTROL_PLANE not in node_object(NODE)["metadata"]["labels"], "the kubelet may not give it to itself"
+    written = talos_labels(NODE, bare(), schedulable_control_planes=False)["metadata"]
+    assert written["labels"][CONTROL_PLANE] == ""
+    assert CONTROL_PLANE in json.loads(written["annotations"][OWNED_LABELS])
+    assert CONTROL_PLANE not in talos_labels(WORKER, bare(), schedulable_control_planes=False)["metadata"]["labels"]
+
+
+@pytest.mark.parametrize(
+    ("node", "schedulable", "taints"),
+    [(NODE, False, [CONTROL_PLANE_TAINT]), (NODE, True, []), (WORKER, False, [])],
+    ids=["control plane", "schedulable control plane", "worker"],
+)
+def test_a_control_plane_registers_with_its_taint(node: NodeFacts, schedulable: bool, taints: list[Any]) -> None:
+    assert node_object(node, schedulable_control_planes=schedulable)["spec"]["taints"] == taints
+
+
+def test_a_node_has_no_provider_and_the_machines_uuid() -> None:
+    node = dataclasses.replace(NODE, system_uuid="00000000-0000-4000-8000-000000010011", boot_id="b")
+    assert "providerID" not in node_object(node)["spec"]
+    info = node_status(node)["status"]["nodeInfo"]
+    assert (info["systemUUID"], info["bootID"]) == (node.system_uuid, "b")
+
+
+def test_a_mirror_pod_is_its_nodes_and_changes_with_its_content(config: dict[str, Any]) -> None:
+    pod, *_ = static_pods(NODE, read_settings(config))
+    mirror = mirrored(pod, node_name="dev-1-cp-1", node_uid="u1")
+    assert mirror["metadata"]["ownerReferences"][0]["uid"] == "u1"
+    assert mirror["metadata"]["annotations"]["kubernetes.io/config.mirror"]
+    assert same_mirror(mirror, mirrored(pod, node_name="dev-1-cp-1", node_uid="u1"))
+    changed = dataclasses.replace(NODE, config_versions={"kube-apiserver": "8"})
+    newer, *_ = static_pods(changed, read_settings(config))
+    assert not same_mirror(mirror, mirrored(newer, node_name="dev-1-cp-1", node_uid="u1"))
+    assert not same_mirror(mirror, mirrored(pod, node_name="dev-1-cp-1", node_uid="u2"))
 
 
 def test_status_shows_the_machine() -> None:

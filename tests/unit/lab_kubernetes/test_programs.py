@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from infraflux_lab.kubernetes.material import Layout
-from infraflux_lab.kubernetes.programs import MEMORY_LIMIT_MIB, PROGRAMS, ProcessSpec, programs
+from infraflux_lab.contracts import NodeFacts
+from infraflux_lab.kubernetes.material import Layout, MemberLayout
+from infraflux_lab.kubernetes.programs import HOME_PROGRAMS, MEMORY_LIMIT_MIB, ProcessSpec, etcd_program, programs
 from infraflux_lab.kubernetes.settings import read_settings
 
-BINARIES = {name: Path("/bin") / name for name in PROGRAMS}
+BINARIES = {name: Path("/bin") / name for name in HOME_PROGRAMS}
 
 
 def _programs(config: dict[str, Any], root: Path) -> dict[str, ProcessSpec]:
@@ -17,7 +18,33 @@ def _programs(config: dict[str, Any], root: Path) -> dict[str, ProcessSpec]:
 
 
 def test_start_order(config: dict[str, Any], tmp_path: Path) -> None:
-    assert list(_programs(config, tmp_path)) == list(PROGRAMS)
+    assert list(_programs(config, tmp_path)) == list(HOME_PROGRAMS)
+
+
+def test_a_member_listens_on_its_own_address_and_knows_the_others(tmp_path: Path) -> None:
+    node = NodeFacts(
+        name="cp-2",
+        address="127.78.1.12",
+        control_plane=True,
+        machine_key="dev/12",
+        cores=2,
+        memory_mib=4096,
+        kubelet_version="v1.36.3",
+    )
+    others = "cp-1=https://127.78.1.11:2380,cp-2=https://127.78.1.12:2380"
+    layout = MemberLayout(root=tmp_path)
+    program = etcd_program(layout, node, initial_cluster=others, new=False, binary=Path("/bin/etcd"))
+    assert program.name == "etcd-cp-2"
+    for flag in (
+        "--name=cp-2",
+        "--listen-client-urls=https://127.78.1.12:2379",
+        "--listen-peer-urls=https://127.78.1.12:2380",
+        f"--initial-cluster={others}",
+        "--initial-cluster-state=existing",
+        f"--data-dir={tmp_path}/data",
+    ):
+        assert flag in program.argv
+    assert program.environment["GOMEMLIMIT"] == f"{MEMORY_LIMIT_MIB['etcd']}MiB"
 
 
 @pytest.mark.parametrize(
@@ -31,7 +58,6 @@ def test_start_order(config: dict[str, Any], tmp_path: Path) -> None:
         ("kube-controller-manager", "--cluster-cidr=10.1.0.0/16"),
         ("kube-controller-manager", "--bind-address=127.78.1.11"),
         ("kube-scheduler", "--leader-elect=false"),
-        ("etcd", "--listen-client-urls=https://127.78.1.11:2379"),
         ("kwok", "--manage-nodes-with-label-selector=lab.infraflux.io/kubelet=kwok"),
     ],
 )
@@ -73,5 +99,5 @@ def test_memory_is_bounded_and_the_users_environment_stays_out(config: dict[str,
 
 
 def test_a_missing_program_is_named(config: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(KeyError, match="etcd"):
+    with pytest.raises(KeyError, match="kube-apiserver"):
         programs(layout=Layout(root=tmp_path), settings=read_settings(config), home="127.78.1.11", binaries={})

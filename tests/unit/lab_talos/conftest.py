@@ -41,7 +41,7 @@ def control_plane(talos_authority: KeyPair, kubernetes_authority: KeyPair) -> Do
                 "ca": _section(talos_authority),
                 "kubelet": {"image": "ghcr.io/siderolabs/kubelet:v1.36.3"},
                 "install": {"disk": "/dev/sda", "image": "factory.talos.dev/nocloud-installer/x:v1.13.9"},
-                "network": {"interfaces": [{"interface": "ens18", "vip": {"ip": "10.0.0.10"}}]},
+                "network": {"interfaces": [{"interface": "eth0", "vip": {"ip": "10.0.0.10"}}]},
                 "features": {"kubePrism": {"enabled": True}, "diskQuotaSupport": True},
             },
             "cluster": {

@@ -43,7 +43,7 @@ def test_worker_and_control_plane_of_one_cluster_have_one_fingerprint(
 def test_documents_beside_v1alpha1_count(control_plane: Documents) -> None:
     control_plane[0]["machine"]["network"] = {}
     control_plane[1] = {"apiVersion": "v1alpha1", "kind": "HostnameConfig", "hostname": "cp-1"}
-    control_plane.append({"apiVersion": "v1alpha1", "kind": "Layer2VIPConfig", "name": "10.0.0.20", "link": "ens18"})
+    control_plane.append({"apiVersion": "v1alpha1", "kind": "Layer2VIPConfig", "name": "10.0.0.20", "link": "eth0"})
     config = parse(dump(control_plane))
     assert (config.hostname, config.vip) == ("cp-1", "10.0.0.20")
 

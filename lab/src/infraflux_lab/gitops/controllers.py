@@ -44,8 +44,11 @@ _CERTIFICATE_LIFETIME = dt.timedelta(days=90)
 class ClusterControllers:
     """What controllers without a pod would do in one cluster: watch its objects and write their results."""
 
-    def __init__(self, *, api: ApiClient, argo: ArgoProcesses, events: EventSink, cluster: str) -> None:
-        """`api` is their own client; it is closed with them."""
+    def __init__(
+        self, *, api: ApiClient, argo: ArgoProcesses, events: EventSink, cluster: str, gateway_api: bool = False
+    ) -> None:
+        """`api` is their own client; it is closed with them. `gateway_api`: register it in Talos' place."""
+        self._gateway_api = gateway_api
         self._api, self._argo = api, argo
         self._events, self._cluster = events, cluster
         self._dirty: dict[str, asyncio.Event] = {}
@@ -78,7 +81,8 @@ class ClusterControllers:
             self._tasks.append(asyncio.create_task(self._keep(name, look), name=f"controller of {name}"))
             self._tasks += [asyncio.create_task(self._watch(path, self._dirty[name])) for path in paths]
         self._tasks.append(asyncio.create_task(self._watch_kinds(), name="controller of kinds"))
-        self._tasks.append(asyncio.create_task(self._extra_manifests(), name="controller of extra manifests"))
+        if self._gateway_api:
+            self._tasks.append(asyncio.create_task(self._extra_manifests(), name="controller of extra manifests"))
 
     async def stop(self) -> None:
         """Stop watching and stop Argo CD's processes."""
@@ -222,12 +226,12 @@ class ClusterControllers:
         self._registered = True
 
     async def _extra_manifests(self) -> None:
-        """The Gateway API, which a Talos manifest would bring before anything else is installed."""
+        """The Gateway API, which real nodes would fetch from the Internet before anything else is installed."""
         await eventually(lambda: self._register(gateway_api=True), deadline_s=_START_DEADLINE_S)
 
     async def _register(self, *, gateway_api: bool) -> None:
-        for kind in YAML(typ="safe").load_all(_OPERATOR_KINDS.read_text()):
-            if (kind["spec"]["group"] == _GATEWAY_GROUP) == gateway_api and await self._api.create(_CRDS, kind):
+        for kind in registered_kinds(gateway_api=gateway_api):
+            if await self._api.create(_CRDS, kind):
                 path = f"{_CRDS}/{kind['metadata']['name']}"
                 self._events.emit("gitops", "standin", cluster=self._cluster, path=path, simulated=True)
 
@@ -268,6 +272,17 @@ _WEBHOOK_KINDS = {
     "validatingwebhookconfigurations": "ValidatingWebhookConfiguration",
     "mutatingwebhookconfigurations": "MutatingWebhookConfiguration",
 }
+
+
+def registered_kinds(*, gateway_api: bool) -> list[dict[str, Any]]:
+    """CRDs with schemas that accept anything: the Gateway API's, or those that Cilium's operator registers."""
+    kinds = YAML(typ="safe").load_all(_OPERATOR_KINDS.read_text())
+    return [kind for kind in kinds if (kind["spec"]["group"] == _GATEWAY_GROUP) == gateway_api]
+
+
+def fetch_manifest(url: str) -> list[dict[str, Any]] | None:
+    """What the lab serves in place of a manifest that nodes fetch from the Internet; None for an unknown one."""
+    return registered_kinds(gateway_api=True) if "gateway-api" in url else None
 
 
 def _variables(workload: Document) -> dict[str, str]:

@@ -53,11 +53,14 @@ class GitOpsLab:
         binaries: Mapping[str, Path],
         events: EventSink,
         charts: Path | None = None,
+        gateway_api: bool = False,
     ) -> None:
         """`charts` is a directory of the user's chart archives; `binaries` as for `KubernetesLab`, plus ARGO_PROGRAMS.
 
-        ChartError for a directory that holds something else.
+        `gateway_api`: register it, because nobody fetches what Talos would. ChartError for a directory that holds
+        something else.
         """
+        self._gateway_api = gateway_api
         self._state_dir, self._credentials, self._address = state_dir, credentials, address
         self._seeds = [seed for seed in seeds if seed.directory.is_dir()]
         self._binaries, self._events = binaries, events
@@ -131,6 +134,7 @@ class GitOpsLab:
             argo=argo,
             events=self._events,
             cluster=cluster.name,
+            gateway_api=self._gateway_api,
         )
         self._controllers[cluster.cluster_id] = controllers
         controllers.start()

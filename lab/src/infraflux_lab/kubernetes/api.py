@@ -69,19 +69,21 @@ class ApiClient:
                 return None
             raise
 
-    async def create(self, path: str, body: Mapping[str, Any]) -> bool:
-        """Create; False where it exists already."""
+    async def create(self, path: str, body: Mapping[str, Any], *, as_node: str = "") -> bool:
+        """Create; False where it exists already. `as_node` as for `merge`."""
         try:
-            await self._call("POST", path, body=body)
+            await self._call("POST", path, body=body, as_node=as_node)
         except ApiError as error:
             if error.status != 409:
                 raise
             return False
         return True
 
-    async def apply(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Server-side apply with the lab's own field manager, taking over what others set."""
-        query = f"?fieldManager={FIELD_MANAGER}&force=true"
+    async def apply(
+        self, path: str, body: Mapping[str, Any], *, manager: str = FIELD_MANAGER, force: bool = True
+    ) -> dict[str, Any]:
+        """Server-side apply, by default with the lab's own field manager; `force` takes over what others set."""
+        query = f"?fieldManager={manager}&force={str(force).lower()}"
         return await self._call("PATCH", path + query, body=body, content_type=_APPLY)
 
     async def merge(self, path: str, body: Mapping[str, Any], *, as_node: str = "") -> dict[str, Any]:

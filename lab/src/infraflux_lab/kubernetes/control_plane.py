@@ -4,20 +4,13 @@ import asyncio
 import contextlib
 import datetime as dt
 import ssl
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 
 from infraflux_lab.contracts import EventSink
 from infraflux_lab.kubernetes.api import ApiClient, client_context, eventually
-from infraflux_lab.kubernetes.etcd import EtcdClient
-from infraflux_lab.kubernetes.material import (
-    API_PORT,
-    ETCD_CLIENT_PORT,
-    ETCD_PEER_PORT,
-    Layout,
-    write_material,
-    write_serving,
-)
+from infraflux_lab.kubernetes.cni import CniWatch
+from infraflux_lab.kubernetes.material import API_PORT, Layout, write_material, write_serving
 from infraflux_lab.kubernetes.objects import SYSTEM_NAMESPACE, bootstrap_token_secret, default_service_account
 from infraflux_lab.kubernetes.process import SupervisedProcess
 from infraflux_lab.kubernetes.programs import ProcessSpec, programs
@@ -26,9 +19,8 @@ from infraflux_lab.kubernetes.settings import ClusterSettings
 # A cold start takes 2 to 4 s on two idle cores; a busy machine starting three clusters at once needs much more.
 READY_DEADLINE_S = 90.0
 _POLL_S = 0.05
-# How long each program may take to stop by itself before it is killed. All of them survive a kill: only etcd has data,
-# and its log is written ahead.
-_STOP_GRACE_S = {"etcd": 5.0, "kube-apiserver": 4.0}
+# How long each program may take to stop by itself before it is killed. None of them has data.
+_STOP_GRACE_S = {"kube-apiserver": 4.0}
 _DEFAULT_GRACE_S = 2.0
 
 
@@ -37,7 +29,7 @@ class ControlPlaneError(RuntimeError):
 
 
 class ControlPlane:
-    """etcd, API server, controller manager, scheduler and kwok of one cluster."""
+    """API server, controller manager, scheduler and kwok of one cluster, beside an etcd member that runs already."""
 
     def __init__(
         self,
@@ -49,8 +41,13 @@ class ControlPlane:
         served: Iterable[str],
         binaries: Mapping[str, Path],
         events: EventSink,
+        etcd_ready: Callable[[], Awaitable[bool]],
     ) -> None:
-        """`home` is the address everything listens on, `served` those that lead to it. Nothing starts yet."""
+        """`home` is the address everything listens on, `served` those that lead to it. Nothing starts yet.
+
+        `etcd_ready` says whether the home's etcd member answers and has a leader.
+        """
+        self._etcd_ready = etcd_ready
         self._served = frozenset(served)
         self.settings = settings
         self.home = home
@@ -60,7 +57,7 @@ class ControlPlane:
         made = programs(layout=layout, settings=settings, home=home, binaries=binaries)
         self.processes = {program.name: self._supervise(program) for program in made}
         self._api: ApiClient | None = None
-        self._etcd: EtcdClient | None = None
+        self._cni: CniWatch | None = None
 
     @property
     def api(self) -> ApiClient:
@@ -68,20 +65,12 @@ class ControlPlane:
         assert self._api is not None, "the control plane is not started"
         return self._api
 
-    @property
-    def etcd(self) -> EtcdClient:
-        """Client of etcd; only while started."""
-        assert self._etcd is not None, "the control plane is not started"
-        return self._etcd
-
     async def start(self) -> None:
         """Return when the API server is ready; ControlPlaneError if it does not get there, with everything stopped."""
         now = dt.datetime.now(dt.UTC)
         write_material(self.layout, self.settings, home=self.home, served=sorted(self._served), now=now)
         self._open_clients()
         try:
-            # The API server waits for etcd by itself, so their start-ups overlap.
-            await self.processes["etcd"].start()
             await self.processes["kube-apiserver"].start()
             await self._until_ready()
             await eventually(self._ensure_first_objects, deadline_s=READY_DEADLINE_S)
@@ -101,27 +90,26 @@ class ControlPlane:
         """Start what works on the objects: controller manager, scheduler, kwok. They become ready by themselves."""
         for name in ("kube-controller-manager", "kube-scheduler", "kwok"):
             await self.processes[name].start()
+        self._cni = CniWatch(self.api, self._events, cluster=self._cluster)
+        self._cni.start()
 
     async def stop(self) -> None:
-        """Controllers, then the API server, then etcd.
+        """Controllers, then the API server; etcd has to be there still.
 
         An API server whose etcd went first hangs for a minute and keeps its port.
         """
+        if self._cni:
+            await self._cni.stop()
+            self._cni = None
         controllers = ("kwok", "kube-scheduler", "kube-controller-manager")
         await asyncio.gather(*(self._stop(name) for name in controllers))
         await self._close_clients()
         await self._stop("kube-apiserver")
         await self._until_port_free()
-        await self._stop("etcd")
 
     def pids(self) -> dict[str, int]:
         """Process ids of what runs, by program."""
         return {name: process.pid for name, process in self.processes.items() if process.pid}
-
-    async def snapshot(self) -> AsyncIterator[bytes]:
-        """A snapshot of etcd, chunk by chunk."""
-        async for chunk in self.etcd.snapshot():
-            yield chunk
 
     def _supervise(self, program: ProcessSpec) -> SupervisedProcess:
         log = self.layout.logs / f"{program.name}.log"
@@ -133,21 +121,16 @@ class ControlPlane:
             return client_context(ca=layout.certificate(ca), certificate=layout.certificate(leaf), key=layout.key(leaf))
 
         self._api = ApiClient(server=f"https://{self.home}:{API_PORT}", context=context("ca", "admin"))
-        self._etcd = EtcdClient(
-            server=f"https://{self.home}:{ETCD_CLIENT_PORT}", context=context("etcd-ca", "etcd-client")
-        )
 
     async def _close_clients(self) -> None:
-        for client in (self._api, self._etcd):
-            if client:
-                await client.close()
+        if self._api:
+            await self._api.close()
 
     async def _until_ready(self) -> None:
         try:
             async with asyncio.timeout(READY_DEADLINE_S):
-                while not await self.etcd.ready():
+                while not await self._etcd_ready():
                     await asyncio.sleep(_POLL_S)
-                await self.etcd.move_peer(f"https://{self.home}:{ETCD_PEER_PORT}")
                 while not await self.api.ready():
                     await asyncio.sleep(_POLL_S)
         except TimeoutError:
@@ -155,8 +138,7 @@ class ControlPlane:
 
     def _why_not_ready(self) -> str:
         words = [f"the control plane on {self.home} was not ready after {READY_DEADLINE_S:.0f} s"]
-        for name in ("etcd", "kube-apiserver"):
-            words.append(f"{name}: {self.processes[name].tail() or 'wrote no log'}")
+        words.append(f"kube-apiserver: {self.processes['kube-apiserver'].tail() or 'wrote no log'}")
         return "\n".join(words)
 
     async def _ensure_first_objects(self) -> None:

@@ -15,18 +15,16 @@ from typing import Any
 
 import aiohttp
 
-from infraflux_lab.contracts import EtcdFacts
-from infraflux_lab.kubernetes.programs import ETCD_MEMBER
+from infraflux_lab.contracts import EtcdAlarm, EtcdError, EtcdFacts, EtcdMember
 
 _TIMEOUT_S = 5.0
 # A snapshot is the database followed by its SHA-256; pages are multiples of 512 bytes.
 _DIGEST_BYTES = 32
 _PAGE_BYTES = 512
 _RESTORE_TIMEOUT_S = 60.0
-
-
-class EtcdError(Exception):
-    """etcd refused or gave no answer."""
+# clientv3.WithRequireLeader, as Talos asks about members: one without a leader says so at once. The gateway hands the
+# header on as gRPC metadata.
+_NEEDS_LEADER = {"Grpc-Metadata-hasleader": "true"}
 
 
 class EtcdClient:
@@ -47,7 +45,7 @@ class EtcdClient:
     async def ready(self) -> bool:
         """Whether the member answers reads that need its leader."""
         try:
-            await self._call("/v3/kv/range", {"key": base64.b64encode(b"health").decode()})
+            await self._lead("/v3/kv/range", {"key": base64.b64encode(b"health").decode()})
         except EtcdError:
             return False
         return True
@@ -57,13 +55,41 @@ class EtcdClient:
         answer = await self._call("/v3/maintenance/status", {})
         return read_status(answer)
 
-    async def move_peer(self, url: str) -> bool:
-        """Let the only member be known under `url`; False where it is already."""
-        members = (await self._call("/v3/cluster/member/list", {}))["members"]
-        if [url] == members[0].get("peerURLs"):
-            return False
-        await self._call("/v3/cluster/member/update", {"ID": members[0]["ID"], "peerURLs": [url]})
-        return True
+    async def members(self) -> list[EtcdMember]:
+        """The member list as the leader has it."""
+        answer = await self._lead("/v3/cluster/member/list", {"linearizable": True})
+        return [read_member(one) for one in answer.get("members") or ()]
+
+    async def add_learner(self, url: str) -> int:
+        """Id of the new member, which does not vote yet."""
+        answer = await self._lead("/v3/cluster/member/add", {"peerURLs": [url], "isLearner": True})
+        return int(answer["member"]["ID"])
+
+    async def promote(self, member_id: int) -> None:
+        """Make a learner a voter; EtcdError until it has caught up."""
+        await self._lead("/v3/cluster/member/promote", {"ID": str(member_id)})
+
+    async def remove(self, member_id: int) -> None:
+        """Take a member out of the cluster."""
+        await self._lead("/v3/cluster/member/remove", {"ID": str(member_id)})
+
+    async def move_peer(self, member_id: int, url: str) -> None:
+        """Let a member be known under another peer URL."""
+        await self._lead("/v3/cluster/member/update", {"ID": str(member_id), "peerURLs": [url]})
+
+    async def alarms(self, *, disarm: bool = False) -> list[EtcdAlarm]:
+        """Alarms that are raised, or those that were cleared now."""
+        answer = await self._call("/v3/maintenance/alarm", {"action": "DEACTIVATE" if disarm else "GET"})
+        found = answer.get("alarms") or ()
+        return [EtcdAlarm(member_id=int(one["memberID"]), kind=str(one.get("alarm", "NONE"))) for one in found]
+
+    async def defragment(self) -> None:
+        """Give the space of deleted keys back to the file system."""
+        await self._call("/v3/maintenance/defragment", {})
+
+    async def move_leader(self, target: int) -> None:
+        """Hand the leadership over; only the leader can."""
+        await self._call("/v3/maintenance/transfer-leadership", {"targetID": str(target)})
 
     async def snapshot(self) -> AsyncIterator[bytes]:
         """A consistent copy of the database with its checksum, chunk by chunk."""
@@ -75,9 +101,15 @@ class EtcdClient:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise EtcdError(f"the snapshot broke off: {error}") from error
 
-    async def _call(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def _lead(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """A call that is refused at once where there is no leader."""
+        return await self._call(path, body, headers=_NEEDS_LEADER)
+
+    async def _call(
+        self, path: str, body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
         try:
-            async with self._session.post(path, json=body) as answer:
+            async with self._session.post(path, json=body, headers=headers) as answer:
                 await _raise_for(answer)
                 result: dict[str, Any] = await answer.json()
                 return result
@@ -102,6 +134,20 @@ def read_status(answer: Mapping[str, Any]) -> EtcdFacts:
         raft_term=number("raftTerm"),
         raft_applied_index=number("raftAppliedIndex"),
         version=str(answer.get("version", "")),
+        storage_version=str(answer.get("storageVersion", "")),
+        is_learner=bool(answer.get("isLearner", False)),
+        errors=tuple(str(error) for error in answer.get("errors") or ()),
+    )
+
+
+def read_member(entry: Mapping[str, Any]) -> EtcdMember:
+    """One member of the JSON gateway's list."""
+    return EtcdMember(
+        id=int(entry["ID"]),
+        name=str(entry.get("name", "")),
+        peer_urls=tuple(entry.get("peerURLs") or ()),
+        client_urls=tuple(entry.get("clientURLs") or ()),
+        is_learner=bool(entry.get("isLearner", False)),
     )
 
 
@@ -113,7 +159,7 @@ def check_snapshot(snapshot: bytes) -> None:
         raise EtcdError("the snapshot is damaged: its checksum does not match")
 
 
-async def restore(*, etcdutl: Path, snapshot: Path, data_dir: Path, peer_url: str) -> None:
+async def restore(*, etcdutl: Path, snapshot: Path, data_dir: Path, name: str, peer_url: str) -> None:
     """Make a data directory of one member from a snapshot file; the directory appears whole or not at all.
 
     EtcdError carries the tool's own words.
@@ -121,7 +167,7 @@ async def restore(*, etcdutl: Path, snapshot: Path, data_dir: Path, peer_url: st
     unfinished = data_dir.with_name(f"{data_dir.name}.restoring")
     await asyncio.to_thread(shutil.rmtree, unfinished, ignore_errors=True)
     argv = [str(etcdutl), "snapshot", "restore", str(snapshot), f"--data-dir={unfinished}"]
-    argv += [f"--name={ETCD_MEMBER}", f"--initial-cluster={ETCD_MEMBER}={peer_url}"]
+    argv += [f"--name={name}", f"--initial-cluster={name}={peer_url}"]
     argv += [f"--initial-advertise-peer-urls={peer_url}"]
     process = await asyncio.create_subprocess_exec(
         *argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
@@ -140,5 +186,11 @@ def _chunk(message: Mapping[str, Any]) -> bytes:
 
 
 async def _raise_for(answer: aiohttp.ClientResponse) -> None:
-    if answer.status >= 400:
-        raise EtcdError(f"{answer.status}: {(await answer.text())[:300]}")
+    if answer.status < 400:
+        return
+    text = await answer.text()
+    try:
+        message = str(json.loads(text).get("message") or text)
+    except ValueError:
+        message = text
+    raise EtcdError(message[:300])

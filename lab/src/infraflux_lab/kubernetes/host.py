@@ -1,20 +1,23 @@
 """All clusters of the lab: which are running, where their home is, and what leads to it."""
 
 import asyncio
+import contextlib
 import json
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
 from infraflux.core.files import make_private_dir, write_private
-from infraflux_lab.contracts import EtcdFacts, EventSink, Latency, NodeFacts
-from infraflux_lab.kubernetes import etcd
+from infraflux_lab.contracts import EtcdError, EventSink, Latency, NodeFacts
+from infraflux_lab.kubernetes.api import ApiError
+from infraflux_lab.kubernetes.apply import apply_manifests
 from infraflux_lab.kubernetes.control_plane import ControlPlane
+from infraflux_lab.kubernetes.etcd_members import RealEtcd
 from infraflux_lab.kubernetes.forward import Forward, Target
-from infraflux_lab.kubernetes.material import API_PORT, ETCD_PEER_PORT, Layout
+from infraflux_lab.kubernetes.material import API_PORT, Layout
 from infraflux_lab.kubernetes.nodes import Nodes
 from infraflux_lab.kubernetes.settings import ClusterSettings, read_settings
 from infraflux_lab.kubernetes.versions import Part, describe_programs
@@ -43,8 +46,8 @@ class ClusterObserver(Protocol):
 class _Cluster:
     """What is known of one cluster, running or not."""
 
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
+    def __init__(self, layout: Layout, etcd: RealEtcd) -> None:
+        self.layout, self.etcd = layout, etcd
         self.lock = asyncio.Lock()
         self.plane: ControlPlane | None = None
         self.up: dict[str, NodeFacts] = {}
@@ -70,6 +73,7 @@ class KubernetesLab:
         self._clusters: dict[str, _Cluster] = {}
         self._observers: list[ClusterObserver] = []
         self._parts: list[Part] = []
+        self._labelling: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Make the state directory and ask the programs for their versions."""
@@ -78,9 +82,16 @@ class KubernetesLab:
 
     async def close(self) -> None:
         """Stop every cluster and close every forward; data stays."""
+        for task in tuple(self._labelling):
+            task.cancel()
         await asyncio.gather(*(self.stop(cluster_id) for cluster_id in self._clusters))
         for cluster in self._clusters.values():
             await _close_forwards(cluster)
+            await cluster.etcd.close()
+
+    def etcd(self, cluster_id: str) -> RealEtcd:
+        """See `KubernetesHost.etcd`."""
+        return self._cluster(cluster_id).etcd
 
     def observe(self, observer: ClusterObserver) -> None:
         """Tell `observer` of clusters from now on."""
@@ -95,25 +106,28 @@ class KubernetesLab:
         return [_handle(key, c.plane) for key, c in self._clusters.items() if c.plane]
 
     def pids(self, cluster_id: str) -> dict[str, int]:
-        """Process ids by program, to measure them."""
-        plane = self._cluster(cluster_id).plane
-        return plane.pids() if plane else {}
+        """Process ids by program, `etcd-<machine>` for each member, to measure them."""
+        cluster = self._cluster(cluster_id)
+        members = {f"etcd-{machine}": pid for machine, pid in cluster.etcd.pids().items()}
+        return {**members, **(cluster.plane.pids() if cluster.plane else {})}
 
     async def start(self, cluster_id: str, config: Mapping[str, Any], node: NodeFacts, *, new: bool) -> None:
         """See `KubernetesHost.start`; SettingsError for a config that cannot carry a control plane."""
         settings = read_settings(config)
         cluster = self._cluster(cluster_id)
         async with cluster.lock:
-            self._check_data(cluster_id, new=new)
+            if new and self.has_data(cluster_id):
+                raise FileExistsError(f"cluster {cluster_id} has data in etcd already")
             if cluster.plane and (cluster.plane.home, cluster.plane.settings) == (node.address, settings):
                 return
             await self._stop(cluster_id, cluster)
+            await (cluster.etcd.found if new else cluster.etcd.run)(config, node)
             try:
                 await self._run(cluster_id, cluster, settings, node)
             except BaseException:
                 if new:
                     # Nothing of value was written, and a second Bootstrap must not say "already exists".
-                    shutil.rmtree(cluster.layout.etcd_data, ignore_errors=True)
+                    await cluster.etcd.drop(node.machine_key)
                 raise
 
     async def stop(self, cluster_id: str) -> None:
@@ -128,6 +142,7 @@ class KubernetesLab:
         async with cluster.lock:
             await self._stop(cluster_id, cluster)
             await _close_forwards(cluster)
+            await cluster.etcd.close()
             await asyncio.to_thread(shutil.rmtree, cluster.layout.root, ignore_errors=True)
             del self._clusters[cluster_id]
 
@@ -137,7 +152,7 @@ class KubernetesLab:
 
     def has_data(self, cluster_id: str) -> bool:
         """Whether the cluster was bootstrapped."""
-        return self._cluster(cluster_id).layout.etcd_data.exists()
+        return self._cluster(cluster_id).etcd.has_any_data()
 
     async def node_up(self, cluster_id: str, node: NodeFacts) -> None:
         """See `KubernetesHost.node_up`; a node that comes before its cluster is remembered and registered later."""
@@ -148,7 +163,25 @@ class KubernetesLab:
             if cluster.plane:
                 await self._latency.sleep("node-join")
                 await self._nodes(cluster.plane).up(node)
+                self._label_later(cluster, node)
                 self._events.emit("kubernetes", "node-up", cluster=cluster.plane.settings.name, node=node.name)
+
+    def _label_later(self, cluster: _Cluster, node: NodeFacts) -> None:
+        """Talos writes labels and taints beside the kubelet, some time after it registered."""
+        task = asyncio.create_task(self._label(cluster, node), name=f"labels of {node.name}")
+        self._labelling.add(task)
+        task.add_done_callback(self._labelling.discard)
+
+    async def _label(self, cluster: _Cluster, node: NodeFacts) -> None:
+        await self._latency.sleep("node-labels")
+        plane = cluster.plane
+        # A newer state of the node has a task of its own.
+        if plane is None or cluster.up.get(node.name) != node:
+            return
+        try:
+            await self._nodes(plane).label(node)
+        except ApiError as error:
+            self._events.emit("kubernetes", "node-labels-failed", node=node.name, error=str(error))
 
     def _nodes(self, plane: ControlPlane) -> Nodes:
         def refused(node: str, why: str) -> None:
@@ -179,34 +212,14 @@ class KubernetesLab:
                 cluster.vip = Forward(address=vip, port=API_PORT, target=cluster.home)
                 await cluster.vip.open()
 
-    async def etcd_status(self, cluster_id: str) -> EtcdFacts:
-        """See `KubernetesHost.etcd_status`; EtcdError while the cluster is not running."""
-        return await self._plane(cluster_id).etcd.status()
-
-    async def etcd_snapshot(self, cluster_id: str) -> AsyncIterator[bytes]:
-        """See `KubernetesHost.etcd_snapshot`; EtcdError while the cluster is not running."""
-        async for chunk in self._plane(cluster_id).snapshot():
-            yield chunk
-
-    async def recover(self, cluster_id: str, config: Mapping[str, Any], node: NodeFacts, snapshot: bytes) -> None:
-        """See `KubernetesHost.recover`; EtcdError for a damaged snapshot, FileExistsError where data exists."""
-        etcd.check_snapshot(snapshot)
-        layout = self._cluster(cluster_id).layout
-        if self.has_data(cluster_id):
-            raise FileExistsError(f"cluster {cluster_id} has data in etcd already")
-        if "etcdutl" not in self._binaries:
-            raise etcd.EtcdError("recovery needs etcdutl, which is not installed")
-        uploaded = write_private(layout.root / "recover.snapshot", snapshot)
-        try:
-            await etcd.restore(
-                etcdutl=self._binaries["etcdutl"],
-                snapshot=uploaded,
-                data_dir=layout.etcd_data,
-                peer_url=f"https://{node.address}:{ETCD_PEER_PORT}",
-            )
-        finally:
-            uploaded.unlink()
-        await self.start(cluster_id, config, node, new=False)
+    async def apply_manifests(self, cluster_id: str, objects: Sequence[Mapping[str, Any]]) -> Sequence[str]:
+        """See `KubernetesHost.apply_manifests`; ApiError while the API server does not answer."""
+        plane = self._cluster(cluster_id).plane
+        if plane is None:
+            raise ApiError(0, "the control plane is not running")
+        refused = await apply_manifests(plane.api, objects)
+        self._events.emit("kubernetes", "manifests-applied", cluster=plane.settings.name, objects=len(objects))
+        return [f"{one.name}: {one.why}" for one in refused]
 
     async def _run(self, cluster_id: str, cluster: _Cluster, settings: ClusterSettings, node: NodeFacts) -> None:
         forward = cluster.forwards.pop(node.name, None)
@@ -220,18 +233,22 @@ class KubernetesLab:
             served=cluster.control_planes(),
             binaries=self._binaries,
             events=self._events,
+            etcd_ready=lambda: cluster.etcd.ready(node.machine_key),
         )
         make_private_dir(cluster.layout.root)
         write_private(
             cluster.layout.root / "cluster.json", json.dumps({"cluster_id": cluster_id, "name": settings.name})
         )
         await plane.start()
+        with contextlib.suppress(EtcdError):
+            await cluster.etcd.announce(node)
         cluster.plane = plane
         nodes = self._nodes(plane)
         await nodes.forget_kubelets(except_for=set(cluster.up))
         await plane.start_controllers()
         for known in cluster.up.values():
             await nodes.up(known)
+            self._label_later(cluster, known)
         await self._lead_home(cluster)
         self._events.emit("kubernetes", "cluster-up", cluster=settings.name, home=node.address)
         for observer in self._observers:
@@ -257,23 +274,13 @@ class KubernetesLab:
                 await forward.open()
                 cluster.forwards[node.name] = forward
 
-    def _check_data(self, cluster_id: str, *, new: bool) -> None:
-        if new and self.has_data(cluster_id):
-            raise FileExistsError(f"cluster {cluster_id} has data in etcd already")
-        if not new and not self.has_data(cluster_id):
-            raise FileNotFoundError(f"cluster {cluster_id} has no data in etcd; bootstrap it first")
-
     def _cluster(self, cluster_id: str) -> _Cluster:
         if cluster_id not in self._clusters:
             # A cluster id is URL-safe base64; quoting keeps the padding out of shells and cannot collide.
-            self._clusters[cluster_id] = _Cluster(Layout(root=self._state_dir / quote(cluster_id, safe="")))
+            layout = Layout(root=self._state_dir / quote(cluster_id, safe=""))
+            etcd = RealEtcd(layout.members, logs=layout.logs, binaries=self._binaries, events=self._events)
+            self._clusters[cluster_id] = _Cluster(layout, etcd)
         return self._clusters[cluster_id]
-
-    def _plane(self, cluster_id: str) -> ControlPlane:
-        plane = self._cluster(cluster_id).plane
-        if plane is None:
-            raise etcd.EtcdError("etcd is not running")
-        return plane
 
 
 def _handle(cluster_id: str, plane: ControlPlane) -> ClusterHandle:

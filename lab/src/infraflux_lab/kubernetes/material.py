@@ -26,9 +26,9 @@ class Layout:
     root: Path
 
     @property
-    def etcd_data(self) -> Path:
-        """Data directory of etcd; its existence means that the cluster was bootstrapped."""
-        return self.root / "etcd"
+    def members(self) -> Path:
+        """One directory per etcd member; any data there means that the cluster was bootstrapped."""
+        return self.root / "members"
 
     @property
     def pki(self) -> Path:
@@ -68,6 +68,26 @@ class Layout:
         return self.pki / "service-account.pub"
 
 
+@dataclass(frozen=True, kw_only=True)
+class MemberLayout:
+    """Where the files of one etcd member are, below a directory of its own."""
+
+    root: Path
+
+    @property
+    def data(self) -> Path:
+        """The data directory; its existence means that the member was started."""
+        return self.root / "data"
+
+    def certificate(self, name: str) -> Path:
+        """`<name>.crt`."""
+        return self.root / f"{name}.crt"
+
+    def key(self, name: str) -> Path:
+        """`<name>.key`."""
+        return self.root / f"{name}.key"
+
+
 # kubeconfig name -> the identity Kubernetes' bootstrap RBAC knows. kwok acts for many kubelets, so it is admin.
 IDENTITIES: Mapping[str, Leaf] = {
     "admin": Leaf(common_name="lab-admin", organization="system:masters"),
@@ -83,7 +103,8 @@ def write_material(
     """Write every file the processes need to run on the address `home`; `served` as in `write_serving`."""
     make_private_dir(layout.logs)
     _write_authorities(layout, settings)
-    _write_etcd(layout, settings, home=home, now=now)
+    client = Authority(settings.etcd_ca).issue(Leaf(common_name="kube-apiserver"), now=now)
+    _write_pair(layout, "etcd-client", client)
     write_serving(layout, settings, home=home, served=served, now=now)
     front_proxy = Leaf(common_name="front-proxy-client")
     _write_pair(layout, "front-proxy-client", Authority(settings.aggregator_ca).issue(front_proxy, now=now))
@@ -151,13 +172,17 @@ def _write_authorities(layout: Layout, settings: ClusterSettings) -> None:
     write_private(layout.service_account_public_key, public_key_pem(settings.service_account_key))
 
 
-def _write_etcd(layout: Layout, settings: ClusterSettings, *, home: str, now: dt.datetime) -> None:
+def write_member(layout: MemberLayout, settings: ClusterSettings, *, address: str, now: dt.datetime) -> None:
+    """Write the certificates of one etcd member that listens on `address`, and those of whoever asks it."""
+    make_private_dir(layout.root)
     authority = Authority(settings.etcd_ca)
-    sans = (home, "127.0.0.1", "localhost")
+    write_private(layout.certificate("etcd-ca"), settings.etcd_ca.certificate)
+    # On a machine with loopback addresses, members see each other come from 127.0.0.1.
+    sans = (address, "127.0.0.1", "localhost")
     for name in ("etcd-server", "etcd-peer"):
         leaf = Leaf(common_name=name, sans=sans, server=True)
         _write_pair(layout, name, authority.issue(leaf, now=now))
-    _write_pair(layout, "etcd-client", authority.issue(Leaf(common_name="kube-apiserver"), now=now))
+    _write_pair(layout, "etcd-client", authority.issue(Leaf(common_name="lab"), now=now))
 
 
 def _write_clients(layout: Layout, settings: ClusterSettings, *, home: str, now: dt.datetime) -> None:
@@ -173,7 +198,7 @@ def _write_client(layout: Layout, settings: ClusterSettings, name: str, *, home:
         _write_pair(layout, name, pair)
 
 
-def _write_pair(layout: Layout, name: str, pair: KeyPair) -> None:
+def _write_pair(layout: Layout | MemberLayout, name: str, pair: KeyPair) -> None:
     write_private(layout.certificate(name), pair.certificate)
     write_private(layout.key(name), pair.key)
 

@@ -2,19 +2,21 @@
 
 import datetime as dt
 from collections.abc import Callable
+from typing import Any
 
 from infraflux_lab.contracts import NodeFacts
 from infraflux_lab.kubernetes.api import ApiClient, ApiError, eventually
 from infraflux_lab.kubernetes.objects import (
     has_kubelet,
     kubelet_label,
+    mirrored,
     node_object,
     node_path,
     node_status,
     not_ready_conditions,
     pod_not_ready,
     pod_path,
-    provider_id,
+    same_mirror,
     static_pods,
     talos_labels,
 )
@@ -45,7 +47,7 @@ class Nodes:
         await eventually(lambda: self._register(node), deadline_s=_DEADLINE_S)
         if node.control_plane:
             for pod in static_pods(node, self._settings):
-                await eventually(lambda pod=pod: self._place(pod), deadline_s=_DEADLINE_S)  # type: ignore[misc]
+                await eventually(lambda pod=pod: self._place(pod, node), deadline_s=_DEADLINE_S)  # type: ignore[misc]
 
     async def down(self, name: str) -> None:
         """The kubelet's last words: not Ready. The Node stays."""
@@ -60,8 +62,11 @@ class Nodes:
             path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/status"
             await self._end_pod(path, now)
 
-    async def _label(self, path: str, node: NodeFacts) -> None:
+    async def label(self, node: NodeFacts) -> None:
         """Labels and taints of the machine config, written as Talos does: on a worker with the kubelet's own rights."""
+        await eventually(lambda: self._label(node_path(node.name), node), deadline_s=_DEADLINE_S)
+
+    async def _label(self, path: str, node: NodeFacts) -> None:
         live = await self._api.get(path)
         if live is None:
             return
@@ -93,36 +98,23 @@ class Nodes:
 
     async def _register(self, node: NodeFacts) -> None:
         path = node_path(node.name)
-        existing = await self._api.get(path)
-        if existing and existing["spec"].get("providerID") != provider_id(node):
-            # Another machine under an old name: Kubernetes never lets a Node change its machine.
-            await self._api.delete(path)
-        wanted = node_object(node)
+        # Another machine under an old name takes the Node over, as a kubelet does; what it runs begins anew.
+        wanted = node_object(node, schedulable_control_planes=self._settings.schedulable_control_planes)
         if not await self._api.create(path.rpartition("/")[0], wanted):
             # A kubelet that comes back refreshes the labels that are its own, and leaves its taints alone.
             await self._api.merge(path, {"metadata": {"labels": wanted["metadata"]["labels"]}})
         await self._api.merge(f"{path}/status", node_status(node))
-        await self._label(path, node)
         # Last, because kwok reads the address once, when it takes a node over.
         await self._api.merge(path, kubelet_label(present=True))
 
-    async def _place(self, pod: dict[str, object]) -> None:
-        metadata, spec = pod["metadata"], pod["spec"]
-        assert isinstance(metadata, dict)
-        assert isinstance(spec, dict)
-        path = pod_path(metadata["name"])
+    async def _place(self, pod: dict[str, Any], node: NodeFacts) -> None:
+        owner = await self._api.get(node_path(node.name))
+        if owner is None:
+            return
+        mirror = mirrored(pod, node_name=node.name, node_uid=owner["metadata"]["uid"])
+        path = pod_path(mirror["metadata"]["name"])
         existing = await self._api.get(path)
-        if existing and not _same_static_pod(existing, metadata, spec):
+        if existing and not same_mirror(existing, mirror):
             await self._api.delete(path)
-        await self._api.create(path.rpartition("/")[0], pod)
-
-
-def _same_static_pod(existing: dict[str, object], metadata: dict[str, object], spec: dict[str, object]) -> bool:
-    found_metadata, found_spec = existing["metadata"], existing["spec"]
-    assert isinstance(found_metadata, dict)
-    assert isinstance(found_spec, dict)
-    if found_metadata.get("deletionTimestamp"):
-        return False
-    image = found_spec["containers"][0]["image"]
-    wanted = spec["containers"][0]["image"]  # type: ignore[index]
-    return bool(found_metadata.get("annotations") == metadata["annotations"] and image == wanted)
+        # With the kubelet's own rights: the API server takes such pods from nobody else.
+        await self._api.create(path.rpartition("/")[0], mirror, as_node=node.name)

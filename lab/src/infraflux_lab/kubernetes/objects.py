@@ -1,6 +1,7 @@
 """Objects the lab puts into its clusters in place of Talos and the kubelets: pure functions."""
 
 import base64
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,10 @@ from infraflux_lab.kubernetes.programs import FORMER_KWOK_LABEL, KWOK_LABEL, KWO
 from infraflux_lab.kubernetes.settings import ClusterSettings
 
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
+_CONTROL_PLANE_TAINT = {"key": CONTROL_PLANE_LABEL, "effect": "NoSchedule"}
 CONFIG_VERSION_ANNOTATION = "talos.dev/config-version"
+CNI_ANNOTATION = "lab.infraflux.io/cni"
+_MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 OWNED_LABELS, OWNED_TAINTS = "talos.dev/owned-labels", "talos.dev/owned-taints"
 SYSTEM_NAMESPACE = "kube-system"
 STATIC_PODS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -29,40 +33,47 @@ def pod_path(name: str) -> str:
     return f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/pods/{name}"
 
 
-def provider_id(node: NodeFacts) -> str:
-    """`proxmox://dev/10011`: names the machine, so a new machine under an old name is told apart."""
-    return f"proxmox://{node.machine_key}"
+def node_object(node: NodeFacts, *, schedulable_control_planes: bool = False) -> dict[str, Any]:
+    """Metadata and spec as the kubelet registers them, without the label that makes kwok play the kubelet.
 
-
-def node_object(node: NodeFacts) -> dict[str, Any]:
-    """Metadata and spec as the kubelet registers them, without the label that makes kwok play the kubelet."""
+    There is no provider id: Talos sets none on platform nocloud.
+    """
     return {
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": node.name, "labels": _labels(node)},
-        "spec": {
-            "providerID": provider_id(node),
-            "taints": [parse_taint(taint) for taint in node.registered_taints],
-        },
+        "spec": {"taints": _registered_taints(node, schedulable_control_planes=schedulable_control_planes)},
     }
+
+
+def _registered_taints(node: NodeFacts, *, schedulable_control_planes: bool) -> list[dict[str, str]]:
+    """Those of the machine config; Talos adds a control plane's own, so that no pod slips in before it writes it.
+
+    internal/app/machined/pkg/controllers/k8s/kubelet_spec.go (Talos 1.13).
+    """
+    taints = [parse_taint(taint) for taint in node.registered_taints]
+    if node.control_plane and not schedulable_control_planes:
+        taints += [] if any(one["key"] == CONTROL_PLANE_LABEL for one in taints) else [dict(_CONTROL_PLANE_TAINT)]
+    return taints
 
 
 def talos_labels(node: NodeFacts, live: Mapping[str, Any], *, schedulable_control_planes: bool) -> dict[str, Any]:
     """Merge patch with the labels and taints that Talos keeps on a Node; what it wrote before and no longer wants goes.
 
     As Talos' NodeApplyController (internal/app/machined/pkg/controllers/k8s/node_apply.go): what somebody else set
-    otherwise is left alone.
+    otherwise is left alone. A control plane's role is one of the labels (node_label_spec.go).
     """
     annotations = live["metadata"].get("annotations") or {}
     owned_labels, owned_taints = (set(json.loads(annotations.get(name, "[]"))) for name in (OWNED_LABELS, OWNED_TAINTS))
     seen, taints = live["metadata"].get("labels") or {}, list((live.get("spec") or {}).get("taints") or [])
-    labels = {key: value for key, value in node.labels.items() if key in owned_labels or key not in seen}
-    labels |= dict.fromkeys(owned_labels - set(node.labels))
+    own = {**node.labels, **({CONTROL_PLANE_LABEL: ""} if node.control_plane else {})}
+    labels: dict[str, Any] = {key: value for key, value in own.items() if key in owned_labels or key not in seen}
+    labels |= dict.fromkeys(owned_labels - set(own))
     wanted = {one["key"]: one for one in _taints(node, schedulable_control_planes=schedulable_control_planes)}
     kept = [one for one in taints if one["key"] not in owned_taints]
     added = [one for key, one in wanted.items() if key not in {taint["key"] for taint in kept}]
     ours = [one["key"] for one in added] + [one["key"] for one in kept if wanted.get(one["key"]) == one]
-    owned = {OWNED_LABELS: sorted(key for key in node.labels if key in labels or seen[key] == node.labels[key])}
+    owned = {OWNED_LABELS: sorted(key for key in own if key in labels or seen[key] == own[key])}
     owned[OWNED_TAINTS] = sorted(ours)
     patch: dict[str, Any] = {"metadata": {"labels": labels}}
     patch["metadata"]["annotations"] = {name: json.dumps(keys) if keys else None for name, keys in owned.items()}
@@ -127,7 +138,7 @@ def pod_not_ready(now: str) -> dict[str, Any]:
 def static_pods(node: NodeFacts, settings: ClusterSettings) -> list[dict[str, Any]]:
     """The control plane pods Talos' health checks and `upgrade-k8s` look for; kwok makes them Ready.
 
-    They are ordinary pods: the mirror-pod annotation would make the API server refuse them from anyone but a kubelet.
+    What Talos gives the kubelet; `mirrored` makes of it what the kubelet puts into the API.
     """
     return [
         {
@@ -143,6 +154,36 @@ def static_pods(node: NodeFacts, settings: ClusterSettings) -> list[dict[str, An
         }
         for component in STATIC_PODS
     ]
+
+
+def mirrored(pod: Mapping[str, Any], *, node_name: str, node_uid: str) -> dict[str, Any]:
+    """The mirror pod of a static pod: drains leave it alone, and it goes with its Node.
+
+    pkg/kubelet/pod/mirror_client.go and pkg/kubelet/types/pod_update.go of Kubernetes.
+    """
+    digest = hashlib.md5(json.dumps(pod, sort_keys=True).encode(), usedforsecurity=False).hexdigest()
+    metadata = dict(pod["metadata"])
+    metadata["annotations"] = {
+        **metadata["annotations"],
+        "kubernetes.io/config.hash": digest,
+        _MIRROR_ANNOTATION: digest,
+        "kubernetes.io/config.source": "file",
+    }
+    owner = {"apiVersion": "v1", "kind": "Node", "name": node_name, "uid": node_uid, "controller": True}
+    metadata["ownerReferences"] = [owner]
+    return {**pod, "metadata": metadata}
+
+
+def same_mirror(existing: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether the pod in the API is this static pod's and stays."""
+    found, metadata = existing["metadata"], wanted["metadata"]
+    if (
+        found.get("deletionTimestamp")
+        or found.get("ownerReferences", [{}])[0].get("uid") != (metadata["ownerReferences"][0]["uid"])
+    ):
+        return False
+    hashes = [(one.get("annotations") or {}).get(_MIRROR_ANNOTATION) for one in (found, metadata)]
+    return hashes[0] == hashes[1]
 
 
 def image_of(component: str, settings: ClusterSettings, node: NodeFacts) -> str:
@@ -183,23 +224,19 @@ def default_service_account() -> dict[str, Any]:
 
 
 def _labels(node: NodeFacts) -> dict[str, str]:
-    labels: dict[str, str] = {
+    return {
         "beta.kubernetes.io/arch": "amd64",
         "beta.kubernetes.io/os": "linux",
         "kubernetes.io/arch": "amd64",
         "kubernetes.io/hostname": node.name,
         "kubernetes.io/os": "linux",
     }
-    if node.control_plane:
-        labels[CONTROL_PLANE_LABEL] = ""
-    return labels
 
 
 def _taints(node: NodeFacts, *, schedulable_control_planes: bool) -> list[dict[str, str]]:
     taints = [parse_taint(taint) for taint in node.taints]
-    control_plane = {"key": CONTROL_PLANE_LABEL, "effect": "NoSchedule"}
-    if node.control_plane and not schedulable_control_planes and control_plane not in taints:
-        taints.append(control_plane)
+    if node.control_plane and not schedulable_control_planes and _CONTROL_PLANE_TAINT not in taints:
+        taints.append(dict(_CONTROL_PLANE_TAINT))
     return taints
 
 
@@ -214,15 +251,15 @@ def parse_taint(text: str) -> dict[str, str]:
 def _node_info(node: NodeFacts) -> dict[str, str]:
     return {
         "architecture": "amd64",
-        "bootID": "",
+        "bootID": node.boot_id,
         "containerRuntimeVersion": "containerd://2.2.3",
         "kernelVersion": "6.18.0-talos",
         "kubeProxyVersion": "",
         "kubeletVersion": node.kubelet_version,
-        "machineID": "",
+        "machineID": node.system_uuid.replace("-", ""),
         "operatingSystem": "linux",
         "osImage": node.os_image,
-        "systemUUID": "",
+        "systemUUID": node.system_uuid,
     }
 
 

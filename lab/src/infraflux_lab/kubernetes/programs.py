@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infraflux_lab.kubernetes.material import API_PORT, ETCD_CLIENT_PORT, ETCD_PEER_PORT, Layout
+from infraflux_lab.contracts import NodeFacts
+from infraflux_lab.kubernetes.material import API_PORT, ETCD_CLIENT_PORT, ETCD_PEER_PORT, Layout, MemberLayout
 from infraflux_lab.kubernetes.settings import ClusterSettings
 
-ETCD_MEMBER = "lab"
 # kwok plays the kubelet of every node with this label. Not an annotation: kwok filters those on its own side and then
 # never learns that a node is no longer its own; a label selector is the API server's, which tells it.
 KWOK_LABEL = "lab.infraflux.io/kubelet"
 FORMER_KWOK_LABEL = "lab.infraflux.dev/kubelet"
 KWOK_LABEL_VALUE = "kwok"
 STAGES = Path(__file__).with_name("stages.yaml")
-# Start order; stopping is the reverse, see ControlPlane.stop.
+# Start order; stopping is the reverse, see ControlPlane.stop. One etcd for each control plane, one of all others.
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
+HOME_PROGRAMS = PROGRAMS[1:]
 
 # Soft limits of the Go heap in MiB: far above what an idle cluster needs and low enough to keep three clusters of the
 # lab in 2 GiB. A soft limit costs garbage collection, never an out-of-memory kill.
@@ -67,9 +68,8 @@ class ProcessSpec:
 def programs(
     *, layout: Layout, settings: ClusterSettings, home: str, binaries: Mapping[str, Path]
 ) -> list[ProcessSpec]:
-    """All programs in start order; KeyError names a binary that is not there."""
+    """Everything that runs once per cluster, in start order; KeyError names a binary that is not there."""
     makers = {
-        "etcd": lambda: etcd_flags(layout, home=home),
         "kube-apiserver": lambda: api_server_flags(layout, settings, home=home),
         "kube-controller-manager": lambda: controller_manager_flags(layout, settings, home=home),
         "kube-scheduler": lambda: scheduler_flags(layout, settings, home=home),
@@ -79,18 +79,30 @@ def programs(
         ProcessSpec(
             name=name,
             argv=[str(binaries[name]), *render_flags(makers[name]())],
-            environment=program_environment(name, layout),
+            environment=program_environment(name, layout.root),
         )
-        for name in PROGRAMS
+        for name in HOME_PROGRAMS
     ]
 
 
-def program_environment(name: str, layout: Layout) -> dict[str, str]:
+def etcd_program(
+    layout: MemberLayout, node: NodeFacts, *, initial_cluster: str, new: bool, binary: Path
+) -> ProcessSpec:
+    """One etcd member."""
+    flags = etcd_flags(layout, node, initial_cluster=initial_cluster, new=new)
+    return ProcessSpec(
+        name=f"etcd-{node.name}",
+        argv=[str(binary), *render_flags(flags)],
+        environment=program_environment("etcd", layout.root),
+    )
+
+
+def program_environment(name: str, home: Path) -> dict[str, str]:
     """Nothing of the user's environment: proxies, Go settings and a kwok.yaml in the home must not leak in."""
     return {
-        "HOME": str(layout.root),
+        "HOME": str(home),
         "PATH": "/usr/bin:/bin",
-        "TMPDIR": str(layout.root),
+        "TMPDIR": str(home),
         "GOMEMLIMIT": f"{MEMORY_LIMIT_MIB[name]}MiB",
         "GOGC": str(GC_PERCENT),
     }
@@ -113,18 +125,18 @@ def with_extra(flags: Flags, extra: Mapping[str, Any]) -> Flags:
     return {**flags, **chosen}
 
 
-def etcd_flags(layout: Layout, *, home: str) -> Flags:
-    """One member; the further members Talos reports are the emulator's."""
-    client, peer = f"https://{home}:{ETCD_CLIENT_PORT}", f"https://{home}:{ETCD_PEER_PORT}"
+def etcd_flags(layout: MemberLayout, node: NodeFacts, *, initial_cluster: str, new: bool) -> Flags:
+    """The member of one control plane, by the name Talos gives it: the node's."""
+    client, peer = f"https://{node.address}:{ETCD_CLIENT_PORT}", f"https://{node.address}:{ETCD_PEER_PORT}"
     return {
-        "name": ETCD_MEMBER,
-        "data-dir": str(layout.etcd_data),
+        "name": node.name,
+        "data-dir": str(layout.data),
         "listen-client-urls": client,
         "advertise-client-urls": client,
         "listen-peer-urls": peer,
         "initial-advertise-peer-urls": peer,
-        "initial-cluster": f"{ETCD_MEMBER}={peer}",
-        "initial-cluster-state": "new",
+        "initial-cluster": initial_cluster,
+        "initial-cluster-state": "new" if new else "existing",
         "client-cert-auth": "true",
         "trusted-ca-file": str(layout.certificate("etcd-ca")),
         "cert-file": str(layout.certificate("etcd-server")),
@@ -136,7 +148,12 @@ def etcd_flags(layout: Layout, *, home: str) -> Flags:
         # A lab lives for days: without compaction every lease renewal stays in the database for ever.
         "auto-compaction-mode": "periodic",
         "auto-compaction-retention": "5m",
-        # Entries kept in memory for slow followers; there are none.
+        # Seven members share a laptop: they must not call each other dead because it is busy.
+        "heartbeat-interval": "250",
+        "election-timeout": "2500",
+        # What survives a killed process is in the page cache; a lab does not survive the machine.
+        "unsafe-no-fsync": "true",
+        # Entries kept in memory for slow followers.
         "snapshot-count": "2000",
         "snapshot-catchup-entries": "500",
         "log-level": "warn",

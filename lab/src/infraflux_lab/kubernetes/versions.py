@@ -12,7 +12,7 @@ from infraflux_lab.kubernetes.programs import PROGRAMS
 _VERSION = re.compile(r"v?\d+\.\d+\.\d+\S*")
 _TIMEOUT_S = 10.0
 _NOTES = {
-    "etcd": "one member; further members are reported, not run",
+    "etcd": "one member per control plane, on its own address",
     "kwok": "plays the kubelets: pods become Ready without running anything",
 }
 

@@ -46,6 +46,7 @@ def _disks(cluster: Cluster, guest: Guest) -> tuple[Disk, ...]:
                     size_bytes=volume.size,
                     volume=volid,
                     image=volume.image,
+                    ssd=parse_properties(text, default_key="file").get("ssd") == "1",
                     generation=volume.generation,
                 )
             )

@@ -65,7 +65,13 @@ def _services(nodes: Sequence[Node], name: str) -> None:
 
 
 async def _members_consistent(scope: Scope) -> None:
-    scope.cluster.require_etcd()
+    """Every control plane sees the same members: asked of each one's own."""
+    seen = {}
+    for node in scope.control_planes:
+        members = await scope.cluster.membership.list_members(node, local=True)
+        seen[node.address] = sorted((member.id, member.name) for member in members)
+    if len(set(map(tuple, seen.values()))) > 1:
+        raise Unmet(f"etcd members don't match: {seen}")
 
 
 async def _members_are_control_planes(scope: Scope) -> None:

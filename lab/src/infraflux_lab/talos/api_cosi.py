@@ -9,12 +9,13 @@ from weakref import WeakKeyDictionary
 
 from infraflux_lab.talos.cluster import Clusters
 from infraflux_lab.talos.context import LabContext
+from infraflux_lab.talos.content import Content
 from infraflux_lab.talos.definitions import BY_TYPE, NAMESPACES
 from infraflux_lab.talos.errors import TalosError, invalid_argument, not_authorized, not_found, unimplemented
 from infraflux_lab.talos.gateway import Call
 from infraflux_lab.talos.node import Node
 from infraflux_lab.talos.proto import cosi_pb2
-from infraflux_lab.talos.resources import Content, snapshot
+from infraflux_lab.talos.resources import snapshot
 
 _Key = tuple[str, str, str]
 
@@ -117,7 +118,11 @@ class CosiApi:
         if shelf is None or shelf.boot_id != node.boot_id:
             shelf = self._shelves[node] = Shelf(node.boot_id)
         cluster = self._clusters.of(node) if node.config else None
-        return shelf.update(snapshot(node, cluster=cluster, schematics=self._context.schematics))
+        return shelf.update(
+            snapshot(
+                node, cluster=cluster, schematics=self._context.schematics, fetch_manifest=self._context.fetch_manifest
+            )
+        )
 
 
 class _Filter:

@@ -1,17 +1,16 @@
-"""The etcd calls of machine.MachineService: one real etcd, its data and its snapshots; further members synthetic."""
+"""The etcd calls of machine.MachineService: what the real member of a node answers, in Talos' frame."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
 from google.protobuf.empty_pb2 import Empty
 
 from infraflux.core.files import write_private
+from infraflux_lab.contracts import EtcdAlarm
 from infraflux_lab.talos.api_machine import require_control_plane
-from infraflux_lab.talos.cluster import Cluster, Clusters, client_url, peer_url
+from infraflux_lab.talos.cluster import Cluster, Clusters
 from infraflux_lab.talos.context import LabContext
-from infraflux_lab.talos.errors import failed_precondition
 from infraflux_lab.talos.gateway import Call
 from infraflux_lab.talos.proto import common_pb2, machine_pb2
-from infraflux_lab.talos.store import Member
 
 
 class EtcdApi:
@@ -25,54 +24,62 @@ class EtcdApi:
         require_control_plane(call.node, what)
         return self._clusters.of(call.node)
 
-    def _member(self, call: Call, what: str) -> tuple[Cluster, Member]:
-        """The cluster and the call's own member; a node without one has no etcd to ask."""
-        cluster = self._cluster(call, what)
-        cluster.require_etcd()
-        member = cluster.member_of(call.node)
-        if member is None or not call.node.record.etcd_data:
-            raise failed_precondition("etcd is not running on this node")
-        return cluster, member
-
     async def member_list(
-        self, call: Call, _request: machine_pb2.EtcdMemberListRequest
+        self, call: Call, request: machine_pb2.EtcdMemberListRequest
     ) -> machine_pb2.EtcdMemberListResponse:
         cluster = self._cluster(call, "member list")
-        cluster.require_etcd()
         answer = machine_pb2.EtcdMemberListResponse()
         message = answer.messages.add()
-        for member in cluster.members:
+        for member in await cluster.membership.list_members(call.node, local=request.query_local):
             message.legacy_members.append(member.name)
             message.members.add(
-                id=member.id, hostname=member.name, peer_urls=[peer_url(member)], client_urls=[client_url(member)]
+                id=member.id,
+                hostname=member.name,
+                peer_urls=member.peer_urls,
+                client_urls=member.client_urls,
+                is_learner=member.is_learner,
             )
         return answer
 
     async def status(self, call: Call, _request: Empty) -> machine_pb2.EtcdStatusResponse:
-        cluster, member = self._member(call, "etcd status")
-        facts = await cluster.etcd_facts()
+        cluster = self._cluster(call, "etcd status")
+        facts = await cluster.membership.status(call.node)
         status = machine_pb2.EtcdMemberStatus(
-            member_id=member.id,
+            member_id=facts.member_id,
             protocol_version=facts.version,
-            storage_version=".".join([*facts.version.split(".")[:2], "0"]),
+            storage_version=facts.storage_version or ".".join([*facts.version.split(".")[:2], "0"]),
             db_size=facts.db_size_bytes,
             db_size_in_use=facts.db_size_in_use_bytes,
-            leader=cluster.leader(),
+            leader=facts.leader,
             raft_index=facts.raft_index,
             raft_term=facts.raft_term,
             raft_applied_index=facts.raft_applied_index,
+            errors=facts.errors,
+            is_learner=facts.is_learner,
         )
         return machine_pb2.EtcdStatusResponse(messages=[machine_pb2.EtcdStatus(member_status=status)])
 
     async def alarm_list(self, call: Call, _request: Empty) -> machine_pb2.EtcdAlarmListResponse:
-        self._member(call, "etcd alarm list")
-        return machine_pb2.EtcdAlarmListResponse(messages=[machine_pb2.EtcdAlarm()])
+        cluster = self._cluster(call, "etcd alarm list")
+        found = await cluster.membership.alarms(call.node, disarm=False)
+        return machine_pb2.EtcdAlarmListResponse(messages=[machine_pb2.EtcdAlarm(member_alarms=_alarms(found))])
+
+    async def alarm_disarm(self, call: Call, _request: Empty) -> machine_pb2.EtcdAlarmDisarmResponse:
+        cluster = self._cluster(call, "etcd alarm disarm")
+        cleared = await cluster.membership.alarms(call.node, disarm=True)
+        answer = machine_pb2.EtcdAlarmDisarm(member_alarms=_alarms(cleared))
+        return machine_pb2.EtcdAlarmDisarmResponse(messages=[answer])
+
+    async def defragment(self, call: Call, _request: Empty) -> machine_pb2.EtcdDefragmentResponse:
+        cluster = self._cluster(call, "etcd defragment")
+        await cluster.membership.defragment(call.node)
+        return machine_pb2.EtcdDefragmentResponse(messages=[machine_pb2.EtcdDefragment()])
 
     async def snapshot(
         self, call: Call, _request: machine_pb2.EtcdSnapshotRequest
     ) -> AsyncGenerator[common_pb2.Data, None]:
-        cluster, _ = self._member(call, "etcd snapshot")
-        async for chunk in cluster.snapshot():
+        cluster = self._cluster(call, "etcd snapshot")
+        async for chunk in cluster.membership.snapshot(call.node):
             yield common_pb2.Data(bytes=chunk)
 
     async def recover(self, call: Call, chunks: AsyncIterator[common_pb2.Data]) -> machine_pb2.EtcdRecoverResponse:
@@ -84,7 +91,7 @@ class EtcdApi:
     async def leave_cluster(
         self, call: Call, _request: machine_pb2.EtcdLeaveClusterRequest
     ) -> machine_pb2.EtcdLeaveClusterResponse:
-        cluster, _ = self._member(call, "etcd leave")
+        cluster = self._cluster(call, "etcd leave")
         await cluster.leave(call.node)
         self._context.emit("etcd-left", call.node, cluster=cluster.id)
         return machine_pb2.EtcdLeaveClusterResponse(messages=[machine_pb2.EtcdLeaveCluster()])
@@ -102,3 +109,14 @@ class EtcdApi:
         cluster = self._cluster(call, "etcd forfeit leadership")
         successor = await cluster.forfeit_leadership(call.node)
         return machine_pb2.EtcdForfeitLeadershipResponse(messages=[machine_pb2.EtcdForfeitLeadership(member=successor)])
+
+
+# machine.EtcdMemberAlarm.AlarmType.
+_ALARM_KINDS = {"NONE": 0, "NOSPACE": 1, "CORRUPT": 2}
+
+
+def _alarms(alarms: Iterable[EtcdAlarm]) -> list[machine_pb2.EtcdMemberAlarm]:
+    return [
+        machine_pb2.EtcdMemberAlarm(member_id=alarm.member_id, alarm=_ALARM_KINDS.get(alarm.kind, 0))
+        for alarm in alarms
+    ]

@@ -33,6 +33,12 @@ _Mode = machine_pb2.ApplyConfigurationRequest
 # `talosctl apply-config --mode=try` without a timeout of its own.
 _TRY_TIMEOUT_S = 60.0
 _BOOT_ID_PATH = "/proc/sys/kernel/random/boot_id"
+# Arguments of platform nocloud (platform/nocloud/nocloud.go) and of every image (pkg/machinery/kernel/kernel.go).
+_KERNEL_COMMAND_LINE = (
+    "talos.platform=nocloud console=tty1 console=ttyS0 net.ifnames=0 init_on_alloc=1 slab_nomerge= pti=on "
+    "consoleblank=0 nvme_core.io_timeout=4294967295 printk.devkmsg=on selinux=1 "
+    "module.sig_enforce=1 proc_mem.force_override=never\n"
+)
 # Memory a kernel keeps for itself; a real VM shows this much less than it was given, too.
 _KERNEL_RESERVED_MIB = 32
 
@@ -154,7 +160,7 @@ class MachineApi:
         files = {
             _BOOT_ID_PATH: f"{call.node.boot_id}\n",
             "/etc/os-release": f'NAME="Talos"\nID=talos\nVERSION_ID={call.node.version}\n',
-            "/proc/cmdline": "talos.platform=nocloud console=ttyS0\n",
+            "/proc/cmdline": _KERNEL_COMMAND_LINE,
         }
         if request.path not in files:
             raise not_found(f"stat {request.path}: no such file or directory")

@@ -1,37 +1,28 @@
-"""One Kubernetes cluster of the lab: etcd membership, and where the one real control plane runs.
+"""One Kubernetes cluster of the lab: its etcd members, and where the one real control plane runs.
 
-Only one etcd is real. Its data belongs to the cluster, the other members exist in the record alone; what decides
-whether the API is up is the majority of members whose machines live, as with real members.
+Every control plane has a real etcd member; API server, controllers and kwok run once, beside one of the members, and
+the other control planes lead to it. Without a majority of members there is no API until it is back.
 
 Everything is level-triggered: whoever changes a machine calls `reconcile`, which compares what should be with what is.
 """
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator
 
-from infraflux_lab.contracts import EtcdFacts
+from infraflux_lab.contracts import EtcdError
 from infraflux_lab.talos import quorum
 from infraflux_lab.talos.context import SOURCE, LabContext
-from infraflux_lab.talos.errors import already_exists, failed_precondition, not_found, unavailable
+from infraflux_lab.talos.errors import already_exists, failed_precondition, unavailable
 from infraflux_lab.talos.machine_config import MachineConfig
+from infraflux_lab.talos.manifest_keeper import ManifestKeeper
+from infraflux_lab.talos.membership import Membership
 from infraflux_lab.talos.node import Node
-from infraflux_lab.talos.quorum import Refusal
-from infraflux_lab.talos.store import Member
+from infraflux_lab.talos.store import ClusterRecord, Member
 
-# Members answer on the ports Talos gives etcd.
-_PEER_PORT = 2380
-_CLIENT_PORT = 2379
 # Between attempts to bring the real processes in line.
 _RETRY_PAUSE_S = 2.0
-
-
-def peer_url(member: Member) -> str:
-    return f"https://{member.address}:{_PEER_PORT}"
-
-
-def client_url(member: Member) -> str:
-    return f"https://{member.address}:{_CLIENT_PORT}"
+# Between attempts to join; Talos waits 3 s.
+_JOIN_PAUSE_S = 1.0
+LEARNER = "etcdserver: rpc not supported for learner"
 
 
 class Cluster:
@@ -40,14 +31,14 @@ class Cluster:
     def __init__(self, context: LabContext, cluster_id: str) -> None:
         self._context = context
         self.id = cluster_id
-        self.record = context.store.cluster(cluster_id)
+        self.membership = Membership(context, cluster_id, self.nodes)
         self._lock = asyncio.Lock()
         self._home_boot: str | None = None
         self._registered: dict[str, tuple[str, object]] = {}
         self._reported_down: set[str] = set()
         self._joining: asyncio.Task[None] | None = None
         self._starting = False
-        self._leader: int | None = None
+        self.manifests = ManifestKeeper(context, cluster_id, applied=self._changed)
 
     # What it looks like
 
@@ -57,15 +48,19 @@ class Cluster:
         return sorted(found, key=lambda node: (node.hostname, node.key))
 
     @property
+    def record(self) -> ClusterRecord:
+        return self.membership.record
+
+    @property
     def members(self) -> list[Member]:
-        return self.record.members
+        return self.membership.members
 
     def member_of(self, node: Node) -> Member | None:
-        return next((member for member in self.members if member.machine == node.key), None)
+        return self.membership.of(node)
 
     def alive(self) -> set[str]:
         """Machines that run and hold etcd data."""
-        return {node.key for node in self.nodes() if node.up and node.record.etcd_data}
+        return self.membership.alive()
 
     @property
     def running(self) -> bool:
@@ -75,23 +70,6 @@ class Cluster:
         """Raise as a client of etcd would see it while it has no quorum."""
         if not self.running:
             raise unavailable("etcdserver: no leader" if self.members else "etcd is not running")
-
-    def leader(self) -> int:
-        """Id of the member that leads."""
-        alive = self.alive()
-        living = [member.id for member in self.members if member.machine in alive]
-        if self._leader in living:
-            return self._leader or 0
-        home = next((member.id for member in self.members if member.machine == self.record.home), 0)
-        return home if home in living else next(iter(living), 0)
-
-    async def etcd_facts(self) -> EtcdFacts:
-        self.require_etcd()
-        return await self._context.kubernetes.etcd_status(self.id)
-
-    def snapshot(self) -> AsyncIterator[bytes]:
-        self.require_etcd()
-        return self._context.kubernetes.etcd_snapshot(self.id)
 
     # What clients ask for
 
@@ -111,7 +89,8 @@ class Cluster:
         self._context.tasks.spawn(f"bootstrap {node.key}", self._bootstrap_later())
 
     def _found(self, node: Node, *, pending: str) -> None:
-        self.record.members = [self._new_member(node)]
+        # The id is etcd's to give; until it runs there is none.
+        self.record.members = [Member(id=0, name=node.hostname, address=node.address, machine=node.key)]
         self.record.home = node.key
         self.record.pending = pending
         self._save()
@@ -126,56 +105,31 @@ class Cluster:
             self._starting = False
         await self.reconcile()
 
-    def _new_member(self, node: Node) -> Member:
-        # etcd ids are 64 bit; the highest bit stays clear for readers that use signed numbers.
-        return Member(id=secrets.randbits(63), name=node.hostname, address=node.address, machine=node.key)
-
     async def leave(self, node: Node) -> None:
         """The node's member leaves and its data directory is removed."""
         async with self._lock:
-            if member := self.member_of(node):
-                self._remove(member.id)
-            self._drop_data(node)
+            await self._move_from(node)
+            await self.membership.leave(node)
+            if node.up:
+                node.set_service("etcd", state="Finished", healthy=False, message="Service finished successfully")
         await self.reconcile()
+
+    async def _move_from(self, node: Node) -> None:
+        """An API server whose etcd goes first hangs: it moves to another member before, if there is one."""
+        others = [member for member in self.membership.voters if member.machine != node.key]
+        if self.running and node.key == self.record.home and quorum.has_quorum(others, self.alive()):
+            await self._stop()
+            await self._start_at(quorum.choose_home(others, self.alive(), None))
 
     async def remove_member(self, member_id: int) -> None:
         """Remove any member by id; the machine that held it, if it lives, keeps useless data."""
         async with self._lock:
-            self.require_etcd()
-            if member_id not in {member.id for member in self.members}:
-                raise not_found("etcdserver: member not found")
-            self._remove(member_id)
+            await self.membership.remove(member_id)
         await self.reconcile()
-
-    def _remove(self, member_id: int) -> None:
-        match quorum.removal_refused(self.members, self.alive(), member_id):
-            case Refusal.NO_LEADER as refused:
-                raise unavailable(refused)
-            case Refusal.NOT_ENOUGH_STARTED as refused:
-                raise failed_precondition(refused)
-        self.record.members = [member for member in self.members if member.id != member_id]
-        self._save()
-
-    def _drop_data(self, node: Node) -> None:
-        node.record.etcd_data = False
-        self._context.store.save_machine(node.record)
-        if node.up:
-            node.set_service("etcd", state="Finished", healthy=False, message="Service finished successfully")
 
     async def forfeit_leadership(self, node: Node) -> str:
         """Name of the member that leads now; empty if this one did not."""
-        self.require_etcd()
-        if len(self.members) == 1:
-            raise failed_precondition("failed to forfeit leadership: cannot forfeit leadership, only one member")
-        own = self.member_of(node)
-        if own is None or own.id != self.leader():
-            return ""
-        alive = self.alive()
-        other = next((member for member in self.members if member.id != own.id and member.machine in alive), None)
-        if other is None:
-            return ""
-        self._leader = other.id
-        return other.name
+        return await self.membership.forfeit(node)
 
     async def data_lost(self, machine: str) -> None:
         """A machine was wiped or deleted without leaving; the last such machine takes the data with it."""
@@ -183,11 +137,16 @@ class Cluster:
             holders = {record.key for record in self._context.store.machines() if record.etcd_data}
             if self.members and not any(member.machine in holders - {machine} for member in self.members):
                 await self._context.kubernetes.remove(self.id)
-                self._context.store.forget_cluster(self.id)
-                self.record = self._context.store.cluster(self.id)
+                self.membership.forget()
                 self._home_boot = None
                 self._registered.clear()
+                self.manifests.forget()
                 self._context.events.emit(SOURCE, "etcd-data-gone", cluster=self.id)
+            else:
+                # First nothing may use the data any more, then it goes.
+                await self._settle()
+            if machine not in holders:
+                await self.membership.etcd.drop(machine)
         await self.reconcile()
 
     # Keeping it so
@@ -199,16 +158,28 @@ class Cluster:
         reported and tried again, for a real node keeps trying as well.
         """
         async with self._lock:
-            try:
-                await self._settle_control_plane()
-                await self._settle_nodes()
-            except Exception as error:  # noqa: BLE001 - whatever the host raises is reported and retried, see above
-                reason = f"{type(error).__name__}: {error}"
-                self._context.events.emit(SOURCE, "reconcile-failed", cluster=self.id, error=reason)
-                self._context.tasks.spawn(f"retry {self.id}", self._reconcile_later())
+            await self._settle()
             self._settle_services()
+        self._settle_manifests()
         if self._joining is None and self._waiting_to_join():
             self._joining = self._context.tasks.spawn(f"join {self.id}", self._join_waiting())
+
+    async def _settle(self) -> None:
+        try:
+            await self._settle_control_plane()
+            await self._settle_nodes()
+        except Exception as error:  # noqa: BLE001 - whatever the host raises is reported and retried, see `reconcile`
+            reason = f"{type(error).__name__}: {error}"
+            self._context.events.emit(SOURCE, "reconcile-failed", cluster=self.id, error=reason)
+            self._context.tasks.spawn(f"retry {self.id}", self._reconcile_later())
+
+    def _settle_manifests(self) -> None:
+        home = self._context.nodes.get(self.record.home or "")
+        self.manifests.want(home.config if home and self.running else None)
+
+    def _changed(self) -> None:
+        for node in self.nodes():
+            node.changed()
 
     async def _reconcile_later(self) -> None:
         await asyncio.sleep(_RETRY_PAUSE_S)
@@ -222,20 +193,20 @@ class Cluster:
         await self.reconcile()
 
     async def _settle_control_plane(self) -> None:
-        alive = self.alive()
-        home_key = None if self._starting else quorum.choose_home(self.members, alive, self.record.home)
+        voters, alive = self.membership.voters, self.alive()
+        home_key = None if self._starting else quorum.choose_home(voters, alive, self.record.home)
         home = self._context.nodes.get(home_key) if home_key else None
-        if home is None:
-            if self.running:
-                await self._stop()
-            return
-        if self.running and (home.key, home.boot_id) != (self.record.home, self._home_boot):
+        if self.running and (home is None or (home.key, home.boot_id) != (self.record.home, self._home_boot)):
             await self._stop()
-        if not self.running:
-            # The start registers every node that the host still takes for up: one that went meanwhile is no more.
-            for name in self._absent():
-                await self._context.kubernetes.node_down(self.id, name)
-            await self._start(home)
+        await self.membership.settle()
+        if home is not None and not self.running:
+            await self._start_at(home.key)
+
+    async def _start_at(self, machine: str | None) -> None:
+        # The start registers every node that the host still takes for up: one that went meanwhile is no more.
+        for name in self._absent():
+            await self._context.kubernetes.node_down(self.id, name)
+        await self._start(self._context.nodes[machine or ""])
 
     async def _stop(self) -> None:
         await self._context.kubernetes.stop(self.id)
@@ -249,13 +220,11 @@ class Cluster:
     async def _start(self, home: Node) -> None:
         assert home.config is not None
         kubernetes, config, facts = self._context.kubernetes, home.config.v1alpha1, home.facts()
-        if self.record.pending == "recover":
+        if self.record.pending == "recover" and not self.membership.etcd.has_data(home.key):
             snapshot = self._context.store.snapshot_path(home.key).read_bytes()
-            await kubernetes.recover(self.id, config, facts, snapshot)
-        elif self.record.pending == "new" and not kubernetes.has_data(self.id):
-            await kubernetes.start(self.id, config, facts, new=True)
-        else:
-            await kubernetes.start(self.id, config, facts, new=False)
+            await self.membership.etcd.recover(config, facts, snapshot)
+        new = self.record.pending == "new" and not kubernetes.has_data(self.id)
+        await kubernetes.start(self.id, config, facts, new=new)
         await self._started(home)
 
     async def _started(self, home: Node) -> None:
@@ -264,8 +233,7 @@ class Cluster:
         self.record.home = home.key
         self._home_boot = home.boot_id
         if first and len(self.members) == 1:
-            # From now on the first member goes by the id the real etcd gave it.
-            self.members[0].id = (await self._context.kubernetes.etcd_status(self.id)).member_id
+            self.members[0].id = (await self.membership.etcd.status(home.key)).member_id
         self._save()
         self._context.emit("control-plane-started", home, cluster=self.id, first=bool(first))
         vip = next((node.config.vip for node in self.nodes() if node.config and node.config.vip), None)
@@ -304,37 +272,53 @@ class Cluster:
             self._save()
 
     def _waiting_to_join(self) -> Node | None:
-        """A control plane with a configuration but no data, while there is a cluster to join."""
-        return next((node for node in self.nodes() if self.running and self._may_join(node)), None)
+        """A control plane that is no voter yet, while there is a cluster to join: a learner first, etcd takes one."""
+        waiting = [node for node in self.nodes() if self.running and self._may_join(node)]
+        return next(iter(sorted(waiting, key=lambda node: self.member_of(node) is None)), None)
 
-    @staticmethod
-    def _may_join(node: Node) -> bool:
+    def _may_join(self, node: Node) -> bool:
+        member = self.member_of(node)
+        if not node.up or not node.control_plane:
+            return False
+        if node.record.etcd_data:
+            return member is not None and member.learner
         # After `etcd leave` the service is finished and stays so until the machine reboots.
         etcd = node.services.get("etcd")
-        return node.up and node.control_plane and not node.record.etcd_data and bool(etcd and etcd.state != "Finished")
+        return bool(etcd and etcd.state != "Finished")
 
     async def _join_waiting(self) -> None:
-        """Add waiting control planes one at a time, as etcd takes learners."""
+        """Take waiting control planes in one at a time, as etcd takes learners."""
         try:
             while node := self._waiting_to_join():
-                await self._context.latency.sleep("etcd-join")
-                async with self._lock:
-                    if self.running and self._may_join(node):
-                        self._join(node)
+                await self._join(node)
         finally:
             self._joining = None
         await self.reconcile()
 
-    def _join(self, node: Node) -> None:
-        # Talos removes a member of the same name first: the machine was made anew.
-        self.record.members = [
-            member for member in self.members if node.key != member.machine and node.hostname != member.name
-        ]
-        self.record.members.append(self._new_member(node))
-        self._save()
+    async def _join(self, node: Node) -> None:
+        if not node.record.etcd_data:
+            await self._context.latency.sleep("etcd-join")
+            async with self._lock:
+                joined = not (self.running and self._may_join(node)) or await self._add(node)
+            if not joined:
+                await asyncio.sleep(_JOIN_PAUSE_S)
+            await self.reconcile()
+            return
+        await self._context.latency.sleep("etcd-learner")
+        await self.membership.promote(node)
+        await self.reconcile()
+
+    async def _add(self, node: Node) -> bool:
+        try:
+            await self.membership.add(node)
+        except (EtcdError, OSError) as error:
+            # For some seconds after each change etcd calls itself unhealthy: Talos tries again as well.
+            self._context.emit("etcd-join-refused", node, cluster=self.id, error=str(error))
+            return False
         node.record.etcd_data = True
         self._context.store.save_machine(node.record)
-        self._context.emit("etcd-joined", node, cluster=self.id, members=len(self.members))
+        self._context.emit("etcd-learner", node, cluster=self.id)
+        return True
 
     def _settle_services(self) -> None:
         for node in self.nodes():
@@ -345,15 +329,18 @@ class Cluster:
             node.settle()
 
     def _settle_etcd(self, node: Node) -> None:
-        if self.member_of(node) is None:
+        member = self.member_of(node)
+        if member is None:
             node.set_service("etcd", healthy=False, message="the member has been permanently removed from the cluster")
+        elif member.learner:
+            node.set_service("etcd", healthy=False, message=LEARNER)
         elif self.running:
             node.set_service("etcd")
         else:
             node.set_service("etcd", healthy=False, message="context deadline exceeded")
 
     def _save(self) -> None:
-        self._context.store.save_cluster(self.record)
+        self.membership.save()
 
 
 class Clusters:

@@ -7,6 +7,7 @@ from typing import Any
 
 from infraflux_lab.certificates import KeyPair
 from infraflux_lab.contracts import EventSink, Faults, KubernetesHost, Latency, PowerControl
+from infraflux_lab.talos.bootstrap_manifests import FetchManifest, nothing_to_fetch
 from infraflux_lab.talos.front import Connections
 from infraflux_lab.talos.node import Node
 from infraflux_lab.talos.store import Store
@@ -61,6 +62,7 @@ class LabContext:
     tasks: Tasks
     validator: Validator
     schematics: Schematics = no_schematics
+    fetch_manifest: FetchManifest = nothing_to_fetch
     nodes: dict[str, Node] = field(default_factory=dict)
 
     def emit(self, kind: str, node: Node, **fields: Any) -> None:

@@ -230,6 +230,7 @@ DEFINITIONS: Sequence[Definition] = (
     _kubernetes("SchedulerConfigs", "SchedulerConfig", namespace="controlplane", sensitive=True),
     _kubernetes("BootstrapManifestsConfigs", "BootstrapManifestsConfig", namespace="controlplane"),
     _kubernetes("Manifests", "Manifest", namespace="controlplane"),
+    _kubernetes("ManifestStatuses", "ManifestStatus", namespace="controlplane"),
 )
 
 BY_TYPE = {definition.type: definition for definition in DEFINITIONS}

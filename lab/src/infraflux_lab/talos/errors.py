@@ -2,6 +2,8 @@
 
 import grpc
 
+from infraflux_lab.contracts import EtcdError
+
 
 class TalosError(Exception):
     """Ends a call with a gRPC status."""
@@ -44,3 +46,15 @@ def unimplemented(message: str) -> TalosError:
 
 def not_authorized() -> TalosError:
     return TalosError(grpc.StatusCode.PERMISSION_DENIED, "not authorized")
+
+
+def etcd_failed(error: EtcdError, doing: str = "") -> TalosError:
+    """etcd's words behind Talos'; Talos hands most of them on without a code of its own."""
+    message = f"{doing}: {error}" if doing else str(error)
+    codes = {
+        "member not found": grpc.StatusCode.NOT_FOUND,
+        "no leader": grpc.StatusCode.UNAVAILABLE,
+        "context deadline exceeded": grpc.StatusCode.DEADLINE_EXCEEDED,
+    }
+    code = next((code for words, code in codes.items() if words in str(error)), grpc.StatusCode.UNKNOWN)
+    return TalosError(code, message)

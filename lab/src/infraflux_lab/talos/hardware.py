@@ -67,16 +67,17 @@ def _block_device(disk: Disk, device: str, *, system: bool) -> BlockDevice:
         transport="virtio",
         subsystem="/sys/class/block",
         bus_path=f"/pci0000:00/0000:00:05.0/virtio2/host0/target0:0:{number}/0:0:{number}:0/",
-        rotational=not virtio,
+        # virtio-blk always says so, QEMU's SCSI and SATA disks unless their rotation rate is 1, which is `ssd=1`.
+        rotational=virtio or not disk.ssd,
         system=system,
     )
 
 
 def links(node: Node) -> Sequence[Link]:
-    """Network cards by the name Talos' predictable scheme gives the nth card of a QEMU machine."""
+    """Network cards by the kernel's own names: images of platform nocloud boot with `net.ifnames=0`."""
     return [
         Link(
-            name=f"ens{18 + at}",
+            name=f"eth{at}",
             index=2 + at,
             mac=mac.lower(),
             address=nic.address,

@@ -14,6 +14,7 @@ from infraflux_lab.talos.api_etcd import EtcdApi
 from infraflux_lab.talos.api_lifecycle import LifecycleApi
 from infraflux_lab.talos.api_machine import MachineApi
 from infraflux_lab.talos.api_storage import StorageApi
+from infraflux_lab.talos.bootstrap_manifests import FetchManifest, nothing_to_fetch
 from infraflux_lab.talos.cluster import Clusters
 from infraflux_lab.talos.context import LabContext, Schematics, Tasks, no_schematics
 from infraflux_lab.talos.front import Connections
@@ -44,9 +45,13 @@ class TalosLab:
         faults: Faults,
         talosctl: Path | None = None,
         schematics: Schematics = no_schematics,
+        fetch_manifest: FetchManifest = nothing_to_fetch,
         count: Callable[[str, str], None] = lambda _environment, _path: None,
     ) -> None:
-        """`talosctl` judges machine configs; `count` is told the environment and the method of every call."""
+        """`talosctl` judges machine configs; `fetch_manifest` answers for URLs of manifests.
+
+        `count` is told the environment and the method of every call.
+        """
         self._count = count
         # Unix socket paths are limited to about 100 characters; the state directory may be longer.
         self._runtime = tempfile.TemporaryDirectory(prefix="infraflux-talos-")
@@ -61,6 +66,7 @@ class TalosLab:
             tasks=Tasks(events),
             validator=Validator(talosctl),
             schematics=schematics,
+            fetch_manifest=fetch_manifest,
         )
         self._clusters = Clusters(self._context)
         self._lifecycle = Lifecycle(self._context, self._clusters)

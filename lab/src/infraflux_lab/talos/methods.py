@@ -19,7 +19,8 @@ SNAPSHOTTERS = OPERATORS | {"os:etcd:backup"}
 
 
 CHANGING = frozenset({
-    "ApplyConfiguration", "Bootstrap", "Create", "Destroy", "EtcdForfeitLeadership", "EtcdLeaveCluster", "EtcdRecover",
+    "ApplyConfiguration", "Bootstrap", "Create", "Destroy", "EtcdAlarmDisarm", "EtcdDefragment",
+    "EtcdForfeitLeadership", "EtcdLeaveCluster", "EtcdRecover",
     "EtcdRemoveMemberByID", "Pull", "Reboot", "Reset", "Shutdown", "Update", "Upgrade",
 })  # fmt: skip
 """Methods that change a machine; everything else only reads."""
@@ -82,6 +83,12 @@ def etcd_methods(api: EtcdApi) -> dict[str, Method]:
         "EtcdStatus": Method(request=Empty, response=m.EtcdStatusResponse, roles=ETCD_READERS, unary=api.status),
         "EtcdAlarmList": Method(
             request=Empty, response=m.EtcdAlarmListResponse, roles=ETCD_READERS, unary=api.alarm_list
+        ),
+        "EtcdAlarmDisarm": Method(
+            request=Empty, response=m.EtcdAlarmDisarmResponse, roles=OPERATORS, unary=api.alarm_disarm
+        ),
+        "EtcdDefragment": Method(
+            request=Empty, response=m.EtcdDefragmentResponse, roles=OPERATORS, unary=api.defragment
         ),
         "EtcdSnapshot": Method(
             request=m.EtcdSnapshotRequest, response=common_pb2.Data, roles=SNAPSHOTTERS, stream=api.snapshot

@@ -138,6 +138,8 @@ class Node:
             labels=config.labels,
             taints=config.taints,
             registered_taints=config.registered_taints,
+            system_uuid=self.machine.uuid,
+            boot_id=self.boot_id,
             os_image=f"Talos ({self.version})",
             images={name: config.component_image(section) for name, section in STATIC_PODS.items()},
             config_versions={name: str(version) for name, version in self.config_versions.items()},

@@ -1,20 +1,17 @@
 """What a machine's resources hold at this moment: a pure reading of its state."""
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
-from io import StringIO
 from ipaddress import ip_address
 from typing import Any
 
-from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
-from ruamel.yaml import YAML
-from ruamel.yaml.scalarstring import LiteralScalarString
 
+from infraflux_lab.talos.bootstrap_manifests import FetchManifest, render_manifests
 from infraflux_lab.talos.cluster import Cluster
 from infraflux_lab.talos.config_loading import parse
+from infraflux_lab.talos.content import Content, make_content
 from infraflux_lab.talos.context import Schematics
 from infraflux_lab.talos.definitions import DEFINITIONS, META_NAMESPACE, META_TYPE
 from infraflux_lab.talos.hardware import disks, links, pretty_size
@@ -36,70 +33,25 @@ _COMPONENTS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Content:
-    """One resource without the metadata that the server adds."""
-
-    namespace: str
-    type: str
-    id: str
-    proto: bytes
-    spec: object
-    """What `yaml` shows; the text is made only of what somebody asks for, it costs more than all the rest."""
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    version: int | None = None
-    """Where others count on it; else the server counts changes."""
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        return self.namespace, self.type, self.id
-
-    @property
-    def yaml(self) -> str:
-        """The spec as YAML: a string as a YAML string, which is how Talos shows a machine config."""
-        return _string_yaml(self.spec) if isinstance(self.spec, str) else _spec_yaml(json.dumps(self.spec))
-
-
-def _content(namespace: str, kind: str, name: str, proto: Message, spec: object) -> Content:
-    return Content(namespace=namespace, type=kind, id=name, proto=proto.SerializeToString(), spec=spec)
-
-
-@lru_cache(maxsize=2048)
-def _spec_yaml(document: str) -> str:
-    return to_yaml(json.loads(document))
-
-
-@lru_cache(maxsize=256)
-def _string_yaml(text: str) -> str:
-    return to_yaml(LiteralScalarString(text))
-
-
-def to_yaml(spec: object) -> str:
-    """YAML text of one spec."""
-    yaml = YAML()
-    yaml.default_flow_style = False
-    yaml.width = 10_000
-    stream = StringIO()
-    yaml.dump(spec, stream)
-    return stream.getvalue().removesuffix("...\n")
-
-
 @lru_cache(maxsize=1)
 def definitions() -> tuple[Content, ...]:
     """The definitions of all types; they never change."""
     return tuple(
-        _content(META_NAMESPACE, META_TYPE, definition.id, definition.proto(), definition.yaml())
+        make_content(META_NAMESPACE, META_TYPE, definition.id, definition.proto(), definition.yaml())
         for definition in DEFINITIONS
     )
 
 
-def snapshot(node: Node, *, cluster: Cluster | None, schematics: Schematics) -> list[Content]:
+def snapshot(
+    node: Node, *, cluster: Cluster | None, schematics: Schematics, fetch_manifest: FetchManifest
+) -> list[Content]:
     """Every resource of a machine as it is now."""
     found = [*definitions(), *_runtime(node), *_extensions(node, schematics), *_hardware(node), *_network(node)]
     if node.config is not None and cluster is not None:
         found += [
             *_configuration(node, node.config),
             *_kubernetes(node, node.config, cluster),
+            *_manifests(node.config, cluster, fetch_manifest),
             *_cluster(node, node.config, cluster),
         ]
     return found
@@ -110,14 +62,14 @@ def _runtime(node: Node) -> Iterator[Content]:
     status = specs_pb2.MachineStatusStatus(ready=node.ready)
     for condition in unmet:
         status.unmet_conditions.add(**condition)
-    yield _content(
+    yield make_content(
         "runtime",
         "MachineStatuses.runtime.talos.dev",
         "machine",
         specs_pb2.MachineStatusSpec(stage=int(node.stage), status=status),
         {"stage": node.stage.label, "status": {"ready": node.ready, "unmetConditions": unmet}},
     )
-    yield _content(
+    yield make_content(
         "runtime",
         "Versions.runtime.talos.dev",
         "version",
@@ -126,7 +78,7 @@ def _runtime(node: Node) -> Iterator[Content]:
     )
     for service in node.services.values():
         spec = {"running": service.state == "Running", "healthy": service.healthy, "unknown": service.unknown}
-        yield _content("runtime", "Services.v1alpha1.talos.dev", service.id, specs_pb2.ServiceSpec(**spec), spec)
+        yield make_content("runtime", "Services.v1alpha1.talos.dev", service.id, specs_pb2.ServiceSpec(**spec), spec)
 
 
 def _extensions(node: Node, schematics: Schematics) -> Iterator[Content]:
@@ -136,7 +88,7 @@ def _extensions(node: Node, schematics: Schematics) -> Iterator[Content]:
         return
     names = [(name.rsplit("/", 1)[-1], node.version) for name in schematics(schematic)]
     for at, (name, version) in enumerate([*names, ("schematic", schematic)]):
-        yield _content(
+        yield make_content(
             "runtime",
             "ExtensionStatuses.runtime.talos.dev",
             str(at),
@@ -152,7 +104,7 @@ def _extensions(node: Node, schematics: Schematics) -> Iterator[Content]:
 
 
 def _hardware(node: Node) -> Iterator[Content]:
-    yield _content(
+    yield make_content(
         "hardware",
         "SystemInformations.hardware.talos.dev",
         "systeminformation",
@@ -177,13 +129,13 @@ def _hardware(node: Node) -> Iterator[Content]:
             "transport": disk.transport,
             "rotational": disk.rotational,
         }
-        yield _content("runtime", "Disks.block.talos.dev", disk.id, specs_pb2.DiskSpec(**spec), spec)
+        yield make_content("runtime", "Disks.block.talos.dev", disk.id, specs_pb2.DiskSpec(**spec), spec)
         if disk.system:
             yield from _volumes(node, disk.id, disk.size_bytes)
 
 
 def _volumes(node: Node, disk: str, size: int) -> Iterator[Content]:
-    yield _content(
+    yield make_content(
         "runtime",
         "SystemDisks.block.talos.dev",
         "system-disk",
@@ -193,7 +145,7 @@ def _volumes(node: Node, disk: str, size: int) -> Iterator[Content]:
     if node.config is None:
         return
     left = max(size - _OTHER_PARTITIONS_BYTES, 0)
-    yield _content(
+    yield make_content(
         "runtime",
         "VolumeStatuses.block.talos.dev",
         "EPHEMERAL",
@@ -217,7 +169,7 @@ def _volumes(node: Node, disk: str, size: int) -> Iterator[Content]:
 
 
 def _network(node: Node) -> Iterator[Content]:
-    yield _content(
+    yield make_content(
         "network",
         "HostnameStatuses.net.talos.dev",
         "hostname",
@@ -226,7 +178,7 @@ def _network(node: Node) -> Iterator[Content]:
     )
     for link in links(node):
         raw = bytes.fromhex(link.mac.replace(":", ""))
-        yield _content(
+        yield make_content(
             "network",
             "LinkStatuses.net.talos.dev",
             link.name,
@@ -259,7 +211,7 @@ def _network(node: Node) -> Iterator[Content]:
 def _address(link: str, index: int, address: str, prefix_length: int) -> Content:
     prefix = specs_pb2.NetIPPrefix(ip=ip_address(address).packed, prefix_length=prefix_length)
     text = f"{address}/{prefix_length}"
-    return _content(
+    return make_content(
         "network",
         "AddressStatuses.net.talos.dev",
         f"{link}/{text}",
@@ -284,7 +236,7 @@ def _configuration(node: Node, config: MachineConfig) -> Iterator[Content]:
 
 
 def _kubernetes(node: Node, config: MachineConfig, cluster: Cluster) -> Iterator[Content]:
-    yield _content(
+    yield make_content(
         "k8s",
         "Nodenames.kubernetes.talos.dev",
         "nodename",
@@ -293,13 +245,13 @@ def _kubernetes(node: Node, config: MachineConfig, cluster: Cluster) -> Iterator
     )
     kubelet: dict[str, Any] = {"image": config.kubelet_image, "args": config.kubelet_arguments}
     image = specs_pb2.ImageSpec(image=config.kubelet_image)
-    yield _content("k8s", "KubeletConfigs.kubernetes.talos.dev", "kubelet", image, {"image": config.kubelet_image})
-    yield _content(
+    yield make_content("k8s", "KubeletConfigs.kubernetes.talos.dev", "kubelet", image, {"image": config.kubelet_image})
+    yield make_content(
         "k8s", "KubeletSpecs.kubernetes.talos.dev", "kubelet", kubernetes_pb2.KubeletSpec(**kubelet), kubelet
     )
     if not config.control_plane:
         return
-    yield _content(
+    yield make_content(
         "controlplane",
         "BootstrapManifestsConfigs.kubernetes.talos.dev",
         "manifests",
@@ -308,12 +260,34 @@ def _kubernetes(node: Node, config: MachineConfig, cluster: Cluster) -> Iterator
     )
     for name, section in STATIC_PODS.items():
         made = specs_pb2.ImageSpec(image=config.component_image(section))
-        content = _content("controlplane", _COMPONENTS[name], name, made, {"image": made.image})
+        content = make_content("controlplane", _COMPONENTS[name], name, made, {"image": made.image})
         yield replace(content, version=node.config_versions[name])
         yield _static_pod_of(name, config, section)
     if cluster.running and node.registered:
         for name in _COMPONENTS:
             yield _static_pod_status(f"kube-system/{name}-{node.hostname}")
+
+
+def _manifests(config: MachineConfig, cluster: Cluster, fetch: FetchManifest) -> Iterator[Content]:
+    """What the cluster was begun with, and which of it has been applied."""
+    if not config.control_plane:
+        return
+    yield from _manifest_contents(config.raw, fetch)
+    if applied := cluster.manifests.applied:
+        status = specs_pb2.ManifestStatusSpec(manifests_applied=applied)
+        kind = "ManifestStatuses.kubernetes.talos.dev"
+        yield make_content("controlplane", kind, "manifests", status, {"manifestsApplied": list(applied)})
+
+
+@lru_cache(maxsize=32)
+def _manifest_contents(raw: bytes, fetch: FetchManifest) -> tuple[Content, ...]:
+    contents = []
+    for name, objects in render_manifests(parse(raw), fetch).items():
+        spec = specs_pb2.ManifestSpec()
+        for one in objects:
+            spec.items.add().object.update(one)
+        contents.append(make_content("controlplane", "Manifests.kubernetes.talos.dev", name, spec, objects))
+    return tuple(contents)
 
 
 def _static_pod_of(name: str, config: MachineConfig, section: str) -> Content:
@@ -329,7 +303,7 @@ def _static_pod_of(name: str, config: MachineConfig, section: str) -> Content:
     struct = Struct()
     struct.update(pod)
     made = kubernetes_pb2.StaticPodSpec(pod=struct)
-    return _content("k8s", "StaticPods.kubernetes.talos.dev", name, made, pod)
+    return make_content("k8s", "StaticPods.kubernetes.talos.dev", name, made, pod)
 
 
 def _static_pod_status(name: str) -> Content:
@@ -340,11 +314,11 @@ def _static_pod_status(name: str) -> Content:
     struct = Struct()
     struct.update(status)
     spec = specs_pb2.StaticPodStatusSpec(pod_status=struct)
-    return _content("k8s", "StaticPodStatuses.kubernetes.talos.dev", name, spec, status)
+    return make_content("k8s", "StaticPodStatuses.kubernetes.talos.dev", name, spec, status)
 
 
 def _cluster(node: Node, config: MachineConfig, cluster: Cluster) -> Iterator[Content]:
-    yield _content(
+    yield make_content(
         "cluster",
         "Infos.cluster.talos.dev",
         "current",
@@ -353,7 +327,7 @@ def _cluster(node: Node, config: MachineConfig, cluster: Cluster) -> Iterator[Co
     )
     if (member := cluster.member_of(node)) and node.record.etcd_data:
         spec = {"memberID": f"{member.id:016x}"}
-        yield _content(
+        yield make_content(
             "etcd", "EtcdMembers.etcd.talos.dev", "local", specs_pb2.EtcdMemberSpec(member_id=spec["memberID"]), spec
         )
     for other in cluster.nodes():
@@ -378,4 +352,4 @@ def _discovered(node: Node) -> Content:
     if node.control_plane:
         spec.control_plane.api_server_port = 6443
         shown["controlPlane"] = {"port": 6443}
-    return _content("cluster", "Members.cluster.talos.dev", node.hostname, spec, shown)
+    return make_content("cluster", "Members.cluster.talos.dev", node.hostname, spec, shown)

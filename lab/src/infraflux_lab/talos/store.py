@@ -45,6 +45,8 @@ class Member:
     name: str
     address: str
     machine: str
+    learner: bool = False
+    """Has not been promoted yet: it holds data and has no vote."""
 
 
 @dataclass(kw_only=True)
