@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import ssl
@@ -118,6 +119,44 @@ async def test_a_deployment_runs_and_follows_its_node(
     await kubectl(lab, "wait", "deployment/web", "--for=condition=Available=False", "--timeout=60s")
     await lab.node_up(cluster_id, node(3, control_plane=False))
     await kubectl(lab, "rollout", "status", "deployment/web", "--timeout=60s")
+
+
+def _failing(kind: str, name: str) -> str:
+    """A workload whose pods fail in one of the lab's ways."""
+    template = {
+        "metadata": {"labels": {"app": name}, "annotations": {"lab.infraflux.io/fails": kind}},
+        "spec": {"containers": [{"name": "c", "image": "example.org/none:1"}]},
+    }
+    if kind == "exit":
+        template["spec"]["restartPolicy"] = "Never"
+        spec: dict[str, Any] = {"template": template, "backoffLimit": 0}
+        return json.dumps({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec})
+    spec = {"selector": {"matchLabels": {"app": name}}, "template": template}
+    return json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec})
+
+
+async def test_pods_fail_where_their_annotation_says_so(
+    lab: KubernetesLab, config: dict[str, Any], node: Any, kubectl: Kubectl
+) -> None:
+    cluster_id = config["cluster"]["id"]
+    await lab.start(cluster_id, config, node(1), new=True)
+    await lab.node_up(cluster_id, node(1))
+    await lab.node_up(cluster_id, node(3, control_plane=False))
+    await kubectl(lab, "apply", "-f", "-", stdin=CNI_TEXT)
+    for kind in ("image", "crash", "readiness", "exit"):
+        await kubectl(lab, "apply", "-f", "-", stdin=_failing(kind, kind))
+    await kubectl(lab, "wait", "job/exit", "--for=condition=Failed", "--timeout=60s")
+
+    async def says(app: str, path: str, words: str) -> bool:
+        output = await kubectl(lab, "get", "pods", "-l", f"app={app}", "-o", f"jsonpath={{.items[*].status.{path}}}")
+        return words in output
+
+    waiting = "containerStatuses[*].state.waiting.reason"
+    await _until(lambda: says("image", waiting, "ImagePullBackOff"))
+    await _until(lambda: says("crash", waiting, "CrashLoopBackOff"))
+    await _until(lambda: says("readiness", "phase", "Running"))
+    ready = "jsonpath={.items[*].status.readyReplicas}"
+    assert (await kubectl(lab, "get", "deployments", "-o", ready)).split() == []
 
 
 async def test_data_survives_kills_and_its_home_moves_to_another_member(
