@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from infraflux_lab.contracts import EtcdAlarm, EtcdError, EtcdFacts, EtcdMember, NodeFacts
@@ -44,7 +45,12 @@ class PretendEtcd:
         self.entries.clear()
         self._add(node, learner=False)
 
-    async def recover(self, config: Mapping[str, Any], node: NodeFacts, snapshot: bytes) -> None:
+    def database(self, machine: str) -> Path:
+        return Path("/nonexistent")
+
+    async def recover(
+        self, config: Mapping[str, Any], node: NodeFacts, snapshot: bytes, *, checked: bool = True
+    ) -> None:
         self.recovered = snapshot
         self.entries.clear()
         self._add(node, learner=False)

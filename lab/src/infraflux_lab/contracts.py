@@ -7,6 +7,7 @@ Each part knows the others only through the protocols in this file, so each is t
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 
@@ -185,14 +186,22 @@ class EtcdMembers(Protocol):
 
     def has_data(self, machine: str) -> bool: ...
 
+    def database(self, machine: str) -> Path:
+        """The machine's database file, whether it is there or not."""
+
     def started(self) -> set[str]:
         """Machines whose member runs."""
 
     async def found(self, config: Mapping[str, Any], node: NodeFacts) -> None:
         """Begin a new cluster; FileExistsError where the machine has data."""
 
-    async def recover(self, config: Mapping[str, Any], node: NodeFacts, snapshot: bytes) -> None:
-        """Begin a new cluster with the data of a snapshot; FileExistsError where the machine has data."""
+    async def recover(
+        self, config: Mapping[str, Any], node: NodeFacts, snapshot: bytes, *, checked: bool = True
+    ) -> None:
+        """Begin a new cluster with the data of a snapshot; FileExistsError where the machine has data.
+
+        Not `checked`: a copy of the database file, which has no checksum, is taken as well.
+        """
 
     async def join(self, config: Mapping[str, Any], node: NodeFacts, *, via: str) -> int:
         """Add the machine as a learner and start its member; the answer is the member's id.

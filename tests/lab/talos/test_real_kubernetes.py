@@ -50,6 +50,21 @@ def test_one_control_plane_from_bootstrap_to_recovery(real, tmp_path):
     assert "namespace/after" not in names
 
 
+def test_without_a_snapshot_the_database_file_brings_the_cluster_back(real, tmp_path):
+    """Talos' way out where etcd has no quorum to take a snapshot of: copy the file, and skip its checksum."""
+    real.cluster(control_planes=1, workers=0)
+    kubectl(real, tmp_path, "create", "namespace", "kept")
+    real.talosctl("cp", "/var/lib/etcd/member/snap/db", str(tmp_path / "copied"), node=11)
+    words = ("reset", "--graceful=false", "--reboot", "--system-labels-to-wipe=EPHEMERAL", "--timeout=50s")
+    real.talosctl(*words, node=11)
+    real.until(lambda: "etcd-data-gone" in real.log.kinds(), "data lost")
+    real.until(lambda: real.stage(11) == "booting", "booted without etcd")
+    database = str(tmp_path / "copied" / "db")
+    real.talosctl("bootstrap", "--recover-from", database, "--recover-skip-hash-check", node=11)
+    real.until(lambda: real.ready(11), "recovered")
+    assert "namespace/kept" in kubectl(real, tmp_path, "get", "namespaces", "-o", "name").split()
+
+
 def nodes(world, tmp_path):
     return json.loads(kubectl(world, tmp_path, "get", "nodes", "-o", "json"))["items"]
 

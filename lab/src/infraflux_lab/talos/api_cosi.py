@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from infraflux_lab.talos.cluster import Clusters
-from infraflux_lab.talos.context import LabContext
 from infraflux_lab.talos.content import Content
+from infraflux_lab.talos.context import LabContext
 from infraflux_lab.talos.definitions import BY_TYPE, NAMESPACES
 from infraflux_lab.talos.errors import TalosError, invalid_argument, not_authorized, not_found, unimplemented
 from infraflux_lab.talos.gateway import Call

@@ -174,7 +174,7 @@ class MachineApi:
 
     async def kubeconfig(self, call: Call, _request: Empty) -> AsyncGenerator[common_pb2.Data, None]:
         config = require_control_plane(call.node, "kubeconfig")
-        yield common_pb2.Data(bytes=_archive("kubeconfig", credentials.kubeconfig(config)))
+        yield common_pb2.Data(bytes=pack_file("kubeconfig", credentials.kubeconfig(config)))
 
     async def generate_client_configuration(
         self, call: Call, request: machine_pb2.GenerateClientConfigurationRequest
@@ -200,7 +200,9 @@ class MachineApi:
         if "cri" not in node.services or node.busy:
             raise failed_precondition("bootstrap is not available yet")
         require_control_plane(node, "bootstrap")
-        await self._clusters.of(node).bootstrap(node, recover=request.recover_etcd)
+        await self._clusters.of(node).bootstrap(
+            node, recover=request.recover_etcd, checked=not request.recover_skip_hash_check
+        )
         self._context.emit("bootstrapped", node, recover=request.recover_etcd)
         if self._context.struck("bootstrap-race", node):
             raise unavailable("error reading from server: EOF")
@@ -252,7 +254,7 @@ def _service_info(service: Service) -> machine_pb2.ServiceInfo:
     return info
 
 
-def _archive(name: str, content: bytes) -> bytes:
+def pack_file(name: str, content: bytes) -> bytes:
     """A .tar.gz with one file, as the copy protocol of the API sends it."""
     buffer = io.BytesIO()
     with gzip.GzipFile(fileobj=buffer, mode="wb") as packed, tarfile.open(fileobj=packed, mode="w") as archive:

@@ -73,7 +73,7 @@ class Cluster:
 
     # What clients ask for
 
-    async def bootstrap(self, node: Node, *, recover: bool) -> None:
+    async def bootstrap(self, node: Node, *, recover: bool, checked: bool = True) -> None:
         """Make this node the first member of a new etcd, or of one recovered from the uploaded snapshot.
 
         Returns when the decision is on disk; the processes start after the simulated time it takes.
@@ -85,7 +85,8 @@ class Cluster:
                 raise failed_precondition("no etcd snapshot was uploaded to recover from")
             if not recover and (self.members or self._context.kubernetes.has_data(self.id)):
                 raise already_exists("etcd data directory is not empty")
-            self._found(node, pending="recover" if recover else "new")
+            recovery = "recover" if checked else "recover-unchecked"
+            self._found(node, pending=recovery if recover else "new")
         self._context.tasks.spawn(f"bootstrap {node.key}", self._bootstrap_later())
 
     def _found(self, node: Node, *, pending: str) -> None:
@@ -220,9 +221,10 @@ class Cluster:
     async def _start(self, home: Node) -> None:
         assert home.config is not None
         kubernetes, config, facts = self._context.kubernetes, home.config.v1alpha1, home.facts()
-        if self.record.pending == "recover" and not self.membership.etcd.has_data(home.key):
+        if self.record.pending.startswith("recover") and not self.membership.etcd.has_data(home.key):
             snapshot = self._context.store.snapshot_path(home.key).read_bytes()
-            await self.membership.etcd.recover(config, facts, snapshot)
+            checked = self.record.pending == "recover"
+            await self.membership.etcd.recover(config, facts, snapshot, checked=checked)
         new = self.record.pending == "new" and not kubernetes.has_data(self.id)
         await kubernetes.start(self.id, config, facts, new=new)
         await self._started(home)

@@ -44,6 +44,11 @@ def unimplemented(message: str) -> TalosError:
     return TalosError(grpc.StatusCode.UNIMPLEMENTED, message)
 
 
+def refused_unnamed(message: str) -> TalosError:
+    """What Talos says by a plain error of Go."""
+    return TalosError(grpc.StatusCode.UNKNOWN, message)
+
+
 def not_authorized() -> TalosError:
     return TalosError(grpc.StatusCode.PERMISSION_DENIED, "not authorized")
 

@@ -10,6 +10,7 @@ import grpc
 from infraflux_lab.contracts import EventSink, Faults, KubernetesHost, Latency, Machine, PowerControl
 from infraflux_lab.talos.api_cluster import ClusterApi
 from infraflux_lab.talos.api_cosi import CosiApi
+from infraflux_lab.talos.api_day2 import Day2Api
 from infraflux_lab.talos.api_etcd import EtcdApi
 from infraflux_lab.talos.api_lifecycle import LifecycleApi
 from infraflux_lab.talos.api_machine import MachineApi
@@ -81,6 +82,7 @@ class TalosLab:
             etcd=EtcdApi(context, clusters),
             cosi=CosiApi(context, clusters),
             storage=StorageApi(),
+            day2=Day2Api(context, clusters),
             cluster=ClusterApi(clusters),
         )
         options = [("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES)]

@@ -4,12 +4,21 @@ from google.protobuf.empty_pb2 import Empty
 
 from infraflux_lab.talos.api_cluster import ClusterApi
 from infraflux_lab.talos.api_cosi import CosiApi
+from infraflux_lab.talos.api_day2 import Day2Api
 from infraflux_lab.talos.api_etcd import EtcdApi
 from infraflux_lab.talos.api_lifecycle import LifecycleApi
 from infraflux_lab.talos.api_machine import MachineApi
 from infraflux_lab.talos.api_storage import StorageApi
 from infraflux_lab.talos.gateway import Method
-from infraflux_lab.talos.proto import cluster_pb2, common_pb2, cosi_pb2, kubernetes_pb2, machine_pb2, storage_pb2
+from infraflux_lab.talos.proto import (
+    cluster_pb2,
+    common_pb2,
+    cosi_pb2,
+    day2_pb2,
+    kubernetes_pb2,
+    machine_pb2,
+    storage_pb2,
+)
 
 ADMIN = frozenset({"os:admin"})
 OPERATORS = ADMIN | {"os:operator"}
@@ -21,6 +30,7 @@ SNAPSHOTTERS = OPERATORS | {"os:etcd:backup"}
 CHANGING = frozenset({
     "ApplyConfiguration", "Bootstrap", "Create", "Destroy", "EtcdAlarmDisarm", "EtcdDefragment",
     "EtcdForfeitLeadership", "EtcdLeaveCluster", "EtcdRecover",
+    "MetaDelete", "MetaWrite", "ServiceRestart",
     "EtcdRemoveMemberByID", "Pull", "Reboot", "Reset", "Shutdown", "Update", "Upgrade",
 })  # fmt: skip
 """Methods that change a machine; everything else only reads."""
@@ -155,6 +165,38 @@ def cosi_methods(api: CosiApi) -> dict[str, Method]:
     }
 
 
+def day2_methods(api: Day2Api) -> dict[str, Method]:
+    """What is asked of a node that stands."""
+    d = day2_pb2
+    machined = {
+        "Logs": Method(request=d.LogsRequest, response=common_pb2.Data, roles=READERS, stream=api.logs),
+        "LogsContainers": Method(
+            request=Empty, response=d.LogsContainersResponse, roles=READERS, unary=api.logs_containers
+        ),
+        "Dmesg": Method(request=d.DmesgRequest, response=common_pb2.Data, roles=READERS, stream=api.dmesg),
+        "Copy": Method(request=d.CopyRequest, response=common_pb2.Data, roles=ADMIN, stream=api.copy),
+        "ServiceRestart": Method(
+            request=d.ServiceRestartRequest,
+            response=d.ServiceRestartResponse,
+            roles=OPERATORS,
+            unary=api.service_restart,
+        ),
+        "MetaWrite": Method(
+            request=d.MetaWriteRequest, response=d.MetaWriteResponse, roles=ADMIN, unary=api.meta_write
+        ),
+        "MetaDelete": Method(
+            request=d.MetaDeleteRequest, response=d.MetaDeleteResponse, roles=ADMIN, unary=api.meta_delete
+        ),
+    }
+    return {
+        **{f"/machine.MachineService/{name}": method for name, method in machined.items()},
+        "/time.TimeService/Time": Method(request=Empty, response=d.TimeResponse, roles=READERS, unary=api.time),
+        "/time.TimeService/TimeCheck": Method(
+            request=d.TimeRequest, response=d.TimeResponse, roles=READERS, unary=api.time_check
+        ),
+    }
+
+
 def method_table(
     *,
     machine: MachineApi,
@@ -163,12 +205,14 @@ def method_table(
     cosi: CosiApi,
     storage: StorageApi,
     cluster: ClusterApi,
+    day2: Day2Api,
 ) -> dict[str, Method]:
     """Every served method by its full path."""
     machined = {**machine_methods(machine), **lifecycle_methods(lifecycle), **etcd_methods(etcd)}
     return {
         **{f"/machine.MachineService/{name}": method for name, method in machined.items()},
         **upgrade_methods(lifecycle),
+        **day2_methods(day2),
         **cosi_methods(cosi),
         "/storage.StorageService/Disks": Method(
             request=Empty, response=storage_pb2.DisksResponse, roles=READERS, unary=storage.disks

@@ -52,6 +52,15 @@ class Service:
     changed_s: float = field(default_factory=time.time)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line that Talos wrote, and the service that it is about."""
+
+    time_s: float
+    service: str
+    text: str
+
+
 def new_node_id() -> str:
     """Discovery identity in the shape Talos gives it."""
     return secrets.token_urlsafe(32)
@@ -67,6 +76,7 @@ class Node:
         self.config: MachineConfig | None = None
         self.events = EventLog()
         self.services: dict[str, Service] = {}
+        self.journal: list[Line] = []
         self.front: Front | None = None
         self.boot_id = ""
         self.config_versions = dict.fromkeys(STATIC_PODS, 1)
@@ -158,7 +168,7 @@ class Node:
         self.boot_id = str(uuid.uuid4())
         self.config_versions = dict.fromkeys(STATIC_PODS, 1)
         self.events = EventLog()
-        self.services = {}
+        self.services, self.journal = {}, []
         self.gone = asyncio.Event()
         self.registered = False
         self.set_stage(Stage.BOOTING)
@@ -187,6 +197,7 @@ class Node:
         if current and (current.state, current.healthy, current.message) == (state, wanted.healthy, wanted.message):
             return
         self.services[name] = wanted
+        self._write(name, f"service[{name}]({state}): {wanted.message}")
         self.changed()
 
     def drop_service(self, name: str) -> None:
@@ -197,7 +208,11 @@ class Node:
     def set_stage(self, stage: Stage) -> None:
         """Move on and tell followers."""
         self.stage = stage
+        self._write("machined", f"machine is {stage.label}")
         self.report_status()
+
+    def _write(self, service: str, text: str) -> None:
+        self.journal.append(Line(time_s=time.time(), service=service, text=text))
 
     def unmet(self) -> list[tuple[str, str]]:
         """Why the machine is not ready, in Talos' condition names."""

@@ -30,6 +30,8 @@ class MachineRecord:
     """Installer image that takes effect at the next boot (upgrade done, not yet rebooted)."""
     etcd_data: bool = False
     """The EPHEMERAL partition holds an etcd data directory."""
+    meta: dict[str, str] = field(default_factory=dict)
+    """Values of the META partition by key."""
     node_id: str = ""
     """Discovery identity: random, kept over reboots, lost when wiped."""
 
@@ -58,7 +60,7 @@ class ClusterRecord:
     home: str | None = None
     """Key of the machine the real control plane runs as."""
     pending: str = ""
-    """`new` or `recover` while the first start of the data has not happened yet."""
+    """`new`, `recover` or `recover-unchecked` while the first start of the data has not happened yet."""
     known_nodes: list[str] = field(default_factory=list)
     """Names with a Node object in Kubernetes."""
 
