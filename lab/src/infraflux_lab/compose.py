@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from infraflux_lab.events import Endpoint, EventLog
@@ -42,8 +43,10 @@ def compose(context: LabContext) -> Lab:
     factory = ImageFactory(context.spec.image_factory, context.events, store=context.paths.root / "schematics.json")
     if context.spec.talos == "real":
         return _with_real_nodes(context, hypervisor, factory)
+    clusters = context.paths.root / "kubernetes"
+    refuse_older_clusters(clusters)
     kubernetes = KubernetesLab(
-        state_dir=context.paths.root / "kubernetes",
+        state_dir=clusters,
         binaries=context.programs,
         events=context.events,
         latency=context.latency,
@@ -65,6 +68,15 @@ def compose(context: LabContext) -> Lab:
     hypervisor.observe(talos)
     parts: list[Part] = [factory, KubernetesPart(kubernetes), gitops, TalosPart(talos), hypervisor]
     return Lab(parts=parts, hypervisor=hypervisor, systems=talos)
+
+
+def refuse_older_clusters(directory: Path) -> None:
+    """LabError where a lab has left clusters of one etcd, whose further members were only said to be there."""
+    if any(directory.glob("*/etcd/member")):
+        raise LabError(
+            "the clusters of this lab were made by an older one, with one etcd for all control planes: they do not come"
+            " back; `infraflux lab reset` forgets them"
+        )
 
 
 def _with_real_nodes(context: LabContext, hypervisor: ProxmoxPart, factory: ImageFactory) -> Lab:
