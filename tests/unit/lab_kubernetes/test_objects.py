@@ -1,4 +1,3 @@
-import base64
 import dataclasses
 import json
 from typing import Any
@@ -9,7 +8,6 @@ from infraflux_lab.contracts import NodeFacts
 from infraflux_lab.kubernetes.objects import (
     OWNED_LABELS,
     OWNED_TAINTS,
-    bootstrap_token_secret,
     has_kubelet,
     kubelet_label,
     mirrored,
@@ -158,13 +156,6 @@ def test_static_pods_are_what_health_checks_look_for(config: dict[str, Any]) -> 
         assert pod["spec"]["nodeName"] == "dev-1-cp-1"
         image = images.get(component, f"registry.k8s.io/{component}:v1.36.3")
         assert pod["spec"]["containers"][0]["image"] == image
-
-
-def test_bootstrap_token() -> None:
-    secret = bootstrap_token_secret("abcdef.0123456789abcdef")
-
-    assert secret["metadata"]["name"] == "bootstrap-token-abcdef"
-    assert base64.b64decode(secret["data"]["token-secret"]) == b"0123456789abcdef"
 
 
 @pytest.mark.parametrize(("label", "played"), [(KWOK_LABEL, True), (FORMER_KWOK_LABEL, True), ("tier", False)])

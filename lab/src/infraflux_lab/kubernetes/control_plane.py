@@ -11,7 +11,7 @@ from infraflux_lab.contracts import EventSink
 from infraflux_lab.kubernetes.api import ApiClient, client_context, eventually
 from infraflux_lab.kubernetes.cni import CniWatch
 from infraflux_lab.kubernetes.material import API_PORT, Layout, write_material, write_serving
-from infraflux_lab.kubernetes.objects import SYSTEM_NAMESPACE, bootstrap_token_secret, default_service_account
+from infraflux_lab.kubernetes.objects import SYSTEM_NAMESPACE, default_service_account
 from infraflux_lab.kubernetes.process import SupervisedProcess
 from infraflux_lab.kubernetes.programs import ProcessSpec, programs
 from infraflux_lab.kubernetes.settings import ClusterSettings
@@ -145,8 +145,6 @@ class ControlPlane:
         namespace = f"/api/v1/namespaces/{SYSTEM_NAMESPACE}"
         # The controller manager makes it too, seconds later; control plane pods are refused until it is there.
         await self.api.create(f"{namespace}/serviceaccounts", default_service_account())
-        secret = bootstrap_token_secret(self.settings.bootstrap_token)
-        await self.api.create(f"{namespace}/secrets", secret)
 
     async def _stop(self, name: str) -> None:
         await self.processes[name].stop(grace_s=_STOP_GRACE_S.get(name, _DEFAULT_GRACE_S))

@@ -1,6 +1,5 @@
 """Objects the lab puts into its clusters in place of Talos and the kubelets: pure functions."""
 
-import base64
 import hashlib
 import json
 from collections.abc import Mapping
@@ -190,28 +189,6 @@ def image_of(component: str, settings: ClusterSettings, node: NodeFacts) -> str:
     """Image named in the node's machine config, else in the home's, else the registry's for the kubelet's version."""
     named = node.images.get(component) or settings.images.get(component)
     return named or f"registry.k8s.io/{component}:{node.kubelet_version}"
-
-
-def bootstrap_token_secret(token: str) -> dict[str, Any]:
-    """The token nodes join with; `token` is `<id>.<secret>`.
-
-    https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/
-    """
-    token_id, _, secret = token.partition(".")
-    data = {
-        "token-id": token_id,
-        "token-secret": secret,
-        "usage-bootstrap-authentication": "true",
-        "usage-bootstrap-signing": "true",
-        "auth-extra-groups": "system:bootstrappers:nodes",
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "type": "bootstrap.kubernetes.io/token",
-        "metadata": {"name": f"bootstrap-token-{token_id}", "namespace": SYSTEM_NAMESPACE},
-        "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
-    }
 
 
 def default_service_account() -> dict[str, Any]:
