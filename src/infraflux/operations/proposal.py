@@ -234,7 +234,7 @@ def _disks(site: Site, hosts: Sequence[str], wishes: Wishes) -> Choice[str]:
     name = max(local, key=lambda one: (free[one], one))
     shared = "shared by the hosts" if found[name][0].shared else "the host's own, which etcd likes best"
     return Choice(
-        name, f"{kinds[name] or 'storage'} on every host, {free[name]} GiB free, {shared}; {_others(found, name)}"
+        name, f"a {kinds[name] or 'storage'} on every host, {free[name]} GiB free, {shared}; {_others(found, name)}"
     )
 
 
@@ -311,7 +311,7 @@ def _vm_ids(site: Site, network: IPv4Network, addresses: Addresses, taken: Taken
     there = {*(guest.vm_id for guest in site.observed.guests), *taken.vm_ids}
     nodes = [int(one) - int(network[0]) for part in (addresses.control_planes, addresses.workers) for one in part]
     start = next(one for one in range(ID_BLOCK, ID_BLOCK * 1000, ID_BLOCK) if not there & {one + off for off in nodes})
-    return Choice(start, f"VM ids are this plus the last part of a node's address; {len(there)} others are elsewhere")
+    return Choice(start, "VM ids are this plus the last part of a node's address; none of them is in use")
 
 
 def _free_network(used: Sequence[IPv4Network], first: int) -> IPv4Network:

@@ -61,7 +61,8 @@ def _memory(pools: Mapping[str, PoolSize]) -> int:
 def _why(sized: Sized, hosts: Sequence[str], refused: Sequence[str]) -> str:
     how = "three control planes, one host each" if sized.control_planes > 1 else "one control plane"
     if sized.control_planes == 1:
-        how += f": with {len(hosts)} host{'s' if len(hosts) > 1 else ''} more would not survive the loss of one"
+        there = f"{len(hosts)} host{'s' if len(hosts) > 1 else ''}"
+        how += f": more of them on {there} would not survive the loss of one either"
     workers = f"{sized.workers} workers" if sized.workers > 1 else "a worker" if sized.workers else ""
     carry = f"and {workers}, one on each host" if workers else "that take the workloads"
     return f"the largest that leaves a quarter of the free memory; {how}, {carry}" + (

@@ -71,7 +71,7 @@ def first(site):
 def test_the_proposal_is_shown_with_its_reasons(first):
     shown, _said = first
     assert re.search(r"hosts +alpha, beta, gamma +every host that is online", shown)
-    assert re.search(r"disks +nvme +zfspool on every host", shown)
+    assert re.search(r"disks +nvme +a zfspool on every host", shown)
     assert re.search(r"network +vmbr0", shown)
 
 

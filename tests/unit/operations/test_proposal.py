@@ -74,7 +74,7 @@ def test_one_host_with_local_lvm():
     assert (found.disks.value, found.images.value, found.bridge.value) == ("local-lvm", "local", "vmbr0")
     assert (found.network.value, found.gateway) == (LAN, IPv4Address("192.168.1.1"))
     assert (found.size.value.name, found.size.value.control_planes, found.size.value.workers) == ("medium", 1, 1)
-    assert "would not survive the loss of one" in found.size.why
+    assert "would not survive the loss of one either" in found.size.why
     assert "large" in found.size.why
     assert str(found.addresses.value.vip) == "192.168.1.204"
     assert str(found.addresses.value.balancer.last) == "192.168.1.254"
