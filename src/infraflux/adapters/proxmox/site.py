@@ -28,6 +28,10 @@ def look(reader: ProxmoxReader) -> Site:
         storages={(one.host, one.name): one for one in storages_of(resources)},
         pools=frozenset(str(row["poolid"]) for row in optional(reader, "pools") or ()),
         privileges={path: frozenset(found) for path, found in granted.items()},
+        not_inherited={
+            path: frozenset(name for name, inherited in found.items() if not inherited)
+            for path, found in granted.items()
+        },
     )
     status = optional(reader, "cluster/status") or ()
     return Site(
