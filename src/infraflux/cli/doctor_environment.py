@@ -107,7 +107,7 @@ def _proxmox(spec: ClusterSpec, root: Path) -> Iterator[Diagnosis]:
     for finding in findings[:SHOWN]:
         say = _missing if finding.fatal else _note
         yield say("proxmox", finding.message, "see docs/proxmox.md" if finding.fatal else "")
-    if any("privilege" in finding.message for finding in findings):
+    if any(finding.missing_right for finding in findings):
         command = f"infraflux proxmox token {spec.environment} --rights-only"
         yield _note("proxmox", "these commands give the token what it lacks", command)
     if not findings:

@@ -139,6 +139,16 @@ def test_everything_is_said_at_once(spec_with: SpecWith, observed_with: Observed
         require_passed(judge_preflight(spec, observed), cluster=spec.key)
     assert "too old" in str(failed.value)
     assert "pve2 is offline" in str(failed.value)
+    assert "proxmox token" not in str(failed.value)
+
+
+def test_a_missing_right_comes_with_the_command_that_shows_how_to_give_it(
+    spec_with: SpecWith, observed_with: ObservedWith
+) -> None:
+    spec = spec_with()
+    with pytest.raises(PreflightFailed) as failed:
+        require_passed(judge_preflight(spec, observed_with(spec, privileges={})), cluster=spec.key)
+    assert "infraflux proxmox token dev --rights-only" in str(failed.value)
 
 
 def test_a_host_loss_that_ha_could_not_survive_is_a_warning(spec_with: SpecWith, observed_with: ObservedWith) -> None:

@@ -12,3 +12,5 @@ class PreflightFinding:
     error_class: ErrorClass
     message: str
     fatal: bool = True
+    missing_right: bool = False
+    """Whether it is the token that lacks it; `infraflux proxmox token ENV` prints what grants it."""

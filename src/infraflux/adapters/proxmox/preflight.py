@@ -53,8 +53,14 @@ def require_passed(findings: Sequence[PreflightFinding], *, cluster: str) -> Non
             cluster=cluster,
             stage=STAGE,
             error_class=fatal[0].error_class,
-            next_step="correct these, then run it again; nothing was changed",
+            next_step=_grant(fatal, cluster) + "correct these, then run it again; nothing was changed",
         )
+
+
+def _grant(fatal: Sequence[PreflightFinding], cluster: str) -> str:
+    environment = cluster.partition("/")[0]
+    command = f"paste on one host what `infraflux proxmox token {environment} --rights-only` prints; "
+    return command if any(finding.missing_right for finding in fatal) else ""
 
 
 def _versions(spec: ClusterSpec, observed: Observed) -> Iterator[PreflightFinding]:
@@ -72,6 +78,7 @@ def _privileges(spec: ClusterSpec, observed: Observed) -> Iterator[PreflightFind
         yield PreflightFinding(
             error_class=ErrorClass.USER,
             message=f"API token {spec.proxmox.token.id} lacks {', '.join(sorted(names))} on {path}",
+            missing_right=True,
         )
     may_see = "Pool.Audit" in privileges.effective(observed, f"/pool/{spec.pool_name}")
     if spec.proxmox.pool and may_see and spec.proxmox.pool not in observed.pools:
