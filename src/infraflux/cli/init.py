@@ -126,6 +126,8 @@ class Dialogue:
         """The sites, and the CA that was needed for it."""
         ca_file = said.ca_file
         while True:
+            if ca_file is not None and not ca_file.is_file():
+                raise Permanent(f"there is no file {ca_file}", error_class=ErrorClass.USER, next_step="say --ca-file")
             accesses = [
                 ProxmoxAccess(endpoint=one, token_id=token_id, token_secret=secret, ca_file=ca_file)
                 for one in endpoints

@@ -130,7 +130,7 @@ def test_a_file_answers_everything(site, first, monkeypatch, capsys):
     answers = root / "answers.yaml"
     answers.write_text(
         f"endpoint: {site.endpoint}\ntoken_id: infraflux@pve!home\ntoken_file: .infraflux/secrets/home.token\n"
-        f"ca_file: config/ca/home.pem\nsize: small\n"
+        f"ca_file: {site.ca_file}\nsize: small\n"
     )
     assert run(["init", "attic", "--yes", "--answers", str(answers)]) == 0, capsys.readouterr().err
     spec = Fleet.load(root).cluster("attic/attic-1")

@@ -97,6 +97,7 @@ def test_a_ca_from_elsewhere_is_kept_in_the_repository(project, tmp_path_factory
 WRONG = {
     "no endpoint": (["init", "home", "--yes"], "--endpoint is needed"),
     "no secret": (["init", "home", "--yes", "--endpoint", "pve.lan"], "does not hold the token's secret"),
+    "no CA": ([*INIT, "--ca-file", "nowhere.pem"], "there is no file nowhere.pem"),
     "two hosts": ([*INIT, "--endpoint", "192.168.1.6"], "2 Proxmox installations"),
     "no network": ([*INIT, "--node-cidr", "10.0.0.1/24"], "node_cidr"),
     "no range": ([*INIT, "--addresses", "10.0.0.9-10.0.0.1"], "addresses"),
