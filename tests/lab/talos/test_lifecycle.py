@@ -107,7 +107,8 @@ def test_reset_of_the_last_control_plane_takes_the_data(world):
     world.cluster(control_planes=1, workers=0)
     world.talosctl("reset", "--graceful=false", "--reboot", "--timeout=50s", node=11)
     world.until(lambda: world.stage(11) == "maintenance", "maintenance again")
-    world.until(lambda: not world.kubernetes.clusters, "data gone")
+    world.until(lambda: "etcd-data-gone" in world.log.kinds(), "data gone")
+    assert not world.kubernetes.only.etcd.data
     world.apply(11, "controlplane")
     world.talosctl("bootstrap", node=11)
     world.until(lambda: world.ready(11), "a new cluster")
