@@ -21,6 +21,7 @@ class FakeProxmox:
         self.status, self.obeys, self.lag, self.tags = status, obeys, lag, tags
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.exit = "OK"
+        self.failure = "VM quit/powerdown failed - got timeout"
         self.next_status = status
 
     def __call__(self, path: str) -> "FakeCall":
@@ -42,7 +43,7 @@ class FakeProxmox:
         verb = path.rpartition("/")[2]
         self.calls.append((verb, options))
         if verb == "shutdown" and not (self.obeys or options.get("forceStop")):
-            self.exit = "VM quit/powerdown failed - got timeout"
+            self.exit = self.failure
         else:
             self.next_status = "running" if verb == "start" else "stopped"
         return "UPID:1"
@@ -74,9 +75,10 @@ def test_it_is_asked_to_power_off_within_its_time():
 
 def test_one_that_does_not_obey_runs_on_and_is_named():
     proxmox = FakeProxmox(obeys=False)
-    with pytest.raises(Retryable, match=r"a \(VM 101 on pve1\): .*powerdown failed - got timeout") as caught:
+    with pytest.raises(Permanent, match=r"a \(VM 101 on pve1\): .*powerdown failed - got timeout") as caught:
         power(proxmox).shut_down(GUEST, timeout_s=60, force=False)
     assert "policy.rollout" in caught.value.next_step
+    assert not caught.value.retryable
     assert proxmox.status == "running"
 
 
@@ -84,6 +86,13 @@ def test_one_that_does_not_obey_is_switched_off_where_that_is_declared():
     proxmox = FakeProxmox(obeys=False)
     power(proxmox).shut_down(GUEST, timeout_s=60, force=True)
     assert (proxmox.calls, proxmox.status) == ([("shutdown", {"timeout": 60, "forceStop": 1})], "stopped")
+
+
+def test_a_machine_that_another_task_holds_may_be_asked_again():
+    proxmox = FakeProxmox(obeys=False)
+    proxmox.failure = "can't lock file '/var/lock/qemu-server/lock-101.conf' - got timeout"
+    with pytest.raises(Retryable, match="can't lock file"):
+        power(proxmox).shut_down(GUEST, timeout_s=60, force=False)
 
 
 def test_one_that_is_off_is_not_asked():

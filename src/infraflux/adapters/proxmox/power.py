@@ -19,6 +19,8 @@ from infraflux.core.errors import ErrorClass, Permanent, Retryable
 STARTED_DEADLINE_S = 120.0
 """The HA manager acts every ten seconds, and a host under load takes its time to make a machine's memory."""
 _HA_GRACE_S = 60.0
+_DEAF = "powerdown failed"
+"""PVE::QemuServer, `_do_vm_stop`: `VM quit/powerdown failed`, with ` - got timeout` where the guest took its time."""
 
 
 class MachinePower(ProxmoxWriter):
@@ -77,9 +79,12 @@ class MachinePower(ProxmoxWriter):
         try:
             self.task(guest.host, call, doing=f"POST {path}", deadline_s=deadline_s)
         except Retryable as error:
-            raise Retryable(
+            # A guest that took no notice once takes none a second later: every other failure may pass.
+            kind = Permanent if _DEAF in error.message else Retryable
+            raise kind(
                 f"{guest.name} (VM {guest.vm_id} on {guest.host}): {error.message}",
                 stage=self.stage,
+                error_class=ErrorClass.TRANSIENT,
                 next_step="look at its console and its tasks in Proxmox, then run again: it goes on there"
                 " (policy.rollout says how long a shutdown may take and what then)",
             ) from error
