@@ -218,7 +218,7 @@ def require_no_maintenance(spec: ClusterSpec, seen: Observed) -> None:
     if held:
         names, hosts = ", ".join(node.name for node in held), sorted({node.host for node in held})
         ways = " and ".join(f"`infraflux host maintenance {spec.environment}/{host} end`" for host in hosts)
-        raise _refuse(spec, f"{names} is off for maintenance, and a deploy would start it", f"{ways}, then deploy")
+        raise _refuse(spec, f"off for maintenance, and a deploy would start it: {names}", f"{ways}, then deploy")
 
 
 def _on(spec: ClusterSpec, host: str, seen: Observed) -> list[Node]:
