@@ -268,6 +268,9 @@ def _with_planned_objects(opened: OpenCluster, machines: MachinesPlan, seen: Pla
     summary = machines.cluster.summary
     if PLATFORM_OUTPUT not in summary.outputs:
         return seen
+    if any(isinstance(one, Done) for one in seen.installs.values()):
+        # There is nothing yet to try them on: not even the namespaces that they go into.
+        return seen
     if manifests := _manifests(summary.planned_outputs):
         return replace(seen, handoff=_handoff(opened, opened.platform(), manifests))
     # Known only after the apply: each may change.

@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 from fakes.plans import summary
 
+from infraflux.adapters.kubernetes.client import KindMissing
 from infraflux.adapters.terraform.plan import PlanSummary
 from infraflux.core.outcomes import Done, Noop
 from infraflux.operations.machines import MachinesPlan
@@ -55,3 +56,14 @@ OBJECTS = {
 @pytest.mark.parametrize(("plan", "kind"), OBJECTS.values(), ids=OBJECTS.keys())
 def test_an_object_is_applied_where_what_it_is_computed_from_changes(plan: PlanSummary, kind: type):
     assert isinstance(look(plan).handoff[NAME], kind)
+
+
+def test_before_argo_cd_is_installed_there_is_nothing_to_try_them_on():
+    def apply(_manifest: dict[str, Any], **_how: bool) -> None:
+        raise KindMissing('applying Secret argocd/x: namespaces "argocd" not found')
+
+    platform = SimpleNamespace(secrets=lambda create: [], kubernetes=SimpleNamespace(apply=apply))
+    opened = cast(OpenCluster, SimpleNamespace(platform=lambda: platform, learn=lambda _values: None))
+    machines = cast(MachinesPlan, SimpleNamespace(cluster=SimpleNamespace(summary=planned({"vip": "10.0.0.6"}))))
+    seen = PlatformSeen(installs={"argocd": Done("would install argocd")}, handoff={NAME: Done("applied")}, nodes={})
+    assert _with_planned_objects(opened, machines, seen) == seen
