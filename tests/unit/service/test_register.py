@@ -90,7 +90,7 @@ def test_what_an_environment_had_goes_with_it_the_triggers_first(project: Path, 
     api = Api()
     register(project, api, DEV, PROD)
     outcome = register(project, api, DEV)
-    names = ["deploy/prod", "destroy/prod", "promote/prod", "rollback/prod"]
+    names = ["deploy/prod", "destroy/prod", "operate/prod", "promote/prod", "rollback/prod"]
     assert str(outcome).endswith(f"removed {', '.join(names)}")
     assert api.gone == [
         path for name in names for path in (f"/automations/owned-by/prefect.deployment.{name}", f"/deployments/{name}")
