@@ -101,7 +101,7 @@ def _pull_kubelets(cluster: TalosCluster, steps: KubernetesSteps) -> None:
 
     def pull(node: Node) -> str:
         image = steps.kubelets[node.name].after
-        words = ("image", "pull", image, "--namespace", "system", "--progress=plain")
+        words = ("image", "pull", image, "--namespace", "system")
         try:
             admin.call(*words, node=str(node.address), deadline_s=PULL_S)
         except TALOS_ERRORS as error:

@@ -116,5 +116,8 @@ class Nodes:
         existing = await self._api.get(path)
         if existing and not same_mirror(existing, mirror):
             await self._api.delete(path)
+            existing = None
         # With the kubelet's own rights: the API server takes such pods from nobody else.
-        await self._api.create(path.rpartition("/")[0], mirror, as_node=node.name)
+        created = await self._api.create(path.rpartition("/")[0], mirror, as_node=node.name)
+        if not created and existing is None:
+            raise ApiError(409, f"{path} is still on its way out")

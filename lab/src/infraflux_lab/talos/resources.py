@@ -235,6 +235,15 @@ def _configuration(node: Node, config: MachineConfig) -> Iterator[Content]:
         )
 
 
+def _component(name: str, image: str) -> Content:
+    """What Talos runs a component of the control plane with; only the API server's has the image first."""
+    if name == "kube-apiserver":
+        spec: dict[str, Any] = {"image": image}
+        return make_content("controlplane", _COMPONENTS[name], name, specs_pb2.ImageSpec(image=image), spec)
+    made = kubernetes_pb2.ControllerConfig(enabled=True, image=image)
+    return make_content("controlplane", _COMPONENTS[name], name, made, {"enabled": True, "image": image})
+
+
 def _kubernetes(node: Node, config: MachineConfig, cluster: Cluster) -> Iterator[Content]:
     yield make_content(
         "k8s",
@@ -259,8 +268,7 @@ def _kubernetes(node: Node, config: MachineConfig, cluster: Cluster) -> Iterator
         {"cniName": config.cni},
     )
     for name, section in STATIC_PODS.items():
-        made = specs_pb2.ImageSpec(image=config.component_image(section))
-        content = make_content("controlplane", _COMPONENTS[name], name, made, {"image": made.image})
+        content = _component(name, config.component_image(section))
         yield replace(content, version=node.config_versions[name])
         yield _static_pod_of(name, config, section)
     if cluster.running and node.registered:

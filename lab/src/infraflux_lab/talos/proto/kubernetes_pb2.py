@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*infraflux_lab/talos/proto/kubernetes.proto\x12\x1einfraflux_lab.talos.kubernetes\x1a\x1cgoogle/protobuf/struct.proto\"8\n\x10ImagePullRequest\x12\x11\n\tnamespace\x18\x01 \x01(\x05\x12\x11\n\treference\x18\x02 \x01(\t\"\x0b\n\tImagePull\"P\n\x11ImagePullResponse\x12;\n\x08messages\x18\x01 \x03(\x0b\x32).infraflux_lab.talos.kubernetes.ImagePull\"5\n\rStaticPodSpec\x12$\n\x03pod\x18\x01 \x01(\x0b\x32\x17.google.protobuf.Struct\"*\n\x0bKubeletSpec\x12\r\n\x05image\x18\x01 \x01(\t\x12\x0c\n\x04\x61rgs\x18\x02 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*infraflux_lab/talos/proto/kubernetes.proto\x12\x1einfraflux_lab.talos.kubernetes\x1a\x1cgoogle/protobuf/struct.proto\"8\n\x10ImagePullRequest\x12\x11\n\tnamespace\x18\x01 \x01(\x05\x12\x11\n\treference\x18\x02 \x01(\t\"\x0b\n\tImagePull\"P\n\x11ImagePullResponse\x12;\n\x08messages\x18\x01 \x03(\x0b\x32).infraflux_lab.talos.kubernetes.ImagePull\"5\n\rStaticPodSpec\x12$\n\x03pod\x18\x01 \x01(\x0b\x32\x17.google.protobuf.Struct\"*\n\x0bKubeletSpec\x12\r\n\x05image\x18\x01 \x01(\t\x12\x0c\n\x04\x61rgs\x18\x02 \x03(\t\"2\n\x10\x43ontrollerConfig\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12\r\n\x05image\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,4 +42,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATICPODSPEC']._serialized_end=314
   _globals['_KUBELETSPEC']._serialized_start=316
   _globals['_KUBELETSPEC']._serialized_end=358
+  _globals['_CONTROLLERCONFIG']._serialized_start=360
+  _globals['_CONTROLLERCONFIG']._serialized_end=410
 # @@protoc_insertion_point(module_scope)
