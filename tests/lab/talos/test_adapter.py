@@ -1,16 +1,21 @@
 """The project's own Talos adapter against the emulator with the real control plane: from blank machines and back."""
 
 from ipaddress import IPv4Address
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from fakes.specs import make_spec
 from labkit.bring_up import bring_up
 from labkit.cni import install_cni
 
+from infraflux.adapters.kubernetes.facts import KubernetesNode
 from infraflux.core.clock import NotYet, SystemClock, wait_until
 from infraflux.core.errors import InfrafluxError, Permanent
-from infraflux.core.outcomes import Noop
+from infraflux.core.outcomes import Done, Noop
+from infraflux.operations.bootstrap import TalosCluster
 from infraflux.operations.health import read_nodes, wait_healthy
+from infraflux.operations.rollout import Rollout
 from infraflux.operations.talos import open_talos
 from infraflux.operations.talos_facts import read_facts
 from infraflux.operations.talos_upgrade import upgrade_nodes
@@ -83,7 +88,7 @@ def test_from_blank_machines_to_healthy_and_back(real, tmp_path, control_planes,
     again = bootstrap(open_talos(spec, root=tmp_path))
     assert all(isinstance(outcome, Noop) for outcome in again), again
     facts = read_facts(talos)
-    assert {node.version for node in facts.nodes.values()} == {"v1.13.9"}
+    assert {node.image.version for node in facts.nodes.values()} == {"v1.13.9"}
     assert not any(node.config_changes for node in facts.nodes.values())
     assert facts.etcd is not None
     assert len(facts.etcd.members) == control_planes
@@ -100,10 +105,19 @@ def test_talos_is_upgraded_in_place(real, tmp_path):
     power_on(real, older)
     bootstrap(open_talos(older, root=tmp_path))
     talos = open_talos(spec, root=tmp_path)
-    assert set(upgrade_nodes(talos)) == {node.name for node in spec.nodes}
+    assert set(upgrade_nodes(rollout_of(talos))) == {node.name for node in spec.nodes}
     bootstrap(talos)
-    assert {node.version for node in read_facts(talos).nodes.values()} == {"v1.13.9"}
-    assert all(isinstance(outcome, Noop) for outcome in upgrade_nodes(talos).values())
+    assert {node.image.version for node in read_facts(talos).nodes.values()} == {"v1.13.9"}
+    assert all(isinstance(outcome, Noop) for outcome in upgrade_nodes(rollout_of(talos)).values())
+
+
+def rollout_of(talos: TalosCluster) -> Rollout:
+    """There is no Kubernetes here to drain nodes of: `tests/lab/upgrades` does that."""
+    leave = SimpleNamespace(
+        rules=talos.spec.policy.rollout, drain=lambda _name: None, take_back=lambda name: Done(f"{name} is in service")
+    )
+    nodes = [KubernetesNode(node.name, True, (), talos.spec.versions.kubernetes) for node in talos.spec.nodes]
+    return Rollout(cluster=talos, leave=cast(Any, leave), read_nodes=lambda: nodes)
 
 
 ROLE, GPU = "node-role.kubernetes.io/gpu", {"key": "gpu", "value": "yes", "effect": "NoSchedule"}
