@@ -63,7 +63,7 @@ def test_another_version_is_a_missing_archive(capsys, charts):
     replace("cert-manager", lambda home: rewrite(home / "Chart.yaml", lambda chart: chart.update(version="9.9.9")))
     code, out = validate(capsys, "--charts", str(directory))
     assert code == 1
-    assert "cert-manager: overlay dev: no archive of chart cert-manager v1.20.2; there is 9.9.9" in out
+    assert "cert-manager: overlay prod: no archive of chart cert-manager v1.20.2; there is 9.9.9" in out
     assert "3 problems" in out, "one for each overlay, and nothing else"
 
 
@@ -123,4 +123,4 @@ def test_an_object_that_the_chart_makes_as_well_is_named(capsys, charts):
     replace("longhorn", lambda home: (home / "templates/namespace.yaml").write_text(namespace))
     code, out = validate(capsys, "--charts", str(directory))
     assert code == 1
-    assert "longhorn: overlay staging: the chart makes Namespace longhorn-system as well" in out
+    assert "longhorn: overlay dev: the chart makes Namespace longhorn-system as well" in out
