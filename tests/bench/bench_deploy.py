@@ -190,7 +190,7 @@ def report_repeats(again: Sequence[Run], plans: Sequence[float]) -> None:
     """A deploy that changes nothing against the plan alone."""
     wall, bare = statistics.median(run.wall_s for run in again), statistics.median(plans)
     plan = statistics.median(run.seconds("plan cluster") for run in again)
-    sync = statistics.median(run.seconds("wait for Git") for run in again)
+    sync = statistics.median(run.seconds("wait for Argo CD") for run in again)
     over = statistics.median(1000 * run.overhead_s / len(run.bodies) for run in again)
     say(
         f"no-op: plan stage {plan:.2f} s, terraform plan of the same stacks in series {bare:.2f} s: {plan / bare:.2f} "
