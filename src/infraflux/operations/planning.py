@@ -190,7 +190,7 @@ def look_at_nodes(opened: OpenCluster, made: Sequence[Node], *, reboots: bool = 
         running = [node for node in made if nodes[node.name].state is NodeState.RUNNING]
         images = dict(pool.map(lambda node: (node.name, _image(talos, nodes[node.name])), running))
         wanted = {node.name: with_running_versions(configs[node.name], nodes[node.name].config) for node in running}
-        differing = [node for node in running if _differs(nodes[node.name], wanted[node.name])]
+        differing = [node for node in running if diff_configs(wanted[node.name], nodes[node.name].config)]
         asked = differing if reboots else ()
         answers = dict(pool.map(lambda node: (node.name, _reboots(talos, node, wanted[node.name])), asked))
         return {**base, "nodes": nodes, "images": images, "reboots": answers, "etcd": etcd.result()}
@@ -211,10 +211,6 @@ def _look_at_leavers(opened: OpenCluster, machines: MachinesPlan, talos: Mapping
 
 def _planes(made: Sequence[Node], spec: ClusterSpec) -> list[Node]:
     return [node for node in made if node in spec.control_planes]
-
-
-def _differs(seen: NodeSeen, wanted: str) -> bool:
-    return seen.state is NodeState.RUNNING and bool(diff_configs(wanted, seen.config))
 
 
 def _reboots(talos: TalosCluster, node: Node, wanted: str) -> bool:
