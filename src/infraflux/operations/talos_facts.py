@@ -33,7 +33,7 @@ def _read_node(cluster: TalosCluster, node: Node) -> NodeFacts:
         name=node.name,
         state=seen.state,
         config_changes=_changes(cluster, node, seen),
-        image=_image(cluster, node),
+        image=_image(cluster, seen),
     )
 
 
@@ -42,9 +42,9 @@ def _changes(cluster: TalosCluster, node: Node, seen: NodeSeen) -> tuple[FieldCh
     return tuple(diff_configs(configs.by_node[node.name], seen.config, hidden=configs.secrets))
 
 
-def _image(cluster: TalosCluster, node: Node) -> SystemImage | None:
+def _image(cluster: TalosCluster, seen: NodeSeen) -> SystemImage | None:
     try:
-        return read_image(cluster.admin, address=str(node.address))
+        return read_image(cluster.admin, address=seen.address, version=seen.version)
     except TALOS_ERRORS:
         return None
 
