@@ -81,13 +81,7 @@ def _check_members(cluster: TalosCluster, node: Node) -> None:
 
 def reset_node(cluster: TalosCluster, node: HasAddress, *, graceful: bool) -> None:
     """Reset one node and wait until it no longer answers as ours; `graceful` drains it and leaves etcd first."""
-    address = str(node.address)
-    words = ["reset", f"--graceful={str(graceful).lower()}", "--reboot=false", "--wait=false"]
-    try:
-        cluster.admin.call(*words, node=address, deadline_s=RESET_DEADLINE_S)
-    except TALOS_ERRORS as error:
-        # The reply may be lost because the node obeyed; the look below tells.
-        cluster.log(f"{node.name}: reset said {error.message}")
+    _ask_for_reset(cluster, node, f"--graceful={str(graceful).lower()}", "--reboot=false")
 
     def still_runs() -> NotYet | None:
         seen = cluster.look(node)
@@ -116,12 +110,8 @@ def reset_to_maintenance(cluster: TalosCluster, node: Node) -> None:
     Only the two partitions that Talos fills anew: without the others a machine made from a disk image starts no more
     (https://docs.siderolabs.com/talos/v1.13/configure-your-talos-cluster/lifecycle-management/resetting-a-machine).
     """
-    words = ["reset", "--graceful=true", "--reboot", "--wait=false", "--system-labels-to-wipe=STATE"]
-    words += ["--system-labels-to-wipe=EPHEMERAL"]
-    try:
-        cluster.admin.call(*words, node=str(node.address), deadline_s=RESET_DEADLINE_S)
-    except TALOS_ERRORS as error:
-        cluster.log(f"{node.name}: reset said {error.message}")
+    wiped = [f"--system-labels-to-wipe={label}" for label in ("STATE", "EPHEMERAL")]
+    _ask_for_reset(cluster, node, "--graceful=true", "--reboot", *wiped)
 
     def waits() -> NotYet | None:
         seen = cluster.look(node)
@@ -142,6 +132,14 @@ def reset_to_maintenance(cluster: TalosCluster, node: Node) -> None:
             stage="reset",
             next_step=f"look at the console of VM {node.vm_id}, then run again",
         )
+
+
+def _ask_for_reset(cluster: TalosCluster, node: HasAddress, *flags: str) -> None:
+    """The reply may be lost because the node obeyed: whoever asks looks at the node afterwards."""
+    try:
+        cluster.admin.call("reset", *flags, "--wait=false", node=str(node.address), deadline_s=RESET_DEADLINE_S)
+    except TALOS_ERRORS as error:
+        cluster.log(f"{node.name}: reset said {error.message}")
 
 
 def _forget_in_kubernetes(cluster: TalosCluster, node: Node) -> bool:
