@@ -18,7 +18,8 @@ from infraflux_lab.gitops.git import GitError
 from infraflux_lab.gitops.git_server import GitServer, ensure_credential
 from infraflux_lab.gitops.repositories import Import, Seed, import_tree
 from infraflux_lab.kubernetes import ClusterHandle
-from infraflux_lab.kubernetes.api import ApiClient, client_context
+from infraflux_lab.kubernetes.api import ApiClient
+from infraflux_lab.kubernetes.material import client_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +120,6 @@ class GitOpsLab:
     async def cluster_up(self, cluster: ClusterHandle) -> None:
         """A control plane came up: watch what is installed there."""
         layout = cluster.layout
-        context = client_context(
-            ca=layout.certificate("ca"), certificate=layout.certificate("admin"), key=layout.key("admin")
-        )
         site = ArgoSite(
             root=layout.root / "argocd",
             home=cluster.home,
@@ -130,7 +128,7 @@ class GitOpsLab:
         )
         argo = ArgoProcesses(site=site, logs=layout.logs, events=self._events, cluster=cluster.name)
         controllers = ClusterControllers(
-            api=ApiClient(server=cluster.server, context=context),
+            api=ApiClient(server=cluster.server, context=client_of(layout)),
             argo=argo,
             events=self._events,
             cluster=cluster.name,

@@ -3,14 +3,13 @@
 import asyncio
 import contextlib
 import datetime as dt
-import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 
 from infraflux_lab.contracts import EventSink
-from infraflux_lab.kubernetes.api import ApiClient, client_context, eventually
+from infraflux_lab.kubernetes.api import ApiClient, eventually
 from infraflux_lab.kubernetes.cni import CniWatch
-from infraflux_lab.kubernetes.material import API_PORT, Layout, write_material, write_serving
+from infraflux_lab.kubernetes.material import API_PORT, Layout, client_of, write_material, write_serving
 from infraflux_lab.kubernetes.objects import SYSTEM_NAMESPACE, default_service_account
 from infraflux_lab.kubernetes.process import SupervisedProcess
 from infraflux_lab.kubernetes.programs import ProcessSpec, programs
@@ -116,11 +115,7 @@ class ControlPlane:
         return SupervisedProcess(program, log=log, events=self._events, cluster=self._cluster)
 
     def _open_clients(self) -> None:
-        def context(ca: str, leaf: str) -> ssl.SSLContext:
-            layout = self.layout
-            return client_context(ca=layout.certificate(ca), certificate=layout.certificate(leaf), key=layout.key(leaf))
-
-        self._api = ApiClient(server=f"https://{self.home}:{API_PORT}", context=context("ca", "admin"))
+        self._api = ApiClient(server=f"https://{self.home}:{API_PORT}", context=client_of(self.layout))
 
     async def _close_clients(self) -> None:
         if self._api:

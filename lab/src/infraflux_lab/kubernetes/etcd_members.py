@@ -12,9 +12,8 @@ from urllib.parse import quote
 from infraflux.core.files import make_private_dir, write_private
 from infraflux_lab.contracts import EtcdAlarm, EtcdError, EtcdFacts, EtcdMember, EventSink, NodeFacts
 from infraflux_lab.kubernetes import etcd
-from infraflux_lab.kubernetes.api import client_context
 from infraflux_lab.kubernetes.etcd import EtcdClient
-from infraflux_lab.kubernetes.material import ETCD_CLIENT_PORT, ETCD_PEER_PORT, MemberLayout, write_member
+from infraflux_lab.kubernetes.material import ETCD_CLIENT_PORT, ETCD_PEER_PORT, MemberLayout, client_of, write_member
 from infraflux_lab.kubernetes.process import SupervisedProcess
 from infraflux_lab.kubernetes.programs import etcd_program
 from infraflux_lab.kubernetes.settings import ClusterSettings, read_settings
@@ -212,11 +211,7 @@ class RealEtcd:
         program = etcd_program(layout, node, initial_cluster=initial, new=new, binary=self._binaries["etcd"])
         log = self._logs / f"{program.name}.log"
         process = SupervisedProcess(program, log=log, events=self._events, cluster=settings.name)
-        context = client_context(
-            ca=layout.certificate("etcd-ca"),
-            certificate=layout.certificate("etcd-client"),
-            key=layout.key("etcd-client"),
-        )
+        context = client_of(layout, ca="etcd-ca", leaf="etcd-client")
         client = EtcdClient(server=f"https://{node.address}:{ETCD_CLIENT_PORT}", context=context)
         self._running[machine] = _Running(process=process, client=client, identity=_identity(settings, node))
         await process.start()

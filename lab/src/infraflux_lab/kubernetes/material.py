@@ -4,6 +4,7 @@ import base64
 import datetime as dt
 import ipaddress
 import json
+import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from infraflux.core.files import make_private_dir, write_private
 from infraflux_lab.certificates import KeyPair
+from infraflux_lab.kubernetes.api import client_context
 from infraflux_lab.kubernetes.pki import Authority, Leaf, public_key_pem
 from infraflux_lab.kubernetes.settings import ClusterSettings, Encryption
 
@@ -86,6 +88,11 @@ class MemberLayout:
     def key(self, name: str) -> Path:
         """`<name>.key`."""
         return self.root / f"{name}.key"
+
+
+def client_of(layout: Layout | MemberLayout, *, ca: str = "ca", leaf: str = "admin") -> ssl.SSLContext:
+    """Mutual TLS with the certificates of a cluster or member: as the cluster's admin where nothing else is said."""
+    return client_context(ca=layout.certificate(ca), certificate=layout.certificate(leaf), key=layout.key(leaf))
 
 
 # kubeconfig name -> the identity Kubernetes' bootstrap RBAC knows. kwok acts for many kubelets, so it is admin.

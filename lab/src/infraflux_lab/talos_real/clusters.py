@@ -21,8 +21,8 @@ from ruamel.yaml.error import YAMLError
 from infraflux.core.files import write_whole
 from infraflux_lab.contracts import EventSink, Machine
 from infraflux_lab.kubernetes import ClusterHandle, ClusterObserver
-from infraflux_lab.kubernetes.api import ApiClient, ApiError, client_context
-from infraflux_lab.kubernetes.material import API_PORT, Layout, write_admin
+from infraflux_lab.kubernetes.api import ApiClient, ApiError
+from infraflux_lab.kubernetes.material import API_PORT, Layout, client_of, write_admin
 from infraflux_lab.kubernetes.settings import ClusterSettings, SettingsError, read_settings
 from infraflux_lab.talos_real.layout import Layout as NodesLayout
 from infraflux_lab.talos_real.tree import CNI_NAME, cni_conflist
@@ -188,7 +188,4 @@ def loopback_home(cluster_id: str) -> str:
 
 
 def _client(layout: Layout, address: str) -> ApiClient:
-    context = client_context(
-        ca=layout.certificate("ca"), certificate=layout.certificate("admin"), key=layout.key("admin")
-    )
-    return ApiClient(server=f"https://{address}:{API_PORT}", context=context)
+    return ApiClient(server=f"https://{address}:{API_PORT}", context=client_of(layout))
