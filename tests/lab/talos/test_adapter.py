@@ -1,10 +1,9 @@
 """The project's own Talos adapter against the emulator with the real control plane: from blank machines and back."""
 
 from ipaddress import IPv4Address
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
+from fakes.rollouts import node_exit
 from fakes.specs import make_spec
 from labkit.bring_up import bring_up
 from labkit.cni import install_cni
@@ -12,7 +11,7 @@ from labkit.cni import install_cni
 from infraflux.adapters.kubernetes.facts import KubernetesNode
 from infraflux.core.clock import NotYet, SystemClock, wait_until
 from infraflux.core.errors import InfrafluxError, Permanent
-from infraflux.core.outcomes import Done, Noop
+from infraflux.core.outcomes import Noop
 from infraflux.operations.bootstrap import TalosCluster
 from infraflux.operations.health import read_nodes, wait_healthy
 from infraflux.operations.rollout import Rollout
@@ -113,11 +112,8 @@ def test_talos_is_upgraded_in_place(real, tmp_path):
 
 def rollout_of(talos: TalosCluster) -> Rollout:
     """There is no Kubernetes here to drain nodes of: `tests/lab/upgrades` does that."""
-    leave = SimpleNamespace(
-        rules=talos.spec.policy.rollout, drain=lambda _name: None, take_back=lambda name: Done(f"{name} is in service")
-    )
     nodes = [KubernetesNode(node.name, True, (), talos.spec.versions.kubernetes) for node in talos.spec.nodes]
-    return Rollout(cluster=talos, leave=cast(Any, leave), read_nodes=lambda: nodes)
+    return Rollout(cluster=talos, leave=node_exit(talos.spec.policy.rollout, []), read_nodes=lambda: nodes)
 
 
 ROLE, GPU = "node-role.kubernetes.io/gpu", {"key": "gpu", "value": "yes", "effect": "NoSchedule"}

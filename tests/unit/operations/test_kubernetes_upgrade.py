@@ -4,19 +4,19 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from fakes.clock import FakeClock
 from fakes.plans import spec_of_five
+from fakes.rollouts import node_exit
 from fakes.talos import FakeTalos, FakeWorkspace
 
 from infraflux.adapters.kubernetes.facts import KubernetesNode
 from infraflux.adapters.talos.facts import BootstrapMarker
 from infraflux.adapters.talos.talosctl import Talosctl
 from infraflux.core.errors import ErrorClass, Permanent, Retryable
-from infraflux.core.outcomes import Done, Noop, Outcome
+from infraflux.core.outcomes import Noop, Outcome
 from infraflux.operations.bootstrap import TalosCluster
 from infraflux.operations.etcd_snapshot import KEPT, snapshots, take_snapshot
 from infraflux.operations.kubernetes_upgrade import PlannedVersions, upgrade_kubernetes
@@ -50,14 +50,8 @@ class World:
 
     @property
     def rollout(self) -> Rollout:
-        def take_back(name: str) -> Done:
-            self.done.append(f"uncordon {name}")
-            return Done(f"{name} is in service again")
-
-        drain = lambda name: self.done.append(f"drain {name}")  # noqa: E731
-        rules = self.workspace.spec.policy.rollout
-        leave = SimpleNamespace(rules=rules, drain=drain, take_back=take_back)
-        return Rollout(cluster=self.cluster, leave=cast(Any, leave), read_nodes=self.nodes)
+        leave = node_exit(self.workspace.spec.policy.rollout, self.done)
+        return Rollout(cluster=self.cluster, leave=leave, read_nodes=self.nodes)
 
     def version(self, name: str) -> str:
         return images_of(self.talos.machine(name).config)["machine.kubelet.image"].rpartition(":")[2]

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from fakes.clock import FakeClock
+from fakes.rollouts import node_exit
 from fakes.specs import make_spec
 from fakes.talos import PLAIN, FakeTalos, FakeWorkspace
 
@@ -15,7 +15,7 @@ from infraflux.adapters.talos.facts import BootstrapMarker, SystemImage
 from infraflux.adapters.talos.talosctl import Talosctl
 from infraflux.config.models import ClusterSpec
 from infraflux.core.errors import Permanent
-from infraflux.core.outcomes import Done, Noop, Outcome
+from infraflux.core.outcomes import Noop, Outcome
 from infraflux.drift.system_image import describe, runs, wanted_image
 from infraflux.operations.bootstrap import TalosCluster
 from infraflux.operations.plan.node_decisions import WorldMoved
@@ -36,15 +36,9 @@ class World:
 
     @property
     def rollout(self) -> Rollout:
-        def take_back(name: str) -> Done:
-            self.service.append(f"uncordon {name}")
-            return Done(f"{name} is in service again")
-
-        rules = self.workspace.spec.policy.rollout
-        drain = lambda name: self.service.append(f"drain {name}")  # noqa: E731
-        leave = SimpleNamespace(rules=rules, drain=drain, take_back=take_back)
+        leave = node_exit(self.workspace.spec.policy.rollout, self.service)
         cluster = TalosCluster(workspace=cast(Any, self.workspace), clock=FakeClock())
-        return Rollout(cluster=cluster, leave=cast(Any, leave), read_nodes=self.nodes)
+        return Rollout(cluster=cluster, leave=leave, read_nodes=self.nodes)
 
     def nodes(self) -> list[KubernetesNode]:
         return [KubernetesNode(name, True, (), "v1.36.3") for name in NAMES]
